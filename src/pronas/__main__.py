@@ -1,0 +1,6 @@
+"""``python -m pronas``."""
+
+from pronas.cli import main
+
+if __name__ == "__main__":
+    main()

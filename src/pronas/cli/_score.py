@@ -1,0 +1,8 @@
+"""``pronas score``."""
+
+from pronas.errors import UsageError
+
+
+def command() -> None:
+    """Not there yet."""
+    raise UsageError("pronas score is not there yet")

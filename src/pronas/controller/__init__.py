@@ -1,0 +1,1 @@
+"""The room controller; see ARCHITECTURE.md."""

@@ -1,0 +1,1 @@
+"""The room deploy; see ARCHITECTURE.md."""

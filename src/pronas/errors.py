@@ -1,0 +1,54 @@
+"""The errors pronas raises for what a user can mend: one clear line each, with the exit code the command line gives."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class PronasError(Exception):
+    """Something a user can mend. The message is one line: what was wrong, where, and the cure."""
+
+    exit_code = 1
+
+
+class UsageError(PronasError, ValueError):
+    """A bad argument: a cell, an option, a configuration value. The command line exits with 2."""
+
+    exit_code = 2
+
+
+class DataError(PronasError):
+    """Images or labels that are missing, corrupt, truncated or mislabelled; the message names the file."""
+
+
+class RunError(PronasError):
+    """A run folder that is missing, of another version, in use, or cannot be written."""
+
+
+class ModelFileError(PronasError):
+    """A model file (weights, packed network, predictor checkpoint) that is malformed or of another kind."""
+
+
+class MissingExtraError(PronasError, ImportError):
+    """An optional dependency is not installed; the message says which extra brings it."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Raises:
+        MissingExtraError: it is not installed; the message gives the ``pip install`` line.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(f"{module} is not installed ({error}): pip install 'pronas[{extra}]'") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known name closest to ``name``, or the empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

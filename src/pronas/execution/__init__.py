@@ -1,0 +1,1 @@
+"""The room execution; see ARCHITECTURE.md."""

@@ -1,0 +1,1 @@
+"""The room networks; see ARCHITECTURE.md."""

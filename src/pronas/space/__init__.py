@@ -1,0 +1,1 @@
+"""The room space; see ARCHITECTURE.md."""

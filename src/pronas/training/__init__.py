@@ -1,0 +1,1 @@
+"""The room training; see ARCHITECTURE.md."""
