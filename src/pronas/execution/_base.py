@@ -1,0 +1,116 @@
+"""What every executor promises: jobs in, progress and outcomes out, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pronas.errors import UsageError
+
+Report = Callable[[Mapping[str, Any]], None]
+Run = Callable[[Any, Mapping[str, Any], Report], Mapping[str, Any]]
+Setup = Callable[[Mapping[str, Any]], Any]
+
+#: A job whose worker died is tried this many times in all.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work: plain data, handed to the worker function as ``payload``.
+
+    ``memory_limit`` and ``timeout`` of the executor hold for each job.
+    """
+
+    id: int
+    payload: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a running job said of itself through ``report``."""
+
+    id: int
+    value: Mapping[str, Any]
+    worker: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. ``value`` is what the worker function returned; ``error`` is one line when it failed.
+
+    ``seconds`` is the time of the last attempt on its worker, ``attempts`` how often it was tried (more than once only
+    when its worker died).
+    """
+
+    id: int
+    status: Literal["ok", "failed"]
+    value: Mapping[str, Any] | None
+    error: str | None
+    seconds: float
+    worker: str
+    attempts: int
+
+
+class Executor(ABC):
+    """Runs jobs and streams what becomes of them.
+
+    The worker function ``run(context, payload, report) -> dict`` and ``setup(shared) -> context`` (called once a
+    process) are named as ``"module:function"``, so that any process can find them. An exception in ``run`` is a failed
+    outcome and is not tried again; a worker that dies is replaced and its job tried again, at most ``ATTEMPTS`` times in all.
+    """
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Queue a job. May be called while ``events`` is being read."""
+
+    @abstractmethod
+    def events(self) -> Iterator[Progress | Outcome]:
+        """Yield progress and outcomes as they come, until no submitted job is left without an outcome."""
+
+    @abstractmethod
+    def cancel(self) -> None:
+        """Drop every job that has no outcome yet; running ones are stopped."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Cancel, and leave no process behind. May be called twice."""
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many jobs run at the same time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """Import ``"module:function"``.
+
+    Raises:
+        UsageError: the name has no colon, or nothing callable is there.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"no worker function {name!r} ({error}); write it as 'package.module:function'") from error
+    if not callable(found):
+        raise UsageError(f"{name!r} is not a function")
+    return found  # type: ignore[no-any-return]
+
+
+def describe_error(error: BaseException) -> str:
+    """Give an exception as one line: its type and message."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

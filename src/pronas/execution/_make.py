@@ -1,0 +1,54 @@
+"""Executors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pronas.errors import UsageError, nearest
+from pronas.execution._base import Executor
+
+EXECUTORS = ("inline", "local", "ray")
+
+
+def make_executor(
+    name: str,
+    run: str,
+    setup: str,
+    shared: Mapping[str, Any],
+    *,
+    workers: int | None = None,
+    timeout: float | None = None,
+    memory_limit: int | None = None,
+    **options: Any,
+) -> Executor:
+    """Make the executor ``name``; see its class for what ``options`` it takes.
+
+    Args:
+        name: ``"inline"``, ``"local"`` or ``"ray"``.
+        run: the worker function ``run(context, payload, report) -> dict``, as ``"module:function"``.
+        setup: ``setup(shared) -> context``, as ``"module:function"``.
+        shared: plain values and NumPy arrays that every worker sees.
+        workers: how many jobs at once; None means what the machine offers.
+        timeout: seconds a job may take.
+        memory_limit: bytes a worker may hold.
+
+    Raises:
+        UsageError: unknown name, or an option that this executor cannot honour.
+        MissingExtraError: Ray is asked for and not installed.
+    """
+    if name == "inline":
+        from pronas.execution._inline import InlineExecutor
+
+        if timeout or memory_limit:
+            raise UsageError("execution 'inline' cannot limit a child's time or memory: use execution 'local'")
+        return InlineExecutor(run, setup, shared)
+    if name == "local":
+        from pronas.execution._local import LocalExecutor
+
+        return LocalExecutor(run, setup, shared, workers=workers, timeout=timeout, memory_limit=memory_limit, **options)
+    if name == "ray":
+        from pronas.execution._ray import RayExecutor
+
+        return RayExecutor(run, setup, shared, workers=workers, timeout=timeout, memory_limit=memory_limit, **options)
+    raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")

@@ -1,0 +1,82 @@
+"""Arrays that worker processes see without a copy."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ArrayHandle:
+    """Where another process finds an array: a path it can map, and how to read it."""
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def open(self) -> NDArray[Any]:
+        """Map the array (shared pages, nothing is copied).
+
+        The mapping is private copy-on-write, since libraries warn of arrays that cannot be written.
+        """
+        size = int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        if size == 0:
+            return np.empty(self.shape, self.dtype)
+        with open(self.path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        return np.frombuffer(mapped, self.dtype).reshape(self.shape)
+
+
+@final
+class SharedArrays:
+    """Puts the arrays of ``shared`` where other processes can map them; plain values stay as they are.
+
+    On Linux the arrays lie in anonymous memory files, opened by workers through ``/proc/PID/fd``: nothing is left
+    behind even when this process is killed. Elsewhere a temporary file is used.
+    """
+
+    def __init__(self, shared: Mapping[str, Any]) -> None:
+        self._descriptors: list[int] = []
+        self._paths: list[str] = []
+        self.plain = {key: self._place(value) for key, value in shared.items()}
+
+    def close(self) -> None:
+        """Free the memory (mappings of workers stay valid until they end)."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        self._descriptors, self._paths = [], []
+
+    def _place(self, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        array = np.ascontiguousarray(value)
+        return ArrayHandle(self._write(array.reshape(-1).view(np.uint8).data), array.dtype.str, array.shape)
+
+    def _write(self, content: memoryview) -> str:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("pronas")
+            path = f"/proc/{os.getpid()}/fd/{descriptor}"
+        else:
+            descriptor, path = tempfile.mkstemp(prefix="pronas-")
+            self._paths.append(path)
+        self._descriptors.append(descriptor)
+        written = 0
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+        return path
+
+
+def open_shared(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the handles in ``plain`` back into arrays."""
+    return {key: value.open() if isinstance(value, ArrayHandle) else value for key, value in plain.items()}

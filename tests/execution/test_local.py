@@ -1,0 +1,136 @@
+"""What only worker processes can do: die, be stopped, and leave nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pronas.execution import Job, Outcome, Progress, make_executor
+
+RUN, SETUP = "pronas_test_work:run", "pronas_test_work:setup"
+
+
+def local(**options):
+    return make_executor("local", RUN, SETUP, {}, **{"workers": 2, **options})
+
+
+def outcomes(executor):
+    return {event.id: event for event in executor.events() if isinstance(event, Outcome)}
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_killed_worker_is_replaced(tmp_path):
+    with local() as executor:
+        executor.submit(Job(1, {"marker": str(tmp_path / "died-once"), "x": 3}))
+        executor.submit(Job(2, {"x": 1}))
+        ended = outcomes(executor)
+    assert (ended[1].value["double"], ended[1].attempts) == (6, 2)
+    assert ended[2].attempts == 1
+
+
+def test_a_job_that_always_kills_its_worker_is_given_up():
+    with local() as executor:
+        executor.submit(Job(1, {"die": True}))
+        executor.submit(Job(2, {"x": 1}))
+        ended = outcomes(executor)
+    assert ended[1].status == "failed"
+    assert ended[1].attempts == 3
+    assert "SIGKILL" in ended[1].error
+    assert ended[2].status == "ok"
+
+
+def test_time_limit():
+    with local(timeout=1.0) as executor:
+        executor.submit(Job(1, {"forever": True}))
+        executor.submit(Job(2, {"x": 1}))
+        ended = outcomes(executor)
+    assert "time limit of 1 s" in ended[1].error
+    assert ended[2].status == "ok"
+
+
+def test_memory_limit():
+    with local(memory_limit=600 * 2**20) as executor:
+        executor.submit(Job(1, {"eat": 900 * 2**20}))
+        executor.submit(Job(2, {"x": 1}))
+        ended = outcomes(executor)
+    assert "memory limit of 600 MiB" in ended[1].error
+    assert ended[2].status == "ok"
+
+
+def test_devices_keep_their_workers():
+    with local(devices=["a", "b"]) as executor:
+        for number in range(6):
+            executor.submit(Job(number))
+        ended = outcomes(executor).values()
+    assert {event.value["device"] for event in ended} <= {"a", "b"}
+    assert len({event.value["pid"] for event in ended}) <= 2
+
+
+def test_close_leaves_no_process():
+    with local(devices=["a", "b"]) as executor:
+        executor.submit(Job(1))
+        pid = outcomes(executor)[1].value["pid"]
+        executor.submit(Job(2, {"forever": True, "steps": 1}))
+        assert isinstance(next(executor.events()), Progress)
+        assert alive(pid)
+    assert not alive(pid)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {work!r})
+from pronas.execution import make_executor, Job
+if __name__ == "__main__":
+    executor = make_executor("local", "pronas_test_work:run", "pronas_test_work:setup", {{}}, workers=1, devices=["a"])
+    executor.submit(Job(1))
+    for event in executor.events():
+        pid = event.value["pid"]
+    executor.submit(Job(2, {{"forever": True}}))
+    print(pid, flush=True)
+    for event in executor.events():
+        pass
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_when_the_driver_is_killed(tmp_path, how):
+    script = tmp_path / "driver.py"
+    script.write_text(SCRIPT.format(work=str(Path(__file__).parent)))
+    driver = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    pid = int(driver.stdout.readline())
+    os.kill(driver.pid, how)
+    driver.wait()
+    deadline = time.monotonic() + 20
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)
+
+
+UNGUARDED = """
+import sys
+sys.path.insert(0, {work!r})
+from pronas.execution import make_executor, Job
+executor = make_executor("local", "pronas_test_work:run", "pronas_test_work:setup", {{}}, workers=1)
+executor.submit(Job(1))
+for event in executor.events():
+    print(event.error)
+executor.close()
+"""
+
+
+def test_a_script_without_the_main_guard_is_told_so(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(UNGUARDED.format(work=str(Path(__file__).parent)))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert "__main__" in done.stdout + done.stderr
+    assert "its worker died 3 times" in done.stdout
