@@ -1,0 +1,135 @@
+"""The values of this room: a split of images and labels, and a data set of three splits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.errors import DataError
+
+SMALLEST_SIDE = 8  # smaller images leave nothing after the reductions of any skeleton
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images with their labels.
+
+    Attributes:
+        images: uint8, (n, C, H, W), pixel values 0…255.
+        labels: int64, (n,), each in 0…classes-1.
+
+    Raises:
+        DataError: a wrong type or shape, or counts that differ.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Check types, shapes and counts."""
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise DataError(
+                f"images must be uint8 (n, C, H, W), not {self.images.dtype} of shape {self.images.shape}: convert them"
+            )
+        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
+            raise DataError(f"labels must be int64 (n,), not {self.labels.dtype} of shape {self.labels.shape}")
+        if len(self.images) != len(self.labels):
+            raise DataError(f"{len(self.images)} images but {len(self.labels)} labels: they must pair up")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indexes: NDArray[np.int64]) -> Split:
+        """The images and labels at ``indexes``, copied, in that order."""
+        return Split(self.images[indexes], self.labels[indexes])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training, validation and test images of one classification task.
+
+    The search sees ``train`` and ``validation``; ``test`` is for the final report alone.
+
+    Attributes:
+        name: what reports call it.
+        classes: the class names; label i is ``classes[i]``.
+        fingerprint: SHA-256 (hex) over the pixels, labels and class names of the three splits: equal exactly when the
+            data and the way it was split are equal. Computed when first asked for.
+
+    Raises:
+        DataError: splits of different image shapes, images under 8x8, fewer than two classes, a label that is not a
+            class, an empty split.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check that the splits agree with each other and with the classes."""
+        if len(self.classes) < 2:
+            raise DataError(f"{self.name}: {len(self.classes)} class; classification needs two or more")
+        check_size(self.input_shape, self.name)
+        for part, split in self.splits():
+            check_split(split, self.input_shape, self.classes, f"{self.name}, {part} set")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of content and split; see the class."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for part, split in self.splits():
+            digest.update(f"{part} {split.images.shape}".encode())
+            digest.update(np.ascontiguousarray(split.images).data)
+            digest.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
+        return digest.hexdigest()
+
+    def splits(self) -> tuple[tuple[str, Split], ...]:
+        """The three splits with their names."""
+        return ("training", self.train), ("validation", self.validation), ("test", self.test)
+
+    def __repr__(self) -> str:
+        counts = " + ".join(str(len(split)) for _, split in self.splits())
+        return f"Dataset({self.name!r}, {counts} images of {self.input_shape}, {self.num_classes} classes)"
+
+
+def check_size(shape: Sequence[int], where: str) -> None:
+    """Refuse images (C, H, W) whose height or width is under 8."""
+    if min(shape[1:]) < SMALLEST_SIDE:
+        raise DataError(
+            f"{where}: images of {shape[1]}x{shape[2]} are too small; {SMALLEST_SIDE}x{SMALLEST_SIDE} is the least: "
+            "resize them with image_size"
+        )
+
+
+def check_split(split: Split, shape: tuple[int, ...], classes: Sequence[Any], where: str) -> None:
+    """Refuse a split that is empty, of another image shape, or with a label that is no class."""
+    if not len(split):
+        raise DataError(f"{where}: no images")
+    if split.images.shape[1:] != shape:
+        raise DataError(f"{where}: images are {split.images.shape[1:]} (C, H, W), the training images {shape}")
+    wrong = np.flatnonzero((split.labels < 0) | (split.labels >= len(classes)))
+    if len(wrong):
+        raise DataError(
+            f"{where}: label {split.labels[wrong[0]]} of image {wrong[0]} is not one of the {len(classes)} classes"
+        )
