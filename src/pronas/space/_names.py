@@ -1,0 +1,99 @@
+"""Names of operators. Only names live here, because a space checks them; what they build is the networks' business."""
+
+from __future__ import annotations
+
+import re
+
+from pronas.errors import UsageError, nearest
+
+_FLOAT = (
+    *("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv"),
+    *("3x3 conv", "5x5 conv", "7x7 conv", "3x3 dilated conv"),
+)
+_BINARY = (
+    *("3x3 bconv", "5x5 bconv", "7x7 bconv", "1x7-7x1 bconv"),
+    *("3x3 sep-bconv", "5x5 sep-bconv", "7x7 sep-bconv"),
+)
+_BOTH = ("3x3 maxpool", "3x3 avgpool", "identity", "linear")
+
+#: The eight operators of the paper (arXiv 1712.00559, section 3.1); what ``operators=None`` means.
+PAPER_OPERATORS: tuple[str, ...] = (
+    *("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv"),
+    *("identity", "3x3 avgpool", "3x3 maxpool", "3x3 dilated conv"),
+)
+
+#: A sensible default for binarized cells: every kind of binary layer, both pools, and the shortcut.
+BINARY_OPERATORS: tuple[str, ...] = (
+    *("3x3 bconv", "5x5 bconv", "1x7-7x1 bconv", "3x3 sep-bconv"),
+    *("5x5 sep-bconv", "3x3 maxpool", "3x3 avgpool", "linear"),
+)
+
+#: name -> True (binary only), False (full precision only), None (both)
+_known: dict[str, bool | None] = {
+    **dict.fromkeys(_FLOAT, False),
+    **dict.fromkeys(_BINARY, True),
+    **dict.fromkeys(_BOTH, None),
+}
+
+# These characters separate the parts of the text forms, so a name that held one could not be read back.
+_FORBIDDEN = re.compile(r"[|+:@,'\"`\[\]\\]|[^\S ]|[\x00-\x1f\x7f]")
+
+
+def check_operator_name(name: object) -> str:
+    """Return ``name`` when it can stand in every text form of a cell.
+
+    Raises:
+        UsageError: not a string, no letter in it, spaces at an end, or one of ``| + : @ , [ ]``, quotes, a backslash,
+            a line break or another control character.
+    """
+    if not isinstance(name, str):
+        raise UsageError(f"an operator's name is a string, not {type(name).__name__} {name!r}")
+    bad = _FORBIDDEN.search(name)
+    if bad:
+        raise UsageError(f"operator name {name!r} holds {bad[0]!r}, which separates the parts of a cell's text")
+    if name != name.strip() or not any(c.isalpha() for c in name):
+        raise UsageError(f"operator name {name!r} needs a letter and no spaces at its ends, for example '3x3 dconv'")
+    return name
+
+
+def operator_names(binary: bool | None = None) -> tuple[str, ...]:
+    """Return the known operators' names in order of registration.
+
+    Args:
+        binary: ``True``: those usable in binarized cells; ``False``: in full precision; ``None``: all.
+    """
+    return tuple(name for name, kind in _known.items() if binary is None or kind is None or kind == binary)
+
+
+def operator_is_binary(name: str) -> bool | None:
+    """Return ``True`` for a binary-only operator, ``False`` for a full-precision one, ``None`` for one that is both.
+
+    Raises:
+        UsageError: the operator is not known.
+    """
+    return _known[known_operator(name)]
+
+
+def register_operator(name: str, binary: bool | None = None) -> None:
+    """Make a user's operator known to spaces. Registering the same name again replaces what was said of it.
+
+    Args:
+        name: see `check_operator_name` for what a name may hold.
+        binary: ``True``: only for binarized cells; ``False``: only for full precision; ``None``: both.
+
+    Raises:
+        UsageError: the name cannot stand in a cell's text.
+    """
+    _known[check_operator_name(name)] = binary
+
+
+def known_operator(name: str) -> str:
+    """Return ``name`` if it is registered.
+
+    Raises:
+        UsageError: it is not; the message names the nearest known one.
+    """
+    if check_operator_name(name) not in _known:
+        hint = nearest(name, _known) or "; known are " + ", ".join(_known)
+        raise UsageError(f"unknown operator {name!r}{hint} (register your own with @pronas.operator)")
+    return name

@@ -1,0 +1,279 @@
+"""The search space of cells: which blocks there are, sets of cells as integer rows, and how cells grow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pronas.errors import UsageError, nearest
+from pronas.space._canonical import Rows, Shape, canonical_rows, row_keys
+from pronas.space._cell import Block, Cell
+from pronas.space._names import PAPER_OPERATORS, known_operator, operator_is_binary
+
+if TYPE_CHECKING:
+    from pronas.space._extension import Extension
+
+
+@dataclass(frozen=True, init=False)
+class StateSpace:
+    """The cells of 1 to B blocks over a list of operators (arXiv 1712.00559, section 3.1).
+
+    Sets of cells are *rows*: int16 arrays (n, 4b) of ``input value, operator index, input value, operator index, …``,
+    all with the same number of blocks b. Skips between cells are not in rows.
+
+    Args:
+        B: the largest number of blocks in a cell.
+        operators: registered names; ``None``: the paper's eight.
+        input_lookback_depth: -k: a cell may read the outputs of the k cells before it (-2: the paper);
+            0: *flat* cells, whose only input, written 0, is the cell's own.
+        input_lookforward_depth: ``None``: a block may read every earlier block of its cell; n: only the first n.
+
+    Raises:
+        UsageError: B < 1, no operators, an unknown or repeated one, lookback > 0 or lookforward < 0.
+    """
+
+    B: int
+    operators: tuple[str, ...]
+    input_lookback_depth: int
+    input_lookforward_depth: int | None
+
+    def __init__(
+        self,
+        B: int,  # noqa: N803 - the paper's and the old systems' name
+        operators: Sequence[str] | None = None,
+        input_lookback_depth: int = -2,
+        input_lookforward_depth: int | None = None,
+    ) -> None:
+        lookforward = (
+            None if input_lookforward_depth is None else _whole("input_lookforward_depth", input_lookforward_depth)
+        )
+        fields = {
+            "B": _whole("B", B),
+            "operators": _check_operators(PAPER_OPERATORS if operators is None else operators),
+            "input_lookback_depth": _whole("input_lookback_depth", input_lookback_depth),
+            "input_lookforward_depth": lookforward,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        if self.B < 1:
+            raise UsageError(f"B is the number of blocks in a cell, at least 1, not {self.B}")
+        if self.input_lookback_depth > 0:
+            raise UsageError(f"input_lookback_depth is 0 (flat cells) or negative, not {self.input_lookback_depth}")
+        if lookforward is not None and lookforward < 0:
+            raise UsageError(f"input_lookforward_depth is None (every earlier block) or at least 0, not {lookforward}")
+
+    @property
+    def flat(self) -> bool:
+        """Whether cells have one input, their own, written 0."""
+        return self.input_lookback_depth == 0
+
+    @property
+    def binary(self) -> bool:
+        """Whether some operator is for binarized cells only."""
+        return any(operator_is_binary(name) for name in self.operators)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The numbers that canonical forms and counts need."""
+        lookback = -self.input_lookback_depth
+        limit = self.input_lookforward_depth
+        return Shape(
+            lookback, max(lookback, 1), len(self.operators), None if limit is None or limit >= self.B - 1 else limit
+        )
+
+    def readable(self, b: int) -> int:
+        """Return how many earlier blocks block b (1-based) may read."""
+        return b - 1 if self.input_lookforward_depth is None else min(b - 1, self.input_lookforward_depth)
+
+    def inputs(self, b: int) -> tuple[int, ...]:
+        """Return the input values that block b (1-based) may read, ascending: inputs of the cell, then blocks.
+
+        Raises:
+            UsageError: b is not in 1 … B.
+        """
+        self.check_level(b)
+        return tuple(range(self.input_lookback_depth, self.shape.inputs - self.shape.shift + self.readable(b)))
+
+    def check_level(self, b: int) -> None:
+        """Raise a UsageError unless b is in 1 … B."""
+        if not 1 <= b <= self.B:
+            raise UsageError(f"a cell of this space has 1 to {self.B} blocks, not {b}")
+
+    def check(self, cell: Cell) -> None:
+        """Check that a cell is of this space.
+
+        Raises:
+            UsageError: too many blocks, an operator that the space does not have (the nearest is named) or an input out
+                of range.
+        """
+        if len(cell) > self.B:
+            raise UsageError(f"the cell has {len(cell)} blocks, more than the space's B={self.B}: {cell}")
+        for i, block in enumerate(cell.blocks):
+            allowed = self.inputs(i + 1)
+            for value, operator in block.halves:
+                if value not in allowed:
+                    raise UsageError(
+                        f"block {i} reads {value}, but in this space it may read {_listed(allowed)}: {cell}"
+                    )
+                if operator not in self._indexes:
+                    hint = nearest(operator, self.operators) or "; it has " + ", ".join(self.operators)
+                    raise UsageError(f"operator {operator!r} is not in this space{hint}")
+
+    @cached_property
+    def _indexes(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.operators)}
+
+    def encode(self, cells: Iterable[Cell]) -> Rows:
+        """Return the rows of cells that all have the same number of blocks; skips are left out.
+
+        Raises:
+            UsageError: a cell is not of this space, or the numbers of blocks differ.
+        """
+        rows = []
+        for cell in cells:
+            self.check(cell)
+            rows.append([x for b in cell.blocks for v, op in b.halves for x in (v, self._indexes[op])])
+        if len({len(row) for row in rows}) > 1:
+            raise UsageError("rows hold cells of one number of blocks; encode the cells of each level by themselves")
+        return np.array(rows, dtype=np.int16).reshape(len(rows), len(rows[0]) if rows else 0)
+
+    def decode(self, rows: npt.ArrayLike) -> list[Cell]:
+        """Return the cells of rows (n, 4b).
+
+        Raises:
+            UsageError: the rows are not of this space.
+        """
+        names = self.operators
+        return [
+            Cell(tuple(Block(a, names[p], b, names[q]) for a, p, b, q in zip(*[iter(row)] * 4, strict=True)))
+            for row in self.check_rows(rows).tolist()
+        ]
+
+    def check_rows(self, rows: npt.ArrayLike) -> Rows:
+        """Return ``rows`` as an int16 array (n, 4b) of this space.
+
+        Raises:
+            UsageError: not two-dimensional, not 4b wide with b in 1 … B, not whole numbers, or a value out of range.
+        """
+        array = np.asarray(rows)
+        if array.ndim != 2 or array.shape[1] % 4 or (array.size and array.dtype.kind not in "iu"):
+            raise UsageError(f"rows are whole numbers (n, 4b), not {array.dtype} {array.shape}")
+        if not array.size:
+            return array.astype(np.int16)
+        self.check_level(array.shape[1] // 4)
+        parts = array.reshape(len(array), -1, 2, 2)
+        high = np.array([self.inputs(b + 1)[-1] for b in range(parts.shape[1])])[:, None]
+        bad = (parts[..., 0] < self.input_lookback_depth) | (parts[..., 0] > high)
+        bad |= (parts[..., 1] < 0) | (parts[..., 1] >= len(self.operators))
+        if bad.any():
+            n, b, _ = (int(x[0]) for x in np.nonzero(bad))
+            raise UsageError(f"row {n}: block {b} {parts[n, b].ravel().tolist()} has a value out of this space's range")
+        return array.astype(np.int16, copy=False)
+
+    def level1(self) -> Rows:
+        """Return every cell of one block, (n, 4), without symmetric duplicates: 136 in the paper's space."""
+        return self.extensions(1)
+
+    def extensions(self, b: int) -> Rows:
+        """Return every block that may be block b (1-based), smaller half first: (m, 4), in ascending order."""
+        sources, operators = len(self.inputs(b)), len(self.operators)
+        codes = np.stack(np.triu_indices(sources * operators), axis=1)[:, None]
+        return self.shape.rows(codes.astype(np.int64))
+
+    def extend(self, parents: npt.ArrayLike, chunk: int = 65536) -> Iterator[Rows]:
+        """Yield every cell that has one block more than a parent, each class of equal cells once.
+
+        The parent's blocks come first, as they are; candidates come in order of their parents. Memory depends on the
+        number of parents and on ``chunk`` only.
+
+        Args:
+            parents: rows (k, 4(b-1)).
+            chunk: candidates in a yielded array, at most.
+
+        Raises:
+            UsageError: the parents are not of this space, or have B blocks already.
+        """
+        return self.extension(parents).chunks(chunk)
+
+    def extension(self, parents: npt.ArrayLike) -> Extension:
+        """Return the candidates of the level after ``parents`` as pairs of parents and blocks (see `Extension`).
+
+        Raises:
+            UsageError: the parents are not of this space, or have B blocks already.
+        """
+        from pronas.space._extension import Extension
+
+        return Extension(self, parents)
+
+    def canonical(self, rows: npt.ArrayLike) -> Rows:
+        """Return the canonical form of each row: the smallest of all that are the same cell, (n, 4b).
+
+        Two rows are the same cell when swapping halves of blocks and renumbering blocks (in an order that this space
+        allows) leads from one to the other.
+        """
+        return canonical_rows(self.check_rows(rows), self.shape)
+
+    def keys(self, rows: npt.ArrayLike) -> npt.NDArray[np.void]:
+        """Return (n,) items that are equal exactly where rows are the same cell (`canonical`)."""
+        return row_keys(self.canonical(rows))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the space as plain data, for `space_from_dict`."""
+        return {
+            "kind": "cells",
+            "B": self.B,
+            "operators": list(self.operators),
+            "input_lookback_depth": self.input_lookback_depth,
+            "input_lookforward_depth": self.input_lookforward_depth,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StateSpace:
+        """Make the space that `to_dict` wrote.
+
+        Raises:
+            UsageError: an entry is unknown, missing or wrong.
+        """
+        fields = ("B", "operators", "input_lookback_depth", "input_lookforward_depth")
+        for name in data:
+            if name not in ("kind", *fields):
+                raise UsageError(f"unknown entry {name!r} of a space{nearest(str(name), fields)}")
+        if data.get("kind", "cells") != "cells" or "B" not in data:
+            raise UsageError("a space of cells has an entry B and kind 'cells'")
+        return cls(**{name: data[name] for name in fields if name in data})
+
+    def with_blocks(self, b: int) -> StateSpace:
+        """Return the same space with another B."""
+        return StateSpace(b, self.operators, self.input_lookback_depth, self.input_lookforward_depth)
+
+
+def space_from_dict(data: Mapping[str, Any]) -> StateSpace:
+    """Make the space that `StateSpace.to_dict` wrote."""
+    return StateSpace.from_dict(data)
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise UsageError(f"{name} is a whole number, not {value!r}")
+    return int(value.__index__())
+
+
+def _check_operators(operators: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(operators, str) or not isinstance(operators, Iterable):
+        raise UsageError(f"operators is a list of names, not {operators!r}")
+    names = tuple(known_operator(name) for name in operators)
+    if not names:
+        raise UsageError("a space needs at least one operator")
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise UsageError(f"operator {name!r} is listed twice")
+    return names
+
+
+def _listed(values: Sequence[int]) -> str:
+    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
