@@ -1,0 +1,157 @@
+"""Standard augmentation, as tensor code on whole batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from pronas.data._scale import scale_of
+from pronas.data._types import Dataset
+from pronas.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@final
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to training images that keep their class.
+
+    Attributes:
+        crop: pixels added on every side before a window of the old size is cut out at random (He et al. 2016); 0: none.
+        flip: mirror half of the images left to right.
+        cutout: side in pixels of a square painted over, its centre anywhere in the image, so that it may lie partly
+            outside (DeVries & Taylor 2017); 0: none.
+        expansion: before training, add turned and shifted copies of every image (``USE_EXPANSION``), :func:`expand`;
+            :meth:`apply` does not.
+        reflect: what a crop adds is the image mirrored at its edge rather than ``fill``.
+        fill: pixel value, or one a channel, of what a crop adds and a cutout paints.
+
+    Raises:
+        UsageError: a negative size or a pixel value outside 0…255.
+    """
+
+    crop: int = 0
+    flip: bool = False
+    cutout: int = 0
+    expansion: bool = False
+    reflect: bool = False
+    fill: tuple[int, ...] = (0,)
+
+    def __post_init__(self) -> None:
+        """Check the sizes; accept a number or a list for ``fill``."""
+        fill = (self.fill,) if isinstance(self.fill, int) else tuple(self.fill)
+        object.__setattr__(self, "fill", fill)
+        if self.crop < 0 or self.cutout < 0:
+            raise UsageError(f"augmentation: crop={self.crop} and cutout={self.cutout} must be 0 or more pixels")
+        if not fill or not all(0 <= value <= 255 for value in fill):
+            raise UsageError(f"augmentation: fill={self.fill} must be pixel values 0…255")
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment a batch, each image by itself.
+
+        Args:
+            images: (n, C, H, W), pixel values 0…255, uint8 or float, in either memory format. Not changed.
+            generator: source of every random choice: the same state gives the same images, on any device.
+
+        Returns:
+            A tensor of the same shape, type, device and memory format (the argument itself where nothing is asked).
+
+        Raises:
+            UsageError: a crop beyond what reflection can fill, or ``fill`` of another number of channels.
+        """
+        import torch
+
+        if not (self.crop or self.flip or self.cutout):
+            return images
+        last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+        # both memory formats as (n, planes, H, W, values a pixel): one code moves whole rows in either
+        grid = images.permute(0, 2, 3, 1).unsqueeze(1) if last else images.contiguous().unsqueeze(4)
+        fill = self._fill(grid, images.shape[1])
+        out = self._crop(grid, fill, generator) if self.crop else grid.clone()
+        if self.flip:
+            chosen = (torch.rand(len(out), generator=generator, device=generator.device) < 0.5).to(out.device)
+            indexes = chosen.nonzero()[:, 0]
+            out[indexes] = out[indexes].flip(3)
+        if self.cutout:
+            out = torch.where(self._holes(out, generator), fill, out)
+        return out.squeeze(1).permute(0, 3, 1, 2) if last else out.squeeze(4)
+
+    def _fill(self, grid: Tensor, channels: int) -> Tensor:
+        import torch
+
+        if len(self.fill) not in (1, channels):
+            raise UsageError(f"augmentation: fill has {len(self.fill)} values, the images {channels} channels")
+        value = torch.tensor(self.fill, dtype=grid.dtype, device=grid.device)
+        return value.view(-1, 1, 1, 1) if grid.shape[4] == 1 and grid.shape[1] == channels else value
+
+    def _crop(self, grid: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        n, planes, height, width, depth = grid.shape
+        steps = 2 * self.crop + 1
+        shift = torch.randint(steps, (2, n), generator=generator, device=generator.device).to(grid.device)
+        padded = self._padded(grid, fill)
+        row = padded.shape[3] * depth
+        # every window of every image as a view: picking one an image copies whole rows, without a loop
+        windows = padded.as_strided(
+            (n, steps, steps, planes, height, width * depth),
+            (planes * padded.shape[2] * row, row, depth, padded.shape[2] * row, row, 1),
+        )
+        picked = windows[torch.arange(n, device=grid.device), shift[0], shift[1]]
+        return picked.view(n, planes, height, width, depth)
+
+    def _padded(self, grid: Tensor, fill: Tensor) -> Tensor:
+        n, planes, height, width, depth = grid.shape
+        pad = self.crop
+        if self.reflect:
+            return grid.index_select(2, _mirror(height, pad, grid)).index_select(3, _mirror(width, pad, grid))
+        out = grid.new_empty(n, planes, height + 2 * pad, width + 2 * pad, depth)
+        out[:] = fill
+        out[:, :, pad : pad + height, pad : pad + width] = grid
+        return out
+
+    def _holes(self, grid: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        n, _, height, width, _ = grid.shape
+        centre = torch.rand((2, n, 1), generator=generator, device=generator.device).to(grid.device)
+        rows, columns = (
+            (torch.arange(side, device=grid.device) - (centre[axis] * side).floor() + self.cutout // 2).float()
+            for axis, side in enumerate((height, width))
+        )
+        inside = [(offset >= 0) & (offset < self.cutout) for offset in (rows, columns)]
+        return (inside[0][:, :, None] & inside[1][:, None, :])[:, None, :, :, None]
+
+
+def _mirror(side: int, pad: int, like: Tensor) -> Tensor:
+    import torch
+
+    if pad >= side:
+        raise UsageError(f"augmentation: crop={pad} needs images of more than {pad} pixels a side to reflect")
+    position = torch.arange(-pad, side + pad, device=like.device).abs()
+    return torch.where(position >= side, 2 * (side - 1) - position, position)
+
+
+def default_augmentation(dataset: Dataset, *, strong: bool = False) -> Augmentation:
+    """What suits a data set: crops for all (an eighth of the side), flips where a mirror image is as likely.
+
+    Handwritten digits are not flipped, Fashion-MNIST and colour photographs are; other grayscale sets are not, since
+    they may be writing. Colour is cropped with reflected edges.
+
+    Args:
+        dataset: names and shapes decide; the pixel mean of its training images is the fill (0 for the MNIST family).
+        strong: add the cutout of full training: half the side for colour, a quarter for grayscale.
+    """
+    channels, height, width = dataset.input_shape
+    side, colour = min(height, width), channels >= 3
+    dark = dataset.name in ("digits", "mnist", "fashion-mnist")
+    return Augmentation(
+        crop=max(1, (side + 4) // 8),
+        flip=colour or dataset.name == "fashion-mnist",
+        cutout=side // (2 if colour else 4) if strong else 0,
+        reflect=colour,
+        fill=(0,) if dark else tuple(round(value) for value in scale_of(dataset).mean),
+    )

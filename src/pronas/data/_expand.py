@@ -1,0 +1,70 @@
+"""``USE_EXPANSION``: more training images by small rotations and shifts."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pronas.data._types import Split
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+_CHUNK = 2048
+
+
+def expand(split: Split, seed: int, *, copies: int = 4, degrees: float = 15.0, shift: int = 2) -> Split:
+    """Every image and ``copies`` changed ones: rotated about the centre, then shifted.
+
+    Rotations are uniform within ±``degrees``, shifts are whole pixels uniform within ±``shift`` in either direction.
+    What comes in from outside has the image's background: per channel, the median of its border pixels.
+
+    Returns:
+        ``(copies + 1) * n`` images: the originals in their order, then each round of copies in the same order.
+    """
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    parts = [split.images]
+    for _ in range(copies):
+        parts.extend(
+            _changed(torch.from_numpy(split.images[start : start + _CHUNK]), degrees, shift, generator).numpy()
+            for start in range(0, len(split), _CHUNK)
+        )
+    return Split(np.concatenate(parts), np.tile(split.labels, copies + 1))
+
+
+def _changed(images: Tensor, degrees: float, shift: int, generator: torch.Generator) -> Tensor:
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    n, _, height, width = images.shape
+    angle = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
+    move = torch.randint(-shift, shift + 1, (2, n), generator=generator)
+    background = _background(images)
+    grid = affine_grid(_matrices(angle, move, height, width), [n, 1, height, width], align_corners=False)
+    # zeros are what comes from outside, so the background is made zero for the while
+    moved = grid_sample(images.float() - background, grid, mode="bilinear", align_corners=False)
+    return (moved + background).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _matrices(angle: Tensor, move: Tensor, height: int, width: int) -> Tensor:
+    # from output to input in grid units (-1…1 over a side): undo the shift, then the rotation, in pixels
+    import torch
+
+    cos, sin = angle.cos(), angle.sin()
+    across, down = move[0] * 2 / width, move[1] * 2 / height
+    ratio = height / width
+    first = torch.stack([cos, sin * ratio, -(cos * across + sin * ratio * down)], 1)
+    second = torch.stack([-sin / ratio, cos, sin / ratio * across - cos * down], 1)
+    return torch.stack([first, second], 1)
+
+
+def _background(images: Tensor) -> Tensor:
+    import torch
+
+    border = [images[:, :, 0], images[:, :, -1], images[:, :, 1:-1, 0], images[:, :, 1:-1, -1]]
+    return torch.cat(border, 2).median(2).values.float()[:, :, None, None]
