@@ -1,6 +1,7 @@
 """The search space: blocks, cells and their text, levels, symmetry, counting. NumPy only."""
 
 from pronas.space._cell import Block, Cell
+from pronas.space._counting import Size
 from pronas.space._extension import Extension
 from pronas.space._names import (
     BINARY_OPERATORS,
@@ -9,6 +10,7 @@ from pronas.space._names import (
     operator_names,
     register_operator,
 )
+from pronas.space._protocol import Space
 from pronas.space._state_space import StateSpace, space_from_dict
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "Block",
     "Cell",
     "Extension",
+    "Size",
+    "Space",
     "StateSpace",
     "operator_is_binary",
     "operator_names",

@@ -13,7 +13,10 @@ import numpy.typing as npt
 from pronas.errors import UsageError, nearest
 from pronas.space._canonical import Rows, Shape, canonical_rows, row_keys
 from pronas.space._cell import Block, Cell
+from pronas.space._counting import Size, count_raw, count_unique
+from pronas.space._features import Floats, feature_names, features
 from pronas.space._names import PAPER_OPERATORS, known_operator, operator_is_binary
+from pronas.space._sampling import mutate_rows, sample_rows
 
 if TYPE_CHECKING:
     from pronas.space._extension import Extension
@@ -221,6 +224,48 @@ class StateSpace:
     def keys(self, rows: npt.ArrayLike) -> npt.NDArray[np.void]:
         """Return (n,) items that are equal exactly where rows are the same cell (`canonical`)."""
         return row_keys(self.canonical(rows))
+
+    def size(self, b: int) -> Size:
+        """Return the number of cells of b blocks, exactly: raw, and unique (each class of equal cells once).
+
+        136 unique of 256 at level 1 of the paper's space, 5.6e14 raw at level 5. With 1 < lookforward depth < b - 1
+        some classes have no parent that is numbered so that they extend it; `extend` does not reach those.
+        """
+        raw = count_raw(tuple(len(self.inputs(i + 1)) for i in range(b)), len(self.operators))
+        return Size(raw, count_unique(b, self.shape.inputs, len(self.operators), self.input_lookforward_depth))
+
+    @property
+    def token_sizes(self) -> tuple[int, ...]:
+        """The number of different input tokens and operator tokens."""
+        return len(self.inputs(self.B)), len(self.operators)
+
+    def token_kinds(self, b: int) -> tuple[int, ...]:
+        """Return the kind (0: input, 1: operator) of each of the 4b tokens of a cell of b blocks."""
+        self.check_level(b)
+        return (0, 1) * (2 * b)
+
+    def tokens(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Return (n, 4b) tokens: input value - input_lookback_depth, operator index, … the same whatever B is."""
+        tokens = self.check_rows(rows).astype(np.int64)
+        tokens[:, ::2] -= self.input_lookback_depth
+        return tokens
+
+    def features(self, rows: npt.ArrayLike) -> Floats:
+        """Return (n, d) float32 for predictors that are no networks; equal for equal cells, d the same for all b."""
+        return features(self, self.check_rows(rows))
+
+    def feature_names(self) -> tuple[str, ...]:
+        """Return the names of the d columns of `features`, ``group:what``."""
+        return feature_names(self)
+
+    def sample(self, count: int, b: int, generator: np.random.Generator) -> Rows:
+        """Return (count, 4b) random cells of b blocks, uniform over the raw ones."""
+        self.check_level(b)
+        return sample_rows(self, count, b, generator)
+
+    def mutate(self, rows: npt.ArrayLike, generator: np.random.Generator) -> Rows:
+        """Return rows that each differ from theirs in one input or one operator."""
+        return mutate_rows(self, self.check_rows(rows), generator)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for `space_from_dict`."""
