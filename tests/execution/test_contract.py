@@ -9,7 +9,7 @@ from pronas.execution import Job, Outcome, Progress, make_executor
 RUN, SETUP = "pronas_test_work:run", "pronas_test_work:setup"
 
 
-@pytest.fixture(params=["inline", "local", "local-devices"])
+@pytest.fixture(params=["inline", "local", "local-devices", "ray"])
 def make(request):
     made = []
 
@@ -19,6 +19,8 @@ def make(request):
             options["devices"] = ["left", "right"]
         if name == "local":
             options.setdefault("workers", 2)
+        if name == "ray":
+            request.getfixturevalue("ray_cluster")
         made.append(make_executor(name, RUN, setup, shared or {}, **options))
         return made[-1]
 

@@ -1,0 +1,76 @@
+"""Faults on Ray: a worker that dies, limits, lost progress."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pronas.execution import Job, Outcome, make_executor
+
+RUN, SETUP = "pronas_test_work:run", "pronas_test_work:setup"
+
+
+def outcomes(executor):
+    return {event.id: event for event in executor.events() if isinstance(event, Outcome)}
+
+
+@pytest.fixture
+def ray(ray_cluster):
+    made = []
+
+    def build(**options):
+        made.append(make_executor("ray", RUN, SETUP, {}, **options))
+        return made[-1]
+
+    yield build
+    for executor in made:
+        executor.close()
+
+
+def test_a_killed_worker_is_replaced(ray, tmp_path):
+    executor = ray()
+    executor.submit(Job(1, {"marker": str(tmp_path / "died-once"), "x": 3}))
+    assert outcomes(executor)[1].value["double"] == 6
+
+
+def test_a_job_that_always_kills_its_worker_is_given_up(ray):
+    executor = ray()
+    executor.submit(Job(1, {"die": True}))
+    executor.submit(Job(2, {"x": 1}))
+    ended = outcomes(executor)
+    assert ended[1].status == "failed"
+    assert "lost 3 times" in ended[1].error
+    assert ended[2].status == "ok"
+
+
+def test_time_limit(ray):
+    executor = ray(timeout=1.0)
+    executor.submit(Job(1, {"forever": True}))
+    executor.submit(Job(2, {"x": 1}))
+    ended = outcomes(executor)
+    assert "time limit of 1 s" in ended[1].error
+    assert ended[2].status == "ok"
+
+
+def test_memory_limit(ray):
+    executor = ray(memory_limit=600 * 2**20)
+    executor.submit(Job(1, {"eat": 900 * 2**20}))
+    assert "memory limit of 600 MiB" in outcomes(executor)[1].error
+
+
+def test_no_cluster_at_the_address():
+    pytest.importorskip("ray", reason="Ray is not installed")
+    call = f"make_executor('ray', {RUN!r}, {SETUP!r}, {{}}, address='127.0.0.1:1')"
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pronas.errors import RunError
+from pronas.execution import make_executor
+try:
+    {call}
+except RunError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=False)
+    assert "no connection to the Ray cluster at '127.0.0.1:1'" in done.stdout
