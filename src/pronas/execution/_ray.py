@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 import tempfile
 import time
@@ -59,6 +60,8 @@ class RayExecutor(Executor):
         if address is None and "ray" not in sys.modules:
             _authenticate()  # Ray reads this when it is imported
         self._ray: Any = require("ray", "ray")
+        if address is not None:
+            _probe(address)
         self._own = not self._ray.is_initialized()
         if self._own:
             self._connect(address, workers)
@@ -185,6 +188,18 @@ class RayExecutor(Executor):
         for reference, job in self._flying.items():
             if job == id:
                 self._ray.cancel(reference, force=True)
+
+
+def _probe(address: str) -> None:
+    # Ray itself gives up on a wrong address only after minutes
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        reason = f"no connection to the Ray cluster at {address!r} ({describe_error(error)})"
+        raise RunError(f"{reason}; check the address and `ray status` there") from error
 
 
 def _authenticate() -> None:
