@@ -1,1 +1,53 @@
-"""The room networks; see ARCHITECTURE.md."""
+"""Networks made of cells: one registry of operators, quantizers, skeletons, counting. See ARCHITECTURE.md."""
+
+from pronas.networks import _operators  # noqa: F401  (registers the built-in operators)
+from pronas.networks._binary import Binary
+from pronas.networks._flat import Flat
+from pronas.networks._layers import (
+    AveragePool,
+    DropoutNoScale,
+    FactorizedReduction,
+    GlobalAveragePool,
+    ImageScale,
+    MaxPool,
+    QuantConv2d,
+    QuantLinear,
+    Sign,
+    SumPool,
+)
+from pronas.networks._network import BlockModule, CellModule, InputModule, Network
+from pronas.networks._pnas import PnasCifar, PnasImagenet
+from pronas.networks._quantizers import quantizer, ste_sign
+from pronas.networks._registry import Site, Style, build_operator, operator, operators
+from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
+
+__all__ = [
+    "AveragePool",
+    "Binary",
+    "BlockModule",
+    "CellModule",
+    "DropoutNoScale",
+    "FactorizedReduction",
+    "Flat",
+    "GlobalAveragePool",
+    "ImageScale",
+    "InputModule",
+    "MaxPool",
+    "Network",
+    "PnasCifar",
+    "PnasImagenet",
+    "QuantConv2d",
+    "QuantLinear",
+    "Sign",
+    "Site",
+    "Skeleton",
+    "Style",
+    "SumPool",
+    "build_operator",
+    "operator",
+    "operators",
+    "quantizer",
+    "skeleton",
+    "skeleton_from_dict",
+    "ste_sign",
+]

@@ -1,0 +1,216 @@
+"""The layers networks are made of: a small closed set, so that a network can be read without tracing it.
+
+`QuantConv2d` and `QuantLinear` are the ordinary layers plus two quantizers (the idea of Larq); everything else is an
+ordinary PyTorch layer or has no parameters.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
+
+
+class _Latent:
+    """What the layers with a quantized kernel share: H, the rate multiplier, initialisation, the scaled kernel."""
+
+    weight: nn.Parameter
+    kernel_quantizer: Quantizer | None
+    latent_limit: float
+    rate_multiplier: float
+    xnor: bool
+
+    def _set_latent(
+        self, fan_in: int, fan_out: int, kernel: str | Quantizer | None, h: float | str, rate: float | str, xnor: bool
+    ) -> None:
+        self.kernel_quantizer = quantizer(kernel)
+        self.latent_limit = latent_limit(h, fan_in, fan_out)
+        self.rate_multiplier = rate_multiplier(rate, fan_in, fan_out) if self.kernel_quantizer else 1.0
+        self.xnor = xnor and self.kernel_quantizer is not None
+        if self.kernel_quantizer is not None:
+            nn.init.uniform_(self.weight, -self.latent_limit, self.latent_limit)
+
+    def quantized_weight(self) -> Tensor:
+        """The kernel as the forward pass uses it, before XNOR scaling."""
+        return self.weight if self.kernel_quantizer is None else self.kernel_quantizer(self.weight)
+
+    def xnor_scale(self) -> Tensor:
+        """Mean absolute latent weight of each output channel, (out,) (Rastegari et al. 2016, XNOR-Net, section 3.1)."""
+        return self.weight.abs().flatten(1).mean(1)
+
+    @torch.no_grad()
+    def clip_latent_(self) -> None:
+        """Clip the latent weights to [-H, H], in place; nothing to do in full precision."""
+        if self.kernel_quantizer is not None:
+            self.weight.clamp_(-self.latent_limit, self.latent_limit)
+
+
+class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
+    """2-D convolution without bias, symmetric zero padding, and quantizers for inputs and kernel.
+
+    Out size is ceil(in / stride): ``dilation * (kernel // 2)`` zeros on every side, so a tap outside adds nothing.
+
+    Args:
+        channels, filters: input and output channels.
+        kernel: odd size, or (height, width).
+        stride, dilation, groups: as in `torch.nn.Conv2d`.
+        input_quantizer, kernel_quantizer: a function, its name, or None for full precision.
+        h: bound of the latent weights, a number or "Glorot".
+        rate: learning-rate multiplier, a number or "Glorot".
+        xnor: multiply each output channel by its mean absolute latent weight.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        *,
+        dilation: int = 1,
+        groups: int = 1,
+        input_quantizer: str | Quantizer | None = None,
+        kernel_quantizer: str | Quantizer | None = None,
+        h: float | str = 1.0,
+        rate: float | str = 1.0,
+        xnor: bool = False,
+    ) -> None:
+        size = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = (dilation * (size[0] // 2), dilation * (size[1] // 2))
+        super().__init__(channels, filters, size, stride, padding, dilation, groups, bias=False)
+        self.input_quantizer = quantizer(input_quantizer)
+        taps = size[0] * size[1]
+        self._set_latent(taps * channels // groups, taps * filters // groups, kernel_quantizer, h, rate, xnor)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
+        if self.input_quantizer is not None:
+            inputs = self.input_quantizer(inputs)
+        outputs = F.conv2d(inputs, self.quantized_weight(), None, self.stride, self.padding, self.dilation, self.groups)
+        return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
+
+
+class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
+    """Dense layer without bias, with quantizers for inputs and kernel; arguments as in `QuantConv2d`."""
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        input_quantizer: str | Quantizer | None = None,
+        kernel_quantizer: str | Quantizer | None = None,
+        h: float | str = 1.0,
+        rate: float | str = 1.0,
+        xnor: bool = False,
+    ) -> None:
+        super().__init__(inputs, units, bias=False)
+        self.input_quantizer = quantizer(input_quantizer)
+        self._set_latent(inputs, units, kernel_quantizer, h, rate, xnor)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, inputs) to (n, units)."""
+        if self.input_quantizer is not None:
+            inputs = self.input_quantizer(inputs)
+        outputs = F.linear(inputs, self.quantized_weight())
+        return outputs * self.xnor_scale() if self.xnor else outputs
+
+
+class Sign(nn.Module):
+    """±1 activation ("binary tanh"): `ste_sign` as a layer."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Any shape; values -1 and +1."""
+        return ste_sign(inputs)
+
+
+class MaxPool(nn.MaxPool2d):
+    """Largest tap inside the image; out size ceil(in / stride)."""
+
+    def __init__(self, kernel: int, stride: int = 1) -> None:
+        super().__init__(kernel, stride, kernel // 2)
+
+
+class AveragePool(nn.AvgPool2d):
+    """Mean of the taps inside the image (taps outside are not counted); out size ceil(in / stride)."""
+
+    def __init__(self, kernel: int, stride: int = 1) -> None:
+        super().__init__(kernel, stride, kernel // 2, count_include_pad=False)
+
+
+class SumPool(nn.AvgPool2d):
+    """Sum of the taps inside the image: an exact integer for ±1 inputs; out size ceil(in / stride)."""
+
+    def __init__(self, kernel: int, stride: int = 1) -> None:
+        super().__init__(kernel, stride, kernel // 2, divisor_override=1)
+
+
+class DropoutNoScale(nn.Module):
+    """Dropout without rescaling (section 4 of the requirements): while training, each value becomes 0 with probability
+    ``rate``; the others stay as they are. In evaluation the inputs pass unchanged."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Any shape."""
+        if not self.training or self.rate == 0.0:
+            return inputs
+        return inputs * torch.empty_like(inputs).bernoulli_(1.0 - self.rate)
+
+    def extra_repr(self) -> str:
+        """The rate."""
+        return f"rate={self.rate}"
+
+
+class ImageScale(nn.Module):
+    """Pixel values 0…255 (uint8 or floating) to what the first layer reads, float32, channels last.
+
+    ``gain * x + offset`` for each channel: (x - mean) / std in full precision; 2x - 255, an odd integer in
+    [-255, 255], in binary networks.
+    """
+
+    gain: Tensor
+    offset: Tensor
+
+    def __init__(self, gain: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("gain", gain.reshape(1, -1, 1, 1).float())
+        self.register_buffer("offset", offset.reshape(1, -1, 1, 1).float())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, c, h, w) pixel values to the same shape, float32."""
+        pixels = images.to(dtype=self.gain.dtype, memory_format=torch.channels_last)
+        return torch.addcmul(self.offset, pixels, self.gain)
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over the image, (n, c, h, w) to (n, c)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c)."""
+        return inputs.mean((2, 3))
+
+
+class FactorizedReduction(nn.Module):
+    """Halves a map without losing half of its pixels: one half of the filters reads the even pixels, the other the odd
+    ones, then batch norm (Zoph et al. 2018, NASNet, appendix A.1). Out size ceil(in / 2)."""
+
+    def __init__(self, channels: int, filters: int, epsilon: float) -> None:
+        super().__init__()
+        self.even = QuantConv2d(channels, filters // 2, 1, 2)
+        self.odd = QuantConv2d(channels, filters - filters // 2, 1, 2)
+        self.norm = nn.BatchNorm2d(filters, eps=epsilon)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, channels, h, w) to (n, filters, ceil(h / 2), ceil(w / 2))."""
+        shifted = F.pad(inputs, (0, 1, 0, 1))[:, :, 1:, 1:]
+        return self.norm(torch.cat((self.even(inputs), self.odd(shifted)), 1))  # type: ignore[no-any-return]
+
+
+def reduce_map(stride: int) -> nn.Sequential:
+    """Max pooling that makes a map ``stride`` times smaller and skips no pixel; nothing where that is 1."""
+    return nn.Sequential() if stride == 1 else nn.Sequential(MaxPool(stride + 1 - stride % 2, stride))

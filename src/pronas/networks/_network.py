@@ -1,0 +1,161 @@
+"""Networks as modules. The tree is explicit, so that it can be read without tracing.
+
+    Network
+        scale: ImageScale
+        stem: Sequential                      state 0 (empty: the scaled image)
+        cells: ModuleList of CellModule       cell k gives state k + 1
+            inputs: ModuleList of InputModule
+                sources: tuple of states      concatenated, each after its reducer
+                reducers: ModuleList of Sequential
+                adapter: Sequential
+            blocks: ModuleList of BlockModule
+                sources: (i, j)               positions among the cell's inputs followed by its blocks
+                left, right: Sequential       the operators
+                add: bool                     added, else concatenated
+                ending: Sequential            after the sum
+            outputs: tuple of positions       concatenated: the cell's output
+        head: Sequential
+        auxiliary: Sequential or None
+
+Every Sequential holds layers of a closed set: QuantConv2d, QuantLinear, BatchNorm1d/2d, Sign, ReLU, MaxPool,
+AveragePool, SumPool, Flatten, GlobalAveragePool, FactorizedReduction, Dropout, DropoutNoScale, Linear (users' operators
+may add others). Empty ones are the identity.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear
+from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
+
+
+def drop_path(inputs: Tensor, rate: float) -> Tensor:
+    """Zero whole samples with probability ``rate`` and scale the others by 1 / (1 - rate) (Zoph et al. 2018)."""
+    keep = 1.0 - rate
+    mask = torch.empty((inputs.shape[0], 1, 1, 1), dtype=inputs.dtype, device=inputs.device).bernoulli_(keep)
+    return inputs * mask.div_(keep)
+
+
+def _concatenate(maps: list[Tensor]) -> Tensor:
+    return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+
+
+class InputModule(nn.Module):
+    """One input of a cell: earlier maps, brought to one size and concatenated, then adapted."""
+
+    def __init__(self, plan: InputPlan) -> None:
+        super().__init__()
+        self.sources = plan.sources
+        self.reducers = nn.ModuleList(reducer.build() for reducer in plan.reducers)
+        self.adapter = nn.Sequential() if plan.adapter is None else plan.adapter.build()
+
+    def forward(self, states: list[Tensor]) -> Tensor:
+        """The network's states so far to one map."""
+        maps = [reduce(states[s]) for s, reduce in zip(self.sources, self.reducers, strict=True)]
+        return self.adapter(_concatenate(maps))  # type: ignore[no-any-return]
+
+
+class BlockModule(nn.Module):
+    """Two operators whose results are added or concatenated."""
+
+    def __init__(self, plan: BlockPlan) -> None:
+        super().__init__()
+        self.sources, self.add = plan.sources, plan.add
+        self.left, self.right = plan.left.build(), plan.right.build()
+        self.ending = nn.Sequential() if plan.ending is None else plan.ending.build()
+
+    def forward(self, nodes: list[Tensor], drop: float = 0.0) -> Tensor:
+        """The cell's inputs and blocks so far to one map; ``drop`` is the rate of drop path."""
+        left, right = self.left(nodes[self.sources[0]]), self.right(nodes[self.sources[1]])
+        if drop > 0.0:
+            left, right = drop_path(left, drop), drop_path(right, drop)
+        return self.ending(left + right) if self.add else torch.cat((left, right), 1)
+
+
+class CellModule(nn.Module):
+    """One cell."""
+
+    def __init__(self, plan: CellPlan) -> None:
+        super().__init__()
+        self.inputs = nn.ModuleList(InputModule(i) for i in plan.inputs)
+        self.blocks = nn.ModuleList(BlockModule(b) for b in plan.blocks)
+        self.outputs = plan.outputs
+
+    def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
+        """The network's states so far to the cell's output."""
+        nodes = [read(states) for read in self.inputs]
+        for block in self.blocks:
+            nodes.append(block(nodes, drop))
+        return _concatenate([nodes[o] for o in self.outputs])
+
+
+class Network(nn.Module):
+    """A network made of cells; see the head of this file for its parts.
+
+    Attributes:
+        plan: what it was built from.
+        drop_path_progress: how far training has come, 0 to 1; a trainer sets it and drop path grows with it.
+    """
+
+    def __init__(self, plan: NetworkPlan, gain: Tensor, offset: Tensor) -> None:
+        super().__init__()
+        self.plan = plan
+        self.drop_path_progress = 0.0
+        self.scale = ImageScale(gain, offset)
+        self.stem = nn.Sequential() if plan.stem is None else plan.stem.build()
+        self.cells = nn.ModuleList(CellModule(cell) for cell in plan.cells)
+        self.head = plan.head.build()
+        self.auxiliary = None if plan.auxiliary is None else plan.auxiliary[1].build()
+
+    def forward(self, images: Tensor) -> Any:
+        """Logits (n, classes) of images (n, c, h, w) with pixel values 0…255, uint8 or float32.
+
+        In training mode with an auxiliary head: (logits, auxiliary logits).
+        """
+        states = [self.stem(self.scale(images))]
+        rate = self.plan.drop_path * self.drop_path_progress if self.training else 0.0
+        for position, cell in enumerate(self.cells):
+            states.append(cell(states, rate * (position + 1) / len(self.cells)))
+        logits = self.head(states[-1])
+        if self.auxiliary is None or not self.training:
+            return logits
+        assert self.plan.auxiliary is not None
+        return logits, self.auxiliary(states[self.plan.auxiliary[0]])
+
+    def quantized_layers(self) -> list[QuantConv2d | QuantLinear]:
+        """The layers whose kernels are quantized, in the order of the tree."""
+        quantized = (m for m in self.modules() if isinstance(m, QuantConv2d | QuantLinear))
+        return [layer for layer in quantized if layer.kernel_quantizer is not None]
+
+    @torch.no_grad()
+    def clip_latent_weights_(self) -> None:
+        """Clip every latent weight to its layer's [-H, H], in place; call it after each optimiser step."""
+        layers = self.quantized_layers()
+        if layers:
+            weights: list[Tensor] = [layer.weight for layer in layers]
+            limits = [layer.latent_limit for layer in layers]
+            torch._foreach_clamp_max_(weights, limits)
+            torch._foreach_clamp_min_(weights, [-limit for limit in limits])
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters by how they are to be optimised.
+
+        Returns:
+            Dicts with ``params`` (list), ``rate_multiplier`` (of the learning rate), ``latent`` (latent weights of
+            quantized kernels: no weight decay) and ``decay`` (whether weight decay makes sense: kernels with more than
+            one dimension in full precision). Together they hold each parameter once.
+        """
+        multipliers = {id(layer.weight): layer.rate_multiplier for layer in self.quantized_layers()}
+        groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
+        for parameter in self.parameters():
+            latent = id(parameter) in multipliers
+            key = (multipliers.get(id(parameter), 1.0), latent, parameter.dim() > 1 and not latent)
+            groups.setdefault(key, []).append(parameter)
+        return [
+            {"params": params, "rate_multiplier": rate, "latent": latent, "decay": decay}
+            for (rate, latent, decay), params in groups.items()
+        ]

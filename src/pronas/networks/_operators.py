@@ -1,0 +1,55 @@
+"""The built-in operators by name (requirements, sections 3, 4 and 7)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from pronas.networks._registry import Site, operator
+
+
+def _register_kernel(kernel: int) -> None:
+    """The convolutions of one kernel size, in full precision and binary."""
+    conv, dconv = f"{kernel}x{kernel} conv", f"{kernel}x{kernel} dconv"
+    bconv, sep_bconv = f"{kernel}x{kernel} bconv", f"{kernel}x{kernel} sep-bconv"
+
+    def convolution(site: Site) -> nn.Module:
+        return site.style.convolution(site, kernel)
+
+    def separable(site: Site) -> nn.Module:
+        return site.style.separable(site, kernel)
+
+    operator(dconv, False, counterpart=sep_bconv)(separable)
+    operator(conv, False, counterpart=bconv)(convolution)
+    operator(bconv, True, counterpart=conv)(convolution)
+    operator(sep_bconv, True, counterpart=dconv)(separable)
+
+
+for _kernel in (3, 5, 7):
+    _register_kernel(_kernel)
+
+
+@operator("1x7-7x1 bconv", True, counterpart="1x7-7x1 conv")
+@operator("1x7-7x1 conv", False, counterpart="1x7-7x1 bconv")
+def _spatial(site: Site) -> nn.Module:
+    return site.style.spatial(site, 7)
+
+
+@operator("3x3 dilated conv", False, counterpart="5x5 bconv")
+def _dilated(site: Site) -> nn.Module:
+    return site.style.convolution(site, 3, dilation=2)
+
+
+@operator("3x3 maxpool")
+def _max_pool(site: Site) -> nn.Module:
+    return site.style.max_pool(site, 3)
+
+
+@operator("3x3 avgpool")
+def _average_pool(site: Site) -> nn.Module:
+    return site.style.average_pool(site, 3)
+
+
+@operator("linear")
+@operator("identity")
+def _identity(site: Site) -> nn.Module:
+    return site.style.identity(site)

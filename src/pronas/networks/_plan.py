@@ -1,0 +1,193 @@
+"""A network as plain data: which cell reads which earlier cell, at which size, with how many channels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pronas.errors import UsageError
+from pronas.networks._parts import Adapter, AfterAdd, Operator, Part, Reducer, operator_channels
+from pronas.networks._registry import Site, Style, check_operator
+from pronas.space import Cell
+
+
+@dataclass(frozen=True)
+class State:
+    """A map that cells can read: state 0 is the stem's output (or the scaled image), state k + 1 cell k's output.
+
+    Attributes:
+        channels: of the map.
+        stride: how many times smaller than the image it is: size = ceil(image size / stride).
+        image: whether it is the image of a binary network.
+    """
+
+    channels: int
+    stride: int
+    image: bool = False
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """One input of a cell.
+
+    Attributes:
+        sources: numbers of the states it reads: one, or more where anchor points join cells; they are concatenated.
+        reducers: for each source what brings it to the first one's size.
+        adapter: what brings the concatenation to the cell's size and channels.
+        state: the result.
+    """
+
+    sources: tuple[int, ...]
+    reducers: tuple[Reducer, ...]
+    adapter: Adapter | None
+    state: State
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """One block: ``sources`` are positions among the cell's inputs followed by its blocks."""
+
+    sources: tuple[int, int]
+    left: Operator
+    right: Operator
+    add: bool
+    ending: Part | None
+    state: State
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One cell: its inputs, its blocks, and which positions are concatenated into its output."""
+
+    inputs: tuple[InputPlan, ...]
+    blocks: tuple[BlockPlan, ...]
+    outputs: tuple[int, ...]
+    state: State
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """A whole network. ``auxiliary`` is (number of the state it reads, the head)."""
+
+    style: Style
+    input_shape: tuple[int, int, int]
+    classes: int
+    stem: Part | None
+    states: tuple[State, ...]
+    cells: tuple[CellPlan, ...]
+    head: Part
+    auxiliary: tuple[int, Part] | None = None
+    drop_path: float = 0.0
+
+    def shape(self, state: State) -> tuple[int, int, int]:
+        """(channels, height, width) of a state of this network."""
+        _, height, width = self.input_shape
+        return state.channels, -(-height // state.stride), -(-width // state.stride)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a cell stands in the macro network: its filters and its stride."""
+
+    filters: int
+    stride: int
+
+
+def plan_cells(
+    cell: Cell, style: Style, first: State, stages: Sequence[Stage], add: bool, all_outputs: bool = False
+) -> tuple[tuple[State, ...], tuple[CellPlan, ...]]:
+    """Plan a stack of cells of one structure.
+
+    Args:
+        cell: the structure, flat or reading earlier cells.
+        style: how operators are built.
+        first: what the first cell reads.
+        stages: one a cell.
+        add: whether the two operators of a block are added (else concatenated).
+        all_outputs: whether a cell's output holds every block (else those that no later block reads).
+
+    Returns:
+        (all states, all cells).
+
+    Raises:
+        UsageError: an operator is unknown or of the other kind; a skip leads nowhere.
+    """
+    for block in cell.blocks:
+        check_operator(block.operator1, style.binary)
+        check_operator(block.operator2, style.binary)
+    _check_skips(cell, len(stages))
+    states, cells = [first], []
+    for position, stage in enumerate(stages):
+        plan = _plan_cell(cell, style, states, position, stage, add)
+        if all_outputs:
+            plan = _with_all_outputs(plan)
+        cells.append(plan)
+        states.append(plan.state)
+    return tuple(states), tuple(cells)
+
+
+def _with_all_outputs(plan: CellPlan) -> CellPlan:
+    outputs = tuple(len(plan.inputs) + index for index in range(len(plan.blocks)))
+    state = dataclasses.replace(plan.state, channels=sum(block.state.channels for block in plan.blocks))
+    return dataclasses.replace(plan, outputs=outputs, state=state)
+
+
+def _check_skips(cell: Cell, count: int) -> None:
+    for source, target in cell.skips:
+        if not 0 <= source < target < count:
+            raise UsageError(f"the skip {source}>{target} leads nowhere: it must go forward in cells 0 to {count - 1}")
+
+
+def _plan_cell(cell: Cell, style: Style, states: list[State], position: int, stage: Stage, add: bool) -> CellPlan:
+    lookbacks = sorted({_lookback(cell, v) for b in cell.blocks for v in (b.input1, b.input2) if _is_input(cell, v)})
+    inputs = tuple(_plan_input(cell, style, states, position, stage, v, v == lookbacks[-1]) for v in lookbacks)
+    nodes, blocks = [plan.state for plan in inputs], []
+    stride = states[position].stride * stage.stride
+    for block in cell.blocks:
+        values = (block.input1, block.input2)
+        one, two = (
+            lookbacks.index(_lookback(cell, v)) if _is_input(cell, v) else len(inputs) + v - cell.flat for v in values
+        )
+        left = _operator(block.operator1, style, nodes[one], stage, one < len(inputs), add)
+        right = _operator(block.operator2, style, nodes[two], stage, two < len(inputs), add)
+        widths = operator_channels(left), operator_channels(right)
+        state = State(stage.filters if add else sum(widths), stride)
+        ending = AfterAdd(style, stage.filters) if add else None
+        blocks.append(BlockPlan((one, two), left, right, add, ending, state))
+        nodes.append(state)
+    outputs = tuple(len(inputs) + index for index in cell.unused)
+    return CellPlan(inputs, tuple(blocks), outputs, State(sum(nodes[o].channels for o in outputs), stride))
+
+
+def _operator(name: str, style: Style, read: State, stage: Stage, strided: bool, add: bool) -> Operator:
+    stride = stage.stride if strided else 1
+    return Operator(name, Site(style, read.channels, stage.filters, stride, read.image, fixed=add))
+
+
+def _is_input(cell: Cell, value: int) -> bool:
+    return value < 0 or (cell.flat and value == 0)
+
+
+def _lookback(cell: Cell, value: int) -> int:
+    """How the value names an earlier cell: -1 for the previous one; a flat cell's 0 is its own input, the same map."""
+    return -1 if cell.flat else value
+
+
+def _plan_input(
+    cell: Cell, style: Style, states: list[State], position: int, stage: Stage, value: int, nearest: bool
+) -> InputPlan:
+    """What the cell at ``position`` calls ``value``: too far back means the first map; skips join the nearest input."""
+    main = max(position + 1 + value, 0)
+    skips = [s + 1 for s, target in cell.skips if target == position and s + 1 != main] if nearest else []
+    read = [states[s] for s in (main, *skips)]
+    goal, base = states[position].stride, max(state.stride for state in read)
+    reducers = tuple(Reducer(base // state.stride) for state in read)
+    joined = State(sum(s.channels for s in read), base, any(s.image for s in read))
+    adapts = (position > 0 or value == -1 or style.adapts_stem) if style.adapts else bool(skips) or base != goal
+    if not adapts:
+        return InputPlan((main, *skips), reducers, None, joined)
+    filters = stage.filters if style.adapts else read[0].channels
+    adapter = Adapter(Site(style, joined.channels, filters, goal // base, joined.image))
+    image = joined.image and not adapter.site.projects
+    return InputPlan((main, *skips), reducers, adapter, State(filters, goal, image))

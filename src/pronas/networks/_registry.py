@@ -1,0 +1,171 @@
+"""The registry of operators: what a name in a cell is built as, in each style of network."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from pronas import space
+from pronas.errors import UsageError, nearest
+
+
+class Style(ABC):
+    """How a family of networks builds its operators: which layers, in which order, with which quantizers.
+
+    Every method returns a `torch.nn.Sequential` (possibly empty: the identity). Styles are frozen dataclasses, so they
+    can be compared, hashed and memoised on.
+    """
+
+    binary: bool
+    """Whether the maps between operators are ±1."""
+
+    adapts: bool = False
+    """Whether a cell brings every earlier cell to its own channels (else only to its size)."""
+
+    adapts_stem: bool = True
+    """Whether that holds also for the first cell's look past the stem (else it reads the stem as it is)."""
+
+    @abstractmethod
+    def convolution(self, site: Site, kernel: int, dilation: int = 1) -> nn.Sequential:
+        """An ordinary convolution."""
+
+    @abstractmethod
+    def separable(self, site: Site, kernel: int) -> nn.Sequential:
+        """A depthwise, then a pointwise convolution."""
+
+    @abstractmethod
+    def spatial(self, site: Site, length: int) -> nn.Sequential:
+        """A 1 x length, then a length x 1 convolution."""
+
+    @abstractmethod
+    def max_pool(self, site: Site, kernel: int) -> nn.Sequential:
+        """Max pooling, then a 1x1 projection where the channels must change."""
+
+    @abstractmethod
+    def average_pool(self, site: Site, kernel: int) -> nn.Sequential:
+        """Average pooling, then a 1x1 projection where the channels must change."""
+
+    @abstractmethod
+    def identity(self, site: Site) -> nn.Sequential:
+        """The input itself, or a 1x1 projection where stride, channels or a binary network's image ask for it."""
+
+    @abstractmethod
+    def adapt(self, site: Site) -> nn.Sequential:
+        """Bring an earlier cell's output to a cell's size (``site.stride``) and, where the style says so, channels."""
+
+    @abstractmethod
+    def after_add(self, filters: int) -> nn.Sequential:
+        """What follows the sum of two operators."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an operator stands; builders get one.
+
+    Attributes:
+        style: the network's style, with methods that build the usual operators.
+        channels: of the operator's input.
+        filters: of its output. Where ``fixed`` is false the output may have fewer channels (never more).
+        stride: out size is ceil(in / stride).
+        image: the input is the image of a binary network (odd integers in [-255, 255]), not ±1.
+        fixed: the output must have exactly ``filters`` channels, because it is added to another.
+    """
+
+    style: Style
+    channels: int
+    filters: int
+    stride: int = 1
+    image: bool = False
+    fixed: bool = True
+
+    @property
+    def projects(self) -> bool:
+        """Whether an operator that keeps its channels must be followed by a projection."""
+        return self.channels != self.filters if self.fixed else self.channels > self.filters
+
+
+Builder = Callable[[Site], nn.Module]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    builder: Builder
+    binary: bool | None
+    counterpart: str | None
+
+
+_OPERATORS: dict[str, _Entry] = {}
+
+
+def operator(name: str, binary: bool | None = None, *, counterpart: str | None = None) -> Callable[[Builder], Builder]:
+    """Register the decorated builder as the operator ``name``, in networks and in search spaces.
+
+    The builder gets a `Site` and returns a module that maps (n, site.channels, h, w) to (n, site.filters,
+    ceil(h / site.stride), ceil(w / site.stride)); in binary networks its outputs must be ±1. Registering a name again
+    replaces it.
+
+        >>> @operator("3x3 conv twice", binary=False)
+        ... def twice(site):
+        ...     second = replace(site, channels=site.filters, stride=1)
+        ...     return nn.Sequential(site.style.convolution(site, 3), site.style.convolution(second, 3))
+
+    Args:
+        name: as it stands in cells.
+        binary: True for binary networks only, False for full precision only, None for both.
+        counterpart: the name to propose when the operator is used in a network of the other kind.
+    """
+
+    def register(builder: Builder) -> Builder:
+        space.register_operator(name, binary)
+        _OPERATORS[name] = _Entry(builder, binary, counterpart)
+        forget_memoised()
+        return builder
+
+    return register
+
+
+_FORGET: list[Callable[[], None]] = []
+
+
+def memoised_on_registry(clear: Callable[[], None]) -> None:
+    """Have ``clear`` called whenever an operator is registered."""
+    _FORGET.append(clear)
+
+
+def forget_memoised() -> None:
+    """Drop everything that was derived from builders."""
+    for clear in _FORGET:
+        clear()
+
+
+def check_operator(name: str, binary: bool) -> None:
+    """Raise unless ``name`` can be built in a network of that kind.
+
+    Raises:
+        UsageError: nobody registered the name, or it belongs to the other kind of network.
+    """
+    entry = _OPERATORS.get(name)
+    if entry is None:
+        raise UsageError(f"no operator is called {name!r}{nearest(name, _OPERATORS)}")
+    if entry.binary is not None and entry.binary != binary:
+        kind, other = ("binary", "full-precision") if binary else ("full-precision", "binary")
+        cure = f"use {entry.counterpart!r}" if entry.counterpart else f"choose a {kind} operator"
+        raise UsageError(f"{name!r} is a {other} operator and cannot stand in a {kind} network: {cure}")
+
+
+def build_operator(name: str, site: Site) -> nn.Module:
+    """Build the operator ``name`` at ``site``.
+
+    Raises:
+        UsageError: unknown name, or one that belongs to the other kind of network.
+    """
+    check_operator(name, site.style.binary)
+    return _OPERATORS[name].builder(site)
+
+
+def operators(binary: bool | None = None) -> list[str]:
+    """Registered names in order; with ``binary``, those that a network of that kind can use."""
+    return [n for n, e in _OPERATORS.items() if binary is None or e.binary is None or e.binary == binary]

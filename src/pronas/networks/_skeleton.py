@@ -1,0 +1,148 @@
+"""Skeletons: small frozen dataclasses that say how a cell is made into a network."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+
+from pronas.errors import UsageError, nearest
+from pronas.networks._network import Network
+from pronas.networks._plan import NetworkPlan
+from pronas.space import Cell
+
+Scale = tuple[Sequence[float], Sequence[float]]
+
+
+class Skeleton(ABC):
+    """How a cell is made into a network. Subclasses are frozen dataclasses whose fields are plain values."""
+
+    name: ClassVar[str]
+    binary: ClassVar[bool] = False
+
+    @abstractmethod
+    def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
+        """The network as plain data.
+
+        Raises:
+            UsageError: an operator that the skeleton cannot build, an image smaller than 8x8, fewer than two classes.
+        """
+
+    def build(
+        self, cell: Cell, input_shape: Sequence[int], classes: int, *, seed: int = 0, scale: Scale | None = None
+    ) -> Network:
+        """Build and initialise the network, in training mode, on the CPU, kernels channels last.
+
+        Args:
+            cell: the structure of every cell.
+            input_shape: (channels, height, width) of the images, 8x8 or more.
+            classes: number of classes, two or more.
+            seed: of the initialisation; the global random generator is left as it was.
+            scale: (mean, std) of the pixels, one value a channel, in units of 0…255; None stands for 127.5 and 127.5.
+                Binary networks read 2x - 255 whatever it says.
+
+        Raises:
+            UsageError: as `plan`, or a scale that does not fit.
+        """
+        plan = self.plan(cell, input_shape, classes)
+        gain, offset = self._image_scale(scale, plan.input_shape[0])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = Network(plan, gain, offset)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _image_scale(self, scale: Scale | None, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.binary:
+            return torch.full((channels,), 2.0), torch.full((channels,), -255.0)
+        mean, std = scale or ([127.5] * channels, [127.5] * channels)
+        if len(mean) != channels or len(std) != channels or not all(s > 0 for s in std):
+            raise UsageError(f"the scale {scale!r} does not fit: give {channels} means and as many positive deviations")
+        return torch.tensor([1 / s for s in std]), torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data (``name`` and the fields) that `skeleton_from_dict` reads."""
+        return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+SKELETONS: dict[str, type[Skeleton]] = {}
+
+
+def register_skeleton(cls: type[Skeleton]) -> type[Skeleton]:
+    """Class decorator: make a skeleton known by its ``name``."""
+    SKELETONS[cls.name] = cls
+    return cls
+
+
+def skeleton(name: str, **options: Any) -> Skeleton:
+    """The skeleton of that name: ``flat``, ``binary``, ``pnas-cifar``, ``pnas-imagenet``; options are its fields.
+
+    Raises:
+        UsageError: unknown name or option, or a value that makes no sense.
+    """
+    cls = SKELETONS.get(name)
+    if cls is None:
+        raise UsageError(f"no skeleton is called {name!r}{nearest(name, SKELETONS)} (known: {', '.join(SKELETONS)})")
+    fields = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for option in options:
+        if option not in fields:
+            hint = nearest(option, fields)
+            raise UsageError(f"the skeleton {name!r} has no option {option!r}{hint} (options: {', '.join(fields)})")
+    return cls(**options)
+
+
+def skeleton_from_dict(d: dict[str, Any]) -> Skeleton:
+    """The inverse of `Skeleton.to_dict`.
+
+    Raises:
+        UsageError: as `skeleton`.
+    """
+    options = dict(d)
+    return skeleton(str(options.pop("name", "")), **options)
+
+
+def check_shape(input_shape: Sequence[int], classes: int) -> tuple[int, int, int]:
+    """Return the shape as a tuple of three.
+
+    Raises:
+        UsageError: not (channels, height, width), smaller than 8x8, or fewer than two classes.
+    """
+    shape = tuple(int(v) for v in input_shape)
+    if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 8:
+        raise UsageError(
+            f"the input shape {shape} is not (channels, height, width) with a height and width of 8 or more"
+        )
+    if classes < 2:
+        raise UsageError(f"{classes} classes: a classifier needs two or more")
+    return (shape[0], shape[1], shape[2])
+
+
+def check_ints(what: str, values: Any, least: int = 1) -> tuple[int, ...]:
+    """Return ``values`` as a non-empty tuple of integers of at least ``least``.
+
+    Raises:
+        UsageError: they are not.
+    """
+    try:
+        result = tuple(values)
+    except TypeError:
+        result = (values,)
+    if not result or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in result):
+        raise UsageError(f"{what} is {values!r}: give one or more integers of {least} or more")
+    return result
+
+
+def check_fraction(what: str, value: float) -> None:
+    """Raise unless 0 <= value < 1.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise UsageError(f"{what} is {value!r}: give a number from 0 to below 1")
