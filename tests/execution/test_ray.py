@@ -58,5 +58,5 @@ def test_memory_limit(ray):
 
 def test_no_cluster_at_the_address():
     pytest.importorskip("ray", reason="Ray is not installed")
-    with pytest.raises(RunError, match="no connection to the Ray cluster at '127.0.0.1:1'"):
+    with pytest.raises(RunError, match=r"no connection to the Ray cluster at .127\.0\.0\.1:1."):
         make_executor("ray", RUN, SETUP, {}, address="127.0.0.1:1")
