@@ -1,9 +1,30 @@
 """Labelled images: where they come from, how they are split, checked and augmented."""
 
+from pronas.data._arrays import dataset_from_arrays
 from pronas.data._augment import Augmentation, default_augmentation
+from pronas.data._cache import cache_dir
 from pronas.data._expand import expand
-from pronas.data._load import load_dataset
+from pronas.data._hugging import from_hugging
+from pronas.data._idx import read_idx
+from pronas.data._images import load_images, load_named_images
+from pronas.data._load import NAMES, load_dataset
 from pronas.data._scale import Scale, scale_of
 from pronas.data._types import Dataset, Split
 
-__all__ = ["Augmentation", "Dataset", "Scale", "Split", "default_augmentation", "expand", "load_dataset", "scale_of"]
+__all__ = [
+    "NAMES",
+    "Augmentation",
+    "Dataset",
+    "Scale",
+    "Split",
+    "cache_dir",
+    "dataset_from_arrays",
+    "default_augmentation",
+    "expand",
+    "from_hugging",
+    "load_dataset",
+    "load_images",
+    "load_named_images",
+    "read_idx",
+    "scale_of",
+]

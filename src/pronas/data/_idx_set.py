@@ -48,7 +48,7 @@ def load_idx_folder(
     """
     known = checksums or {}
     train = _pair(folder, TRAIN, known)
-    test = _pair(folder, TEST, known) if find(folder, TEST[0]) else None
+    test = _pair(folder, TEST, known) if known or find(folder, TEST[0]) else None
     return Source(name, train, tuple(classes or names_of(train.labels)), test)
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pronas.data._cifar import find_cifar, load_cifar
 from pronas.data._digits import load_digits
+from pronas.data._find import load_named
+from pronas.data._folder import load_folder, load_zip
+from pronas.data._hugging import load_hugging
 from pronas.data._idx_set import is_idx_folder, load_idx_folder
-from pronas.data._named import NAMED
+from pronas.data._named import ALIASES, NAMED
+from pronas.data._npz import load_npz
 from pronas.data._resize import image_size_of
 from pronas.data._source import Source, resized, to_dataset
 from pronas.data._types import Dataset
-from pronas.errors import DataError
+from pronas.errors import DataError, UsageError, nearest
+
+NAMES = ("digits", *NAMED)
 
 
 def load_dataset(
@@ -23,26 +31,88 @@ def load_dataset(
     seed: int = 0,
     limit: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    classes: Sequence[str] | None = None,
+    layout: str | None = None,
 ) -> Dataset:
-    """Load a data set and split it."""
+    """Load a data set and split it into training, validation and test images.
+
+    Args:
+        name_or_path: ``digits`` (bundled), ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``hf:NAME``
+            (``hf:NAME:CONFIGURATION``; extra ``hf``), or a path: a folder of class folders (perhaps under ``train``,
+            ``test``, ``val``), a zip of one, a ``.npz`` (x_train, y_train, perhaps x_test, y_test, x_val, y_val,
+            classes), a folder of idx files under MNIST's names, or CIFAR's binary version.
+        data_dir: where a named set is looked for first, itself or in a subfolder of the set's name; then in the cache
+            (``$PRONAS_CACHE``, else the XDG cache folder); then it is downloaded there from its home (or from
+            ``$PRONAS_MIRROR``). Files of the original format must have the published SHA-256 when decompressed; copies
+            as a zip, ``.npz`` or folder of pictures are taken as they are.
+        validation: how many training images are held out for validation (int) or which fraction (float), every class in
+            proportion; ``None``: the stored validation set, else 5,000 of the named sets, a fifth of ``digits``, a
+            tenth of others. A class with a single training image keeps it for training.
+        seed: of the validation split and of ``limit``. Where no test set is stored, a stratified fifth is held out
+            first, the same whatever the seed.
+        limit: most training images, every class in proportion, for quick runs; validation and test stay whole.
+        image_size: resize all images to this side, or (height, width).
+        classes: names of classes 0, 1, … for files that do not give them.
+        layout: ``NHW``, ``NHWC`` or ``NCHW`` of a ``.npz``, where its shape does not tell.
+
+    Raises:
+        DataError: data that is missing, corrupt, truncated, mislabelled, empty or not the published one; the message
+            names the file.
+        UsageError: a bad argument.
+        MissingExtraError: ``hf:`` without the extra ``hf``.
+    """
     size = image_size_of(image_size)
-    source = _source(name_or_path, data_dir)
+    name = os.fspath(name_or_path)
+    source = _load_source(name, Path(data_dir) if data_dir is not None else None, size, layout)
+    if classes is not None:
+        source = _renamed(source, classes)
     if size is not None:
         source = resized(source, size)
     return to_dataset(source, validation=validation, seed=seed, limit=limit)
 
 
-def _source(name_or_path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None) -> Source:
-    name = str(name_or_path)
-    if name == "digits":
+def _load_source(name: str, data_dir: Path | None, size: tuple[int, int] | None, layout: str | None) -> Source:
+    known = ALIASES.get(name.lower(), name.lower())
+    if known == "digits":
         return load_digits()
-    if name in NAMED and data_dir is not None:
-        named = NAMED[name]
-        for folder in (Path(data_dir) / name, Path(data_dir)):
-            if is_idx_folder(folder):
-                source = load_idx_folder(folder, name, named.classes, named.files)
-                return replace(source, held_out=named.held_out)
-    path = Path(name_or_path)
+    if known in NAMED:
+        return load_named(NAMED[known], data_dir, size)
+    if name.startswith("hf:"):
+        return load_hugging(name[3:], size)
+    return _load_path(Path(name), size, layout)
+
+
+def _load_path(path: Path, size: tuple[int, int] | None, layout: str | None) -> Source:
+    if path.is_dir():
+        return _load_dir(path, size)
+    if not path.exists():
+        hint = nearest(str(path), NAMES) or f"; known names: {', '.join(NAMES)}, hf:NAME"
+        raise DataError(f"{path}: no such file or folder, and no named data set{hint}")
+    if path.suffix == ".npz":
+        return load_npz(path, layout)
+    if path.suffix == ".zip":
+        return load_zip(path, size)
+    for named in NAMED.values():
+        if named.archive == path.name:
+            return load_cifar(path, named, check=False)
+    if "-idx" in path.name or ".idx" in path.name:
+        return load_idx_folder(path.parent, path.resolve().parent.name)
+    raise UsageError(f"{path}: not a data set; give a folder, a .zip, a .npz, or a folder of idx files")
+
+
+def _load_dir(path: Path, size: tuple[int, int] | None) -> Source:
     if is_idx_folder(path):
-        return load_idx_folder(path, path.name)
-    raise DataError(f"{name}: no such data set")
+        return load_idx_folder(path, path.resolve().name)
+    for named in NAMED.values():
+        found = find_cifar(path, named) if named.archive else None
+        if found is not None and found.is_dir():
+            return load_cifar(found, named, check=False)
+    return load_folder(path, size)
+
+
+def _renamed(source: Source, classes: Sequence[str]) -> Source:
+    if len(set(classes)) < len(classes):
+        raise UsageError("classes: two of one name")
+    if len(classes) < len(source.classes):
+        raise DataError(f"{source.name}: {len(source.classes)} classes, but {len(classes)} names were given")
+    return replace(source, classes=tuple(classes))

@@ -16,7 +16,6 @@ class NamedSet:
         files: SHA-256 (hex) of each file's *decompressed* content, by its name without ``.gz``.
         homes: addresses of folders that hold the files, tried in this order.
         archive: the one file the set is fetched as (empty: each of ``files`` by itself, gzipped).
-        archive_sha256: SHA-256 of that archive as its home serves it.
         label_bytes: labels before the pixels of a record in the CIFAR format; the last one counts.
         held_out: images held out for validation by default.
         size: most bytes a download may have.
@@ -27,7 +26,6 @@ class NamedSet:
     files: Mapping[str, str]
     homes: tuple[str, ...]
     archive: str = ""
-    archive_sha256: str = ""
     label_bytes: int = 0
     held_out: int = 5000
     size: int = 200_000_000
@@ -75,7 +73,6 @@ _CIFAR10 = NamedSet(
     },
     _CIFAR_HOME,
     archive="cifar-10-binary.tar.gz",
-    archive_sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     label_bytes=1,
 )
 
@@ -99,7 +96,6 @@ _CIFAR100 = NamedSet(
     },
     _CIFAR_HOME,
     archive="cifar-100-binary.tar.gz",
-    archive_sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     label_bytes=2,
 )
 

@@ -1,0 +1,105 @@
+"""Hugging Face data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.data._arrays import source_of_arrays
+from pronas.data._pictures import decode_all
+from pronas.data._source import Source
+from pronas.errors import DataError, require
+
+_SPLITS = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
+
+
+def load_hugging(name: str, size: tuple[int, int] | None) -> Source:
+    """``NAME`` or ``NAME:CONFIGURATION`` from the Hugging Face hub (extra ``hf``).
+
+    Raises:
+        MissingExtraError: ``datasets`` is not installed.
+        DataError: it cannot be loaded, or holds no images with class labels.
+    """
+    datasets = require("datasets", "hf")
+    path, _, configuration = name.partition(":")
+    try:
+        loaded = datasets.load_dataset(path, configuration or None)
+    except Exception as error:  # the hub's client raises its own, the network's and the file system's errors
+        reason = " ".join(str(error).split())
+        raise DataError(f"hf:{name}: cannot be loaded ({type(error).__name__}: {reason})") from error
+    return from_hugging(loaded, name=f"hf:{name}", size=size)
+
+
+def from_hugging(loaded: Mapping[str, Any], *, name: str, size: tuple[int, int] | None = None) -> Source:
+    """A ``datasets.DatasetDict`` with an image column and a class label column.
+
+    The image column is the one of type ``Image``, the label the one of type ``ClassLabel`` (of several, the one called
+    ``label``, ``labels`` or ``fine_label``), whose names become the classes; without one, a column of these names.
+
+    Raises:
+        DataError: no training split, or no such columns.
+    """
+    parts = {ours: loaded[theirs] for ours, known in _SPLITS.items() for theirs in known if theirs in loaded}
+    if "train" not in parts:
+        raise DataError(f"{name}: no split 'train'; it has {', '.join(loaded) or 'none'}")
+    features = parts["train"].features
+    image, label = _image_column(features, name), _label_column(features, name)
+    classes = getattr(features[label], "names", None)
+    images = _images(parts, image, name, size)
+    pairs = {part: (images[part], np.array(parts[part][label])) for part in parts}
+    return source_of_arrays(
+        name, name, pairs["train"], pairs.get("test"), pairs.get("validation"), classes, layout="NCHW"
+    )
+
+
+def _image_column(features: Mapping[str, Any], name: str) -> str:
+    found = [column for column, kind in features.items() if type(kind).__name__ == "Image"]
+    if len(found) != 1:
+        raise DataError(f"{name}: {len(found)} image columns among {', '.join(features)}; one is needed")
+    return found[0]
+
+
+def _label_column(features: Mapping[str, Any], name: str) -> str:
+    typed = [column for column, kind in features.items() if type(kind).__name__ == "ClassLabel"]
+    usual = [column for column in ("label", "labels", "fine_label") if column in (typed or features)]
+    if len(typed) == 1 or usual:
+        return usual[0] if usual else typed[0]
+    raise DataError(
+        f"{name}: no label column among {', '.join(features)}; a ClassLabel, or one called 'label', is needed"
+    )
+
+
+def _images(
+    parts: Mapping[str, Any], column: str, name: str, size: tuple[int, int] | None
+) -> dict[str, NDArray[np.uint8]]:
+    # the stored bytes rather than decoded pictures: decoding them is the same as for files, and parallel
+    raw = {part: split.cast_column(column, _undecoded(split, column)) for part, split in parts.items()}
+    names = [f"{part}[{row}]" for part, split in raw.items() for row in range(len(split))]
+    index = {f"{part}[{row}]": (split, row) for part, split in raw.items() for row in range(len(split))}
+
+    def read(key: str) -> bytes:
+        split, row = index[key]
+        return _content(split[row][column], f"{name}, {key}")
+
+    images = decode_all(names, read, name, size)
+    bounds = np.cumsum([0, *(len(split) for split in raw.values())])
+    return {part: images[bounds[i] : bounds[i + 1]] for i, part in enumerate(raw)}
+
+
+def _undecoded(split: Any, column: str) -> Any:
+    return type(split.features[column])(decode=False)
+
+
+def _content(value: Any, where: str) -> bytes:
+    if isinstance(value, Mapping) and value.get("bytes"):
+        return bytes(value["bytes"])
+    if isinstance(value, Mapping) and value.get("path"):
+        try:
+            with open(value["path"], "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise DataError(f"{where}: {value['path']} cannot be read ({error.strerror})") from error
+    raise DataError(f"{where}: no image")
