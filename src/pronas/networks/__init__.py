@@ -2,6 +2,7 @@
 
 from pronas.networks import _operators  # noqa: F401  (registers the built-in operators)
 from pronas.networks._binary import Binary
+from pronas.networks._describe import Description, describe
 from pronas.networks._flat import Flat
 from pronas.networks._layers import (
     AveragePool,
@@ -26,6 +27,7 @@ __all__ = [
     "Binary",
     "BlockModule",
     "CellModule",
+    "Description",
     "DropoutNoScale",
     "FactorizedReduction",
     "Flat",
@@ -44,6 +46,7 @@ __all__ = [
     "Style",
     "SumPool",
     "build_operator",
+    "describe",
     "operator",
     "operators",
     "quantizer",

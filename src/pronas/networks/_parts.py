@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pronas.errors import UsageError
 from pronas.networks._layers import GlobalAveragePool, QuantConv2d, reduce_map
-from pronas.networks._registry import Site, Style, build_operator, memoised_on_registry
+from pronas.networks._registry import Site, Style, build_operator, is_built_in, memoised_on_registry
 
 
 class Part(ABC):
@@ -34,6 +34,14 @@ class Operator(Part):
 
     name: str
     site: Site
+
+    def __hash__(self) -> int:
+        """Computed once: parts are looked up thousands of times a second when candidates are counted."""
+        known = self.__dict__.get("_hash")
+        if known is None:
+            known = hash((self.name, self.site))
+            object.__setattr__(self, "_hash", known)
+        return known
 
     def build(self) -> nn.Module:
         """What the registry builds for the name."""
@@ -111,32 +119,11 @@ class PoolHead(Part):
         return nn.Sequential(*layers, nn.Linear(self.channels, self.classes))
 
 
-def shape_after(part: Part, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """(channels, height, width) of what ``part`` makes of an input of ``shape``; nothing is computed (meta device).
-
-    Raises:
-        UsageError: an operator registered by the user fails on this shape, or returns something else than a map.
-    """
-    return _shape_after(part, shape)
-
-
-@lru_cache(maxsize=65536)
-def _shape_after(part: Part, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    with torch.device("meta"), torch.no_grad():
-        module = part.build().eval()
-        outputs = _checked(part, module, torch.empty(1, *shape))
-    return (outputs.shape[1], outputs.shape[2], outputs.shape[3])
-
-
-def _checked(part: Part, module: nn.Module, inputs: Tensor) -> Tensor:
-    name = f"the operator {part.name!r}" if isinstance(part, Operator) else repr(part)
-    try:
-        outputs = module(inputs)
-    except RuntimeError as error:
-        raise UsageError(f"{name} cannot read a map of shape {tuple(inputs.shape)}: {error}") from error
-    if not isinstance(outputs, Tensor) or outputs.dim() != 4:
-        raise UsageError(f"{name} must return one tensor (n, channels, height, width)")
-    return outputs
+@lru_cache(maxsize=8192)
+def meta_module(part: Part) -> nn.Module:
+    """The part built on the meta device (shapes but no memory), in evaluation mode; shared, so leave it unchanged."""
+    with torch.device("meta"):
+        return part.build().eval()
 
 
 @lru_cache(maxsize=65536)
@@ -147,7 +134,11 @@ def operator_channels(part: Operator) -> int:
         UsageError: its output has not the size or not the channels that its `Site` asks for.
     """
     site, size = part.site, 8
-    channels, height, width = shape_after(part, (site.channels, size, size))
+    module = meta_module(part)
+    if is_built_in(part.name):
+        wide = [layer.out_channels for layer in module.children() if isinstance(layer, nn.Conv2d)]
+        return wide[-1] if wide else site.channels
+    channels, height, width = _probe(part.name, module, torch.empty(1, site.channels, size, size, device="meta"))
     expected = -(-size // site.stride)
     if (height, width) != (expected, expected):
         raise UsageError(
@@ -159,5 +150,16 @@ def operator_channels(part: Operator) -> int:
     return channels
 
 
-memoised_on_registry(_shape_after.cache_clear)
+def _probe(name: str, module: nn.Module, inputs: Tensor) -> tuple[int, int, int]:
+    try:
+        with torch.no_grad():
+            outputs = module(inputs)
+    except RuntimeError as error:
+        raise UsageError(f"the operator {name!r} cannot read a map of shape {tuple(inputs.shape)}: {error}") from error
+    if not isinstance(outputs, Tensor) or outputs.dim() != 4:
+        raise UsageError(f"the operator {name!r} must return one tensor (n, channels, height, width)")
+    return outputs.shape[1], outputs.shape[2], outputs.shape[3]
+
+
+memoised_on_registry(meta_module.cache_clear)
 memoised_on_registry(operator_channels.cache_clear)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pronas.errors import UsageError
 from pronas.networks._parts import Adapter, AfterAdd, Operator, Part, Reducer, operator_channels
@@ -117,20 +117,12 @@ def plan_cells(
         check_operator(block.operator1, style.binary)
         check_operator(block.operator2, style.binary)
     _check_skips(cell, len(stages))
-    states, cells = [first], []
+    wiring, states, cells = _wire(cell, all_outputs), [first], []
     for position, stage in enumerate(stages):
-        plan = _plan_cell(cell, style, states, position, stage, add)
-        if all_outputs:
-            plan = _with_all_outputs(plan)
+        plan = _plan_cell(cell, wiring, style, states, position, stage, add)
         cells.append(plan)
         states.append(plan.state)
     return tuple(states), tuple(cells)
-
-
-def _with_all_outputs(plan: CellPlan) -> CellPlan:
-    outputs = tuple(len(plan.inputs) + index for index in range(len(plan.blocks)))
-    state = dataclasses.replace(plan.state, channels=sum(block.state.channels for block in plan.blocks))
-    return dataclasses.replace(plan, outputs=outputs, state=state)
 
 
 def _check_skips(cell: Cell, count: int) -> None:
@@ -139,39 +131,62 @@ def _check_skips(cell: Cell, count: int) -> None:
             raise UsageError(f"the skip {source}>{target} leads nowhere: it must go forward in cells 0 to {count - 1}")
 
 
-def _plan_cell(cell: Cell, style: Style, states: list[State], position: int, stage: Stage, add: bool) -> CellPlan:
-    lookbacks = sorted({_lookback(cell, v) for b in cell.blocks for v in (b.input1, b.input2) if _is_input(cell, v)})
-    inputs = tuple(_plan_input(cell, style, states, position, stage, v, v == lookbacks[-1]) for v in lookbacks)
+@dataclass(frozen=True)
+class _Wiring:
+    """A cell's structure in positions: how far back each input looks, and which node each operator reads."""
+
+    lookbacks: tuple[int, ...]
+    sources: tuple[tuple[int, int], ...]
+    unused: tuple[int, ...]
+
+
+def _wire(cell: Cell, all_outputs: bool) -> _Wiring:
+    flat = cell.flat
+
+    def is_input(value: int) -> bool:
+        return value < 0 or (flat and value == 0)
+
+    pairs = [(block.input1, block.input2) for block in cell.blocks]
+    # A flat cell's 0 is its own input: what other cells call -1.
+    lookbacks = sorted({-1 if flat else value for pair in pairs for value in pair if is_input(value)})
+    inputs = len(lookbacks)
+
+    def position(value: int) -> int:
+        return lookbacks.index(-1 if flat else value) if is_input(value) else inputs + value - flat
+
+    sources = tuple((position(one), position(two)) for one, two in pairs)
+    outputs = range(len(pairs)) if all_outputs else cell.unused
+    return _Wiring(tuple(lookbacks), sources, tuple(inputs + index for index in outputs))
+
+
+def _plan_cell(
+    cell: Cell, wiring: _Wiring, style: Style, states: list[State], position: int, stage: Stage, add: bool
+) -> CellPlan:
+    nearest = wiring.lookbacks[-1]
+    inputs = tuple(_plan_input(cell, style, states, position, stage, v, v == nearest) for v in wiring.lookbacks)
     nodes, blocks = [plan.state for plan in inputs], []
     stride = states[position].stride * stage.stride
-    for block in cell.blocks:
-        values = (block.input1, block.input2)
-        one, two = (
-            lookbacks.index(_lookback(cell, v)) if _is_input(cell, v) else len(inputs) + v - cell.flat for v in values
-        )
-        left = _operator(block.operator1, style, nodes[one], stage, one < len(inputs), add)
-        right = _operator(block.operator2, style, nodes[two], stage, two < len(inputs), add)
+    for block, (one, two) in zip(cell.blocks, wiring.sources, strict=True):
+        steps = [stage.stride if source < len(inputs) else 1 for source in (one, two)]
+        left = _operator(block.operator1, style, nodes[one], stage.filters, steps[0], add)
+        right = _operator(block.operator2, style, nodes[two], stage.filters, steps[1], add)
         widths = operator_channels(left), operator_channels(right)
         state = State(stage.filters if add else sum(widths), stride)
         ending = AfterAdd(style, stage.filters) if add else None
         blocks.append(BlockPlan((one, two), left, right, add, ending, state))
         nodes.append(state)
-    outputs = tuple(len(inputs) + index for index in cell.unused)
-    return CellPlan(inputs, tuple(blocks), outputs, State(sum(nodes[o].channels for o in outputs), stride))
+    channels = sum(nodes[o].channels for o in wiring.unused)
+    return CellPlan(inputs, tuple(blocks), wiring.unused, State(channels, stride))
 
 
-def _operator(name: str, style: Style, read: State, stage: Stage, strided: bool, add: bool) -> Operator:
-    stride = stage.stride if strided else 1
-    return Operator(name, Site(style, read.channels, stage.filters, stride, read.image, fixed=add))
+def _operator(name: str, style: Style, read: State, filters: int, stride: int, add: bool) -> Operator:
+    return _interned(name, style, read.channels, filters, stride, read.image, add)
 
 
-def _is_input(cell: Cell, value: int) -> bool:
-    return value < 0 or (cell.flat and value == 0)
-
-
-def _lookback(cell: Cell, value: int) -> int:
-    """How the value names an earlier cell: -1 for the previous one; a flat cell's 0 is its own input, the same map."""
-    return -1 if cell.flat else value
+@lru_cache(maxsize=65536)
+def _interned(name: str, style: Style, channels: int, filters: int, stride: int, image: bool, fixed: bool) -> Operator:
+    """One object for equal operators, so that look-ups by it are quick."""
+    return Operator(name, Site(style, channels, filters, stride, image, fixed))
 
 
 def _plan_input(

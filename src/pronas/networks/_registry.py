@@ -141,6 +141,11 @@ def forget_memoised() -> None:
         clear()
 
 
+def is_built_in(name: str) -> bool:
+    """Whether the operator comes with pronas: then it keeps to the rules and need not be tried."""
+    return _OPERATORS[name].builder.__module__ == "pronas.networks._operators"
+
+
 def check_operator(name: str, binary: bool) -> None:
     """Raise unless ``name`` can be built in a network of that kind.
 
