@@ -1,1 +1,29 @@
-"""The room training; see ARCHITECTURE.md."""
+"""Recipes, one fast training loop, model files; ``NetworkManager`` turns cells into rewards. See ARCHITECTURE.md."""
+
+from pronas.training._evaluate import Evaluation, evaluate
+from pronas.training._full import TrainedNetwork, train_network
+from pronas.training._loop import DivergedError, Epoch
+from pronas.training._manager import NetworkManager
+from pronas.training._model import Model, ModelSpec, load_model, save_model
+from pronas.training._recipe import Recipe
+from pronas.training._recipes import RECIPES, recipe
+from pronas.training._result import ChildProgress, ChildResult
+
+__all__ = [
+    "RECIPES",
+    "ChildProgress",
+    "ChildResult",
+    "DivergedError",
+    "Epoch",
+    "Evaluation",
+    "Model",
+    "ModelSpec",
+    "NetworkManager",
+    "Recipe",
+    "TrainedNetwork",
+    "evaluate",
+    "load_model",
+    "recipe",
+    "save_model",
+    "train_network",
+]

@@ -1,0 +1,224 @@
+"""Model files: ``NAME.safetensors`` with the weights, ``NAME.json`` to read beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pronas.errors import ModelFileError, PronasError
+from pronas.files import replacing, write_atomic
+from pronas.networks import Network, skeleton_from_dict
+from pronas.space import Cell
+
+VERSION = 1
+_FORMAT = "pronas-model"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All of a model but its weights, as plain data.
+
+    Attributes:
+        cell: the cell's text form.
+        skeleton: ``Skeleton.to_dict()``.
+        input_shape: (C, H, W) of an image.
+        classes: the class names; logit i is for ``classes[i]``.
+        scale: the statistics that the first layer scales pixels with (see ``Skeleton.build``), or None.
+        metrics: whatever was measured of it, by name: plain values.
+        recipe: ``Recipe.to_dict()`` of its training, or empty.
+    """
+
+    cell: str
+    skeleton: dict[str, Any]
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    scale: Any = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, seed: int = 0) -> Network:
+        """Build the network, with fresh weights from ``seed``.
+
+        Raises:
+            UsageError: the cell or the skeleton names something that is not registered.
+        """
+        cell, skeleton = Cell.parse(self.cell), skeleton_from_dict(self.skeleton)
+        return skeleton.build(cell, self.input_shape, len(self.classes), seed=seed, scale=self.scale)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data that ``from_dict`` reads."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read ``to_dict``'s form.
+
+        Raises:
+            ValueError: a missing field or a wrong type; the message names it.
+        """
+        _check_fields(values)
+        shape, classes = tuple(values["input_shape"]), tuple(values["classes"])
+        return cls(**{**values, "input_shape": shape, "classes": classes})
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network ready to classify (in evaluation mode), and what it is."""
+
+    network: Network
+    spec: ModelSpec
+
+
+def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) -> Path:
+    """Write ``NAME.safetensors`` and then ``NAME.json``; return the former's path.
+
+    The weights file is whole by itself (it holds the specification and a digest of everything), and each file replaces
+    its predecessor at once: whoever reads at any moment, or after a kill at any moment, has the old model or the new.
+
+    Args:
+        path: ``NAME``, with or without one of the two suffixes.
+        network: its weights and buffers are written.
+        spec: what ``network`` was built from.
+    """
+    weights, text = _paths(path)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    content = _text(spec.to_dict())
+    digest = digest_of(tensors, content)
+    header = {"format": _FORMAT, "version": str(VERSION), "spec": content, "digest": digest}
+    with replacing(weights) as temporary:
+        save_file(tensors, temporary, header)
+    beside = {"format": _FORMAT, "version": VERSION, "digest": digest, **spec.to_dict()}
+    write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
+    return weights
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model that ``save_model`` wrote; nothing is taken on trust.
+
+    A ``NAME.json`` of another save than the weights (its writer was killed in between) is passed over.
+
+    Raises:
+        ModelFileError: no such file, not a model, an unknown version, changed or damaged content, or tensors that are
+            missing, left over or of another shape than the network's.
+    """
+    weights, text = _paths(path)
+    if not weights.is_file():
+        raise ModelFileError(f"{weights}: no such model file")
+    header, tensors = _read(weights)
+    content = _check_header(weights, header)
+    if digest_of(tensors, content) != header.get("digest"):
+        raise ModelFileError(f"{weights}: the content does not match its digest: the file is damaged, restore a copy")
+    _check_text(text, header["digest"], content)
+    try:
+        spec = ModelSpec.from_dict(json.loads(content))
+        network = spec.build()
+    except (ValueError, PronasError) as error:
+        raise ModelFileError(f"{weights}: its specification cannot be built: {error}") from error
+    fill(network, tensors, weights)
+    return Model(network.eval(), spec)
+
+
+def fill(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Copy ``tensors`` into the network.
+
+    Raises:
+        ModelFileError: a tensor is missing, left over, or of another shape or type; the message names it and ``path``.
+    """
+    own = network.state_dict()
+    for name, value in own.items():
+        if name not in tensors:
+            raise ModelFileError(f"{path}: tensor {name!r} is missing")
+        found = tensors[name]
+        if found.shape != value.shape or found.dtype != value.dtype:
+            raise ModelFileError(
+                f"{path}: tensor {name!r} is {found.dtype} {tuple(found.shape)}, "
+                f"the network's is {value.dtype} {tuple(value.shape)}"
+            )
+    for name in tensors:
+        if name not in own:
+            raise ModelFileError(f"{path}: tensor {name!r} belongs to no layer of the network")
+    network.load_state_dict(dict(tensors))
+
+
+def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    base = Path(path)
+    if base.suffix in (".safetensors", ".json"):
+        base = base.with_suffix("")
+    return base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, ensure_ascii=False)
+
+
+def digest_of(tensors: Mapping[str, Tensor], content: str = "") -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, after the text ``content``."""
+    digest = hashlib.sha256(content.encode("utf-8"))
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: not a safetensors file ({error})") from error
+
+
+def _check_header(path: Path, header: Mapping[str, str]) -> str:
+    if header.get("format") != _FORMAT:
+        raise ModelFileError(f"{path}: not a pronas model (its format is {header.get('format')!r})")
+    if header.get("version") != str(VERSION):
+        raise ModelFileError(f"{path}: model version {header.get('version')!r}; this pronas reads version {VERSION}")
+    return header.get("spec", "")
+
+
+def _check_text(path: Path, digest: str, content: str) -> None:
+    """Refuse a readable file that claims to be of this save and says something else."""
+    if not path.exists():
+        return
+    try:
+        beside = json.loads(path.read_text(encoding="utf-8"))
+        version, own = beside["version"], beside["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{path}: not a model's JSON ({error}); delete it, the weights hold a copy") from error
+    if version != VERSION:
+        raise ModelFileError(f"{path}: model version {version!r}; this pronas reads version {VERSION}")
+    said = {key: value for key, value in beside.items() if key not in ("format", "version", "digest")}
+    if own == digest and _text(said) != content:
+        raise ModelFileError(f"{path}: was edited, and no longer fits its weights; delete it, the weights hold a copy")
+
+
+def _check_fields(values: Mapping[str, Any]) -> None:
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "cell": str,
+        "skeleton": dict,
+        "input_shape": (list, tuple),
+        "classes": (list, tuple),
+        "metrics": dict,
+        "recipe": dict,
+    }
+    for name, kind in kinds.items():
+        if not isinstance(values.get(name), kind):
+            raise ValueError(f"its {name} is {values.get(name)!r}")
+    unknown = set(values) - {item.name for item in dataclasses.fields(ModelSpec)}
+    if unknown:
+        raise ValueError(f"unknown field {min(unknown)!r}")
+    shape = values["input_shape"]
+    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise ValueError(f"its input_shape is {shape!r}, not three positive integers")

@@ -1,0 +1,92 @@
+"""One optimizer step after another: rates by the schedule, gradients clipped, latent binary weights kept in bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from pronas.networks import Network
+from pronas.training._recipe import Recipe
+from pronas.training._schedule import rate_at
+
+
+def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Make the recipe's optimizer, with fused steps (one call for all tensors; 3 to 7 times faster than one by one)."""
+    rate = recipe.learning_rate
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True)
+    adam = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    betas = (recipe.momentum, recipe.beta2)
+    return adam(groups, rate, betas=betas, eps=recipe.epsilon, amsgrad=recipe.amsgrad, weight_decay=0.0, fused=True)
+
+
+@final
+class Stepper:
+    """Takes the optimizer's steps; the schedule begins with the stepper.
+
+    Args:
+        network: whose parameters are changed.
+        recipe: how.
+        steps: steps of the whole training, over which the schedule is stretched.
+    """
+
+    def __init__(self, network: Network, recipe: Recipe, steps: int) -> None:
+        self._network, self._recipe, self._steps = network, recipe, steps
+        groups = [
+            {
+                "params": group["params"],
+                "multiplier": group["rate_multiplier"],
+                "weight_decay": recipe.weight_decay if group["decay"] else 0.0,
+            }
+            for group in network.parameter_groups()
+        ]
+        self._optimizer = make_optimizer(recipe, groups)
+        self._parameters = [parameter for group in groups for parameter in group["params"]]
+        self._latent = any(group["latent"] for group in network.parameter_groups())
+        self._done = 0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step taken (before a layer's multiplier)."""
+        return rate_at(self._recipe, max(0, self._done - 1), self._steps)
+
+    def step(self) -> None:
+        """Change the parameters by their gradients, and drop the gradients."""
+        rate = rate_at(self._recipe, self._done, self._steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["multiplier"]
+        if self._recipe.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm, foreach=True)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._latent:
+            self._network.clip_latent_weights_()
+        self._done += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Give the moments and the number of steps done, by name."""
+        state = {"done": torch.tensor(self._done)}
+        for number, parameter in enumerate(self._parameters):
+            for name, value in self._optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    state[f"{number}.{name}"] = value
+        return state
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what ``state`` gave."""
+        self._done = int(state["done"])
+        for key, value in state.items():
+            number, _, name = key.partition(".")
+            if name:
+                parameter = self._parameters[int(number)]
+                self._optimizer.state[parameter][name] = _laid_out_like(parameter, value)
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Copy a moment into the parameter's memory format, which the fused step expects; counters stay as they are."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)

@@ -1,0 +1,45 @@
+"""The recipes that have names."""
+
+from __future__ import annotations
+
+from pronas.errors import UsageError, nearest
+from pronas.training._recipe import Recipe
+
+#: What the old systems trained children with, carried over as they were meant (each child its own schedule).
+_OLD = Recipe(name="old", epochs=5, batch=128, learning_rate=1e-3, schedule="cosine", final=0.1)
+_OLD_BINARY = Recipe(
+    name="old-binary", epochs=5, batch=128, amsgrad=True, learning_rate=1e-3,
+    schedule="exponential", final=0.1, loss="squared-hinge",
+)  # fmt: skip
+
+_SEARCH = Recipe(name="search", epochs=5, batch=128, learning_rate=4e-3, schedule="linear", warmup=0.2, final=0.02)
+_SEARCH_BINARY = Recipe(
+    name="search-binary", epochs=5, batch=128, learning_rate=4e-3, schedule="linear", warmup=0.1, final=0.02,
+)  # fmt: skip
+_FULL = _SEARCH.replace(name="full", epochs=30)
+_FULL_BINARY = _SEARCH_BINARY.replace(name="full-binary", epochs=30)
+
+_NAMED = {entry.name: entry for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _OLD, _OLD_BINARY)}
+
+#: Names that ``recipe`` knows.
+RECIPES = tuple(_NAMED)
+
+
+def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch: int | None = None) -> Recipe:
+    """Give a recipe by name.
+
+    Args:
+        name: ``search`` (few epochs, to compare children), ``full`` (to convergence) or ``old`` (what the systems
+            before pronas used); with ``-binary`` behind, or with ``binary``, the one for binarized networks.
+        binary: take the recipe for binarized networks.
+        epochs: in place of the recipe's own; schedules stretch with it.
+        batch: in place of the recipe's own.
+
+    Raises:
+        UsageError: an unknown name, or numbers that make no sense.
+    """
+    key = f"{name}-binary" if binary and not name.endswith("-binary") else name
+    if key not in _NAMED:
+        raise UsageError(f"unknown recipe {name!r}{nearest(name, RECIPES)} (there are {', '.join(RECIPES)})")
+    changes = {"epochs": epochs, "batch": batch}
+    return _NAMED[key].replace(**{field: value for field, value in changes.items() if value is not None})

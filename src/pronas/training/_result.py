@@ -1,0 +1,60 @@
+"""What became of a child: plain data, as it crosses processes and is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pronas.space import Cell
+
+
+@dataclass(frozen=True)
+class ChildResult:
+    """A child that was trained, or why it was not.
+
+    Attributes:
+        cell: the cell that was asked for.
+        status: ``done`` or ``failed``.
+        reward: validation accuracy (0 to 1) with the best epoch's weights; 0 for a failed child.
+        error: one line, if it failed.
+        seconds: wall time on its worker.
+        epochs: epochs finished.
+        images: images it learnt from, each as often as it was seen.
+        metrics: curves, one number an epoch: ``loss``, ``accuracy``, ``rate``, ``validation_loss``,
+            ``validation_accuracy``.
+        parameters: trained numbers of the network.
+        macs: multiply-accumulates of one image in full precision.
+        binary_macs: multiply-accumulates of one image between ±1.
+        weight_bits: size of the weights as deployed, in bits.
+        activation_bytes: most memory that activations of one image hold at a time.
+        worker: where it was trained.
+        attempts: how often it was tried (more than once when a worker died).
+    """
+
+    cell: Cell
+    status: Literal["done", "failed"]
+    reward: float
+    error: str | None = None
+    seconds: float = 0.0
+    epochs: int = 0
+    images: int = 0
+    metrics: dict[str, list[float]] = field(default_factory=dict)
+    parameters: int = 0
+    macs: int = 0
+    binary_macs: int = 0
+    weight_bits: int = 0
+    activation_bytes: int = 0
+    worker: str = ""
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class ChildProgress:
+    """One epoch of a child in training. ``accuracy`` is the validation accuracy (0 to 1)."""
+
+    cell: Cell
+    epoch: int
+    epochs: int
+    accuracy: float
+    loss: float
+    worker: str

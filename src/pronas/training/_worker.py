@@ -1,0 +1,102 @@
+"""What a worker does: a child's description in, its result out, all of it plain data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pronas.networks import Skeleton, describe, skeleton_from_dict
+from pronas.space import Cell
+from pronas.training._loop import DivergedError, Training, derive_seed
+from pronas.training._recipe import Recipe
+from pronas.training._tensors import Tensors
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all children of a process share: images on the device, and how networks are built."""
+
+    train: Tensors
+    validation: Tensors
+    skeleton: Skeleton
+    recipe: Recipe
+    classes: int
+    scale: Any
+    device: str
+
+
+def setup(shared: Mapping[str, Any]) -> Context:
+    """Put the images on the device, once a process; see ``NetworkManager`` for what ``shared`` holds."""
+    if shared["threads"]:
+        torch.set_num_threads(shared["threads"])
+    for module in shared["modules"]:
+        __import__(module)
+    device = shared.get("device") or "cpu"
+    return Context(
+        train=Tensors.of_arrays(shared["train_images"], shared["train_labels"], device),
+        validation=Tensors.of_arrays(shared["validation_images"], shared["validation_labels"], device),
+        skeleton=skeleton_from_dict(shared["skeleton"]),
+        recipe=Recipe.from_dict(shared["recipe"]),
+        classes=shared["classes"],
+        scale=shared["scale"],
+        device=device,
+    )
+
+
+def run(context: Context, payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Train one child.
+
+    Args:
+        context: from ``setup``.
+        payload: ``cell`` (canonical text), ``seed``, and optionally ``recipe`` (fields that differ from the shared).
+        report: told ``epoch``, ``epochs``, ``accuracy`` and ``loss`` after each epoch.
+
+    Returns:
+        The fields of ``ChildResult`` but for ``cell`` and what the executor knows. A child that diverges, runs out of
+        memory or raises has failed: its result holds the reason, and what it got to before.
+    """
+    result: dict[str, Any] = {"status": "failed", "reward": 0.0, "error": None}
+    start = time.perf_counter()
+    try:
+        _train(context, payload, report, result)
+    except Exception as error:  # whatever a child raises is its own result, never the end of the search
+        result["error"] = _reason(error)
+    return result | {"seconds": time.perf_counter() - start}
+
+
+def _train(context: Context, payload: Mapping[str, Any], report: Report, result: dict[str, Any]) -> None:
+    """Train the child and write into ``result`` how far it got, as it gets there."""
+    cell = Cell.parse(payload["cell"])
+    recipe = context.recipe.replace(**payload.get("recipe", {}))
+    shape = tuple(context.train.images.shape[1:])
+    result.update(_counts(describe(cell, context.skeleton, shape, context.classes)))
+    network = context.skeleton.build(
+        cell, shape, context.classes, seed=derive_seed(payload["seed"], "weights"), scale=context.scale
+    ).to(context.device)
+    training = Training(network, context.train, context.validation, recipe, seed=payload["seed"])
+    while not training.finished:
+        epoch = training.run_epoch()
+        result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)
+        report({"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss})
+    result.update(status="done", reward=training.best_accuracy)
+
+
+def _counts(description: Any) -> dict[str, int]:
+    names = ("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes")
+    return {name: int(getattr(description, name)) for name in names}
+
+
+def _reason(error: BaseException) -> str:
+    """Give the reason in one line; an allocator's error, however it is spelt, is named for what it is."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "allocate memory" in text or "out of memory" in text:
+        return f"out of memory: {text or 'MemoryError'}"
+    if isinstance(error, DivergedError):
+        return f"diverged: {text}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
