@@ -1,1 +1,29 @@
-"""The room report; see ARCHITECTURE.md."""
+"""Seeing a search: ranking of scores, pictures of cells, the report, the live page. Knows nothing of training."""
+
+from pronas.report._draw import best_cell, draw_cell
+from pronas.report._page import page, run_name, write_report
+from pronas.report._payload import payload
+from pronas.report._rank import Ranking, has_display, rank_files, save_ranking, show_ranking
+from pronas.report._reader import RunReader, Snapshot
+from pronas.report._scores import Malformed, ScoreFile, cell_text, find_files, read_scores
+
+__all__ = [
+    "Malformed",
+    "Ranking",
+    "RunReader",
+    "ScoreFile",
+    "Snapshot",
+    "best_cell",
+    "cell_text",
+    "draw_cell",
+    "find_files",
+    "has_display",
+    "page",
+    "payload",
+    "rank_files",
+    "read_scores",
+    "run_name",
+    "save_ranking",
+    "show_ranking",
+    "write_report",
+]

@@ -1,0 +1,94 @@
+"""One self-contained HTML page, for a report's file and for the live view alike."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from functools import cache
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pronas.files import write_atomic
+from pronas.report._payload import finite, payload
+from pronas.report._reader import RunReader
+
+_SCRIPTS = (
+    "dom", "model", "cell", "scales", "scatter", "detail", "lines", "plots", "sections", "winner", "table", "live",
+    "main",
+)  # fmt: skip
+
+
+def write_report(run: str | Path, out: str | Path) -> Path:
+    """Write the report of a run folder as one HTML file that needs nothing else, no network either.
+
+    Raises:
+        RunError: the folder is no run.
+    """
+    with RunReader(run) as reader:
+        message = payload(reader.read(), run_name(run))
+    write_atomic(out, page(message))
+    return Path(out)
+
+
+def run_name(run: str | Path) -> str:
+    """Return the name of a run: its folder's."""
+    path = Path(run).resolve()
+    return (path.parent if path.is_file() else path).name
+
+
+def page(message: dict[str, Any], live: bool = False) -> str:
+    """Make the page that shows a message of ``payload``; a live one connects to ``events`` beside it."""
+    data = json.dumps(finite({**message, "live": live}), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _asset("page.html").format(
+        csp=content_policy(live),
+        title=escape(f"{message.get('name', '')} · pronas"),
+        style=_style(),
+        script=_script(),
+        data=embeddable(data),
+    )
+
+
+def embeddable(text: str) -> str:
+    """Make JSON safe inside a script element: no ``<``, ``>``, ``&``, no line separators; it stays the same JSON."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+@cache
+def content_policy(live: bool) -> str:
+    """Return the content policy: exactly this script and this style; nothing is loaded, sent, or framed."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash(_script())}",
+            f"style-src {_hash(_style())}",
+            "img-src data:",
+            *(["connect-src 'self'"] if live else []),
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+@cache
+def _script() -> str:
+    body = "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
+    return f'"use strict";(() => {{\n{body}}})();'
+
+
+@cache
+def _style() -> str:
+    return _asset("style.css")
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files("pronas.report").joinpath("page", name).read_text("utf-8")

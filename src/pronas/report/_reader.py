@@ -1,0 +1,163 @@
+"""A run's store as reports see it: opened read-only, in short transactions that hold nobody up."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pronas.errors import RunError
+
+STORE, LAYOUT = "store.sqlite", 1
+
+#: Columns of ``children`` that pages show.
+COLUMNS = (
+    "id", "level", "round", "status", "reward", "predicted", "spread", "parameters", "macs", "binary_macs",
+    "weight_bits", "activation_bytes", "latency_us", "seconds", "epochs", "worker", "attempts", "error",
+    "started", "finished", "cell",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a run's store held at one moment.
+
+    Attributes:
+        run: tells one store from another in the same place (when it was created).
+        revision: of the newest write seen.
+        children: rows of ``COLUMNS`` that changed since the revision asked for.
+        running: children in training: ``child, epoch, epochs, accuracy, loss``.
+        fits: ``level, round, report`` of each fit of the predictor.
+        meta: the entries of ``meta``, decoded.
+        metrics: curves of the best child so far.
+    """
+
+    run: str
+    revision: int
+    children: list[tuple[Any, ...]]
+    running: list[dict[str, Any]] = field(default_factory=list)
+    fits: list[dict[str, Any]] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def best_cell(self) -> str | None:
+        """Text of the cell with the highest reward among ``children``, or None."""
+        status, reward, cell = (COLUMNS.index(name) for name in ("status", "reward", "cell"))
+        done = [row for row in self.children if row[status] == "done" and row[reward] is not None]
+        return str(max(done, key=lambda row: row[reward])[cell]) if done else None
+
+
+class RunReader:
+    """Reads the store of a run folder while another process writes it; never writes.
+
+    Args:
+        folder: the run folder (or its ``store.sqlite``).
+
+    Raises:
+        RunError: there is no store, it is none, or its layout is of another version.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        path = Path(folder)
+        self.path = path if path.name == STORE else path / STORE
+        if not self.path.is_file():
+            raise RunError(f"{str(folder)!r} is not a run folder: it has no {STORE}")
+        self._inode = self.path.stat().st_ino
+        self._connection = self._connect()
+        self._seen: int | None = None
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> RunReader:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def replaced(self) -> bool:
+        """Whether the file is gone, or another has taken its place (a search begun anew)."""
+        try:
+            return self.path.stat().st_ino != self._inode
+        except OSError:
+            return True
+
+    def changed(self) -> bool:
+        """Whether anybody has written since the last call; costs microseconds."""
+        with self._guarded():
+            version = self._connection.execute("PRAGMA data_version").fetchone()[0]
+        before, self._seen = self._seen, version
+        return bool(version != before)
+
+    def read(self, since: int = -1) -> Snapshot:
+        """Read what changed after a revision (-1: everything), all from one moment."""
+        with self._guarded():
+            self._connection.execute("BEGIN")
+            try:
+                return self._read(since)
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def _read(self, since: int) -> Snapshot:
+        meta = {key: _json(value) for key, value in self._rows("SELECT key, value FROM meta")}
+        running = self._rows(
+            "SELECT p.child, p.epoch, p.epochs, p.accuracy, p.loss FROM progress p JOIN children c ON c.id = p.child "
+            "WHERE c.status = 'running' ORDER BY p.child"
+        )
+        fits = self._rows("SELECT level, round, report FROM fits ORDER BY id")
+        best = self._rows("SELECT metrics FROM children WHERE status = 'done' ORDER BY reward DESC, id LIMIT 1")
+        names = ("child", "epoch", "epochs", "accuracy", "loss")
+        return Snapshot(
+            run=str(meta.get("created", "")),
+            revision=int(meta.get("revision") or 0),
+            children=self._rows(f"SELECT {', '.join(COLUMNS)} FROM children WHERE revision > ? ORDER BY id", since),
+            running=[dict(zip(names, row, strict=True)) for row in running],
+            fits=[{"level": level, "round": round_, "report": _json(report) or {}} for level, round_, report in fits],
+            meta=meta,
+            metrics=_json(best[0][0]) or {} if best else {},
+        )
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, values).fetchall()
+
+    def _connect(self) -> sqlite3.Connection:
+        uri = self.path.resolve().as_uri() + "?mode=ro"
+        if not self.path.with_name(STORE + "-wal").exists() and not _may_write(self.path.parent):
+            uri += "&immutable=1"  # a folder on read-only media: SQLite could not make its shared-memory file
+        with self._guarded():
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)
+            try:
+                layout = connection.execute("PRAGMA user_version").fetchone()[0]
+            except sqlite3.Error:
+                connection.close()
+                raise
+        if layout != LAYOUT:
+            connection.close()
+            raise RunError(f"{self.path} has layout {layout}, this pronas reads {LAYOUT}: use the pronas that wrote it")
+        return connection
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunError(f"cannot read {self.path}: {error}") from error
+
+
+def _may_write(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK)
+
+
+def _json(text: str | None) -> Any:
+    """Decode, or None for what is not JSON: a page shows what it can."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None

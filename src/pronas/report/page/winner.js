@@ -1,0 +1,84 @@
+// The winner, the time, the configuration, and what is running now.
+function winner() {
+  const body = el("div", {}), node = section("winner", "The winner", null, body);
+  let key = "";
+  const update = () => {
+    const final = run.meta.final, best = byReward(done())[0], curves = final && final.curves ? final.curves : run.metrics;
+    node.hidden = !(final || (curves && best));
+    const now = JSON.stringify([final, run.metrics]);
+    if (node.hidden || now === key) return;
+    key = now;
+    for (let i = charts.length - 1; i >= 0; i--) if (charts[i] instanceof Lines) charts.splice(i, 1);
+    const plots = curvePlots(curves || {}), child = final && all().find((c) => c.cell === final.cell);
+    replace(body, el("p", { class: "lead" }, final ? "Training of the winner to the end." : "Not trained to the end yet; these are the best child's curves."),
+      final && el("div", { class: "pair" }, el("div", { class: "scroll picture" }, child && cellPicture(child)), el("div", {}, cellCode({ cell: final.cell || "" }), finalFacts(final))),
+      el("div", { class: "pair" }, plots.map((plot) => plot.node)), final && final.confusion && confusion(final));
+    plots.forEach((plot) => plot.draw());
+  };
+  return { node, update };
+}
+
+function finalFacts(final) {
+  const rows = [["test accuracy", percent(final.test_accuracy)], ["validation accuracy", percent(final.validation_accuracy)], ["parameters", count(final.parameters)],
+    ["weight bits", count(final.weight_bits)], ["trained in", duration(final.seconds)]].filter(([, value]) => value !== "–");
+  return el("dl", { class: "facts" }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+function confusion(final) {
+  const matrix = final.confusion, names = matrix.map((_, i) => String((final.classes || [])[i] ?? i)), dense = matrix.length > 20;
+  const body = matrix.map((row, i) => {
+    const total = row.reduce((a, b) => a + b, 0) || 1;
+    return el("tr", {}, el("th", { scope: "row" }, names[i]), row.map((n, j) => styled(el("td", { class: "heat" + (i === j ? " hit" : ""), title: `${names[i]} taken for ${names[j]}: ${n} of ${total}` },
+      dense ? null : n || el("span", { class: "zero" }, "·")), { "--heat": (i === j ? n / total : Math.min(1, (n / total) * 4)).toFixed(3) })));
+  });
+  return el("figure", {}, el("figcaption", {}, "Confusion matrix on test data: rows are the true classes, columns what the network said; blue is right, orange wrong (colour four times as strong)."),
+    el("div", { class: "scroll" }, el("table", { class: "data confusion" + (dense ? " dense" : "") }, dense ? null : el("thead", {}, el("tr", {}, el("th", {}), names.map((n) => el("th", { scope: "col" }, n)))), el("tbody", {}, body))));
+}
+
+function time() {
+  const list = el("dl", { class: "facts" }), node = section("time", "Time spent and saved", null, list);
+  const update = () => {
+    const t = timing(), rows = [["in children, all workers together", duration(t.spent)], ["from the first start to the last end", duration(t.wall)]];
+    node.hidden = !t.spent;
+    if (t.wall && t.spent > t.wall * 1.05) rows.push(["children at once, on average", (t.spent / t.wall).toFixed(1)]);
+    if (t.fits) rows.push(["fitting the predictor", duration(t.fits)]);
+    if (run.meta.final && known(run.meta.final.seconds)) rows.push(["training the winner", duration(run.meta.final.seconds)]);
+    if (t.duplicates) rows.push(["saved by not training symmetric twins", duration(t.duplicates)]);
+    if (t.everything > t.spent) rows.push(["training every distinct cell of the space, at this pace", duration(t.everything)]);
+    replace(list, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+  };
+  return { node, update };
+}
+
+function flatten(value, prefix = "") {
+  if (known(value) && typeof value === "object" && !Array.isArray(value)) return Object.entries(value).flatMap(([key, inner]) => flatten(inner, prefix ? prefix + "." + key : key));
+  return known(value) ? [[prefix, Array.isArray(value) ? value.map((v) => (typeof v === "object" ? JSON.stringify(v) : v)).join(", ") : String(value)]] : [];
+}
+
+function configuration() {
+  const table = el("tbody", {}), node = section("configuration", "Configuration", null, el("div", { class: "scroll" }, el("table", { class: "data config" }, table)));
+  let key = "";
+  const update = () => {
+    const rows = [...flatten({ dataset: run.meta.dataset }), ...flatten(run.meta.config || {}), ...flatten({ pronas: run.meta.version, created: run.meta.created })];
+    node.hidden = !rows.length;
+    if (JSON.stringify(rows) === key) return;
+    key = JSON.stringify(rows);
+    replace(table, rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value))));
+  };
+  return { node, update };
+}
+
+function runningNow() {
+  const body = el("tbody", {}), heads = ["child", "level", "epoch", "accuracy so far", "cell"];
+  const node = section("running", "Training now", null, el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), body)));
+  const update = () => {
+    node.hidden = !run.live || !run.running.length;
+    replace(body, run.running.map((now) => {
+      const child = run.children.get(now.child);
+      const bar = el("progress", { max: now.epochs || 1, value: now.epoch || 0, "aria-label": "epochs" });
+      return el("tr", { "data-child": now.child }, el("td", {}, now.child), el("td", {}, child ? child.level : "–"), el("td", {}, bar, ` ${now.epoch ?? 0}/${now.epochs ?? "?"}`),
+        el("td", {}, fixed(now.accuracy)), el("td", { class: "cell" }, child ? cellButton(child) : "–"));
+    }));
+  };
+  return { node, update };
+}
