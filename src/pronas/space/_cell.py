@@ -144,6 +144,19 @@ class Cell:
 
         return canonical_cell(self)
 
+    def to_svg(self, theme: str = "auto") -> str:
+        """Draw the cell as an SVG document; ``theme`` is ``light``, ``dark`` or ``auto`` (what the viewer prefers).
+
+        Raises:
+            UsageError: an unknown theme.
+        """
+        from pronas.space._picture import cell_svg
+
+        return cell_svg(self, theme)
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
     @classmethod
     def from_list(cls, items: Sequence[object], skips: Iterable[tuple[int, int]] = ()) -> Cell:
         """Make a cell of ``[input1, operator1, input2, operator2, …]``.
