@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -13,7 +14,24 @@ from pronas.errors import PronasError
 
 #: Every command is a module ``pronas.cli._NAME`` whose function ``command`` is a typer command.
 #: These modules import only typer, pronas.errors and plain data at their top, so that ``--help`` is quick.
-COMMANDS = ("search", "train", "show", "predict", "space", "score", "rank", "draw", "report", "watch", "export", "benchmark")
+COMMANDS = (
+    "search",
+    "train",
+    "show",
+    "predict",
+    "space",
+    "score",
+    "rank",
+    "draw",
+    "report",
+    "watch",
+    "export",
+    "benchmark",
+)
+
+_INTERRUPTED = 130
+#: click's base of errors in what was typed. Recent typers bring a click of their own, so it is found through typer.
+_CLICK_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def build_app() -> typer.Typer:
@@ -31,22 +49,33 @@ def build_app() -> typer.Typer:
     return app
 
 
+def _shield(arguments: list[str]) -> list[str]:
+    """Put a space before a cell such as ``-2:5x5 dconv + …``, which would otherwise be taken for an option."""
+    return [f" {text}" if re.match(r"-\d+\s*[:,]", text) else text for text in arguments]
+
+
 def main() -> NoReturn:
     """Run the command line; never shows a traceback unless PRONAS_DEBUG is set."""
     try:
-        build_app()()
-    except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on", 130)
+        # not standalone: typer would draw a box around its errors
+        code = build_app()(_shield(sys.argv[1:]), standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except _CLICK_ERROR as error:
+        message = error.format_message()
+        _fail(message, error.exit_code) if message else sys.exit(error.exit_code)
     except PronasError as error:
         _fail(str(error), error.exit_code)
     except Exception as error:  # the last net: whatever was not foreseen is still one line
         if os.environ.get("PRONAS_DEBUG"):
             raise
         _fail(f"unexpected {type(error).__name__}: {error} (PRONAS_DEBUG=1 shows where)", 1)
-    sys.exit(0)
+    if code == _INTERRUPTED:
+        _fail("interrupted; run the same command again to go on", _INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -1,0 +1,86 @@
+"""Progressive neural architecture search that ends in a network you can ship.
+
+The public names below are imported when first used, so that ``import pronas`` stays light (no torch).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
+
+    from pronas.controller import ControllerManager
+    from pronas.data import Dataset, load_dataset
+    from pronas.deploy import export, load_packed
+    from pronas.networks import describe, operator, skeleton
+    from pronas.search import Experiment, search
+    from pronas.space import Block, Cell, StateSpace
+    from pronas.training import NetworkManager, Recipe, load_model, recipe, train_network
+
+__all__ = [
+    "Block",
+    "Cell",
+    "ControllerManager",
+    "Dataset",
+    "Experiment",
+    "NetworkManager",
+    "Recipe",
+    "StateSpace",
+    "describe",
+    "export",
+    "load_dataset",
+    "load_model",
+    "load_packed",
+    "operator",
+    "recipe",
+    "search",
+    "skeleton",
+    "train_network",
+]
+
+_HOMES = {
+    "ControllerManager": "controller",
+    "Dataset": "data",
+    "load_dataset": "data",
+    "export": "deploy",
+    "load_packed": "deploy",
+    "describe": "networks",
+    "operator": "networks",
+    "skeleton": "networks",
+    "Experiment": "search",
+    "Block": "space",
+    "Cell": "space",
+    "StateSpace": "space",
+    "NetworkManager": "training",
+    "Recipe": "training",
+    "load_model": "training",
+    "recipe": "training",
+    "train_network": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "search":  # the package, which can be called: see pronas.search
+        return importlib.import_module("pronas.search")
+    if name == "__version__":
+        return _version()
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pronas' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pronas.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pronas")
+    except PackageNotFoundError:  # imported from a source tree that was never installed
+        return "unknown"
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

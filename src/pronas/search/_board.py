@@ -1,0 +1,55 @@
+"""Scalars for TensorBoard under ``logs/``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pronas.search._store import Child
+
+
+class Board:
+    """Writes rewards of children and curves of the final training. Steps are child numbers and epochs.
+
+    Event files are not durable and cannot be mended, so they are written anew from the store whenever a run is opened.
+    """
+
+    def __init__(self, folder: Path, children: Iterable[Child]) -> None:
+        from tensorboardX import SummaryWriter
+
+        shutil.rmtree(folder, ignore_errors=True)
+        self._writer = SummaryWriter(str(folder), flush_secs=10)
+        self._best = 0.0
+        for child in children:
+            if child.settled:
+                self.child(child)
+
+    def child(self, child: Child) -> None:
+        """Write one settled child."""
+        reward = child.reward or 0.0
+        self._best = max(self._best, reward)
+        scalars = {"reward": reward, "best": self._best, "level": child.level, "seconds": child.seconds}
+        for name, value in scalars.items():
+            if value is not None:
+                self._writer.add_scalar(f"child/{name}", value, child.id)
+        if child.predicted is not None:
+            self._writer.add_scalar("child/predicted", child.predicted, child.id)
+
+    def curves(self, curves: Mapping[str, Sequence[float]], start: int = 0) -> None:
+        """Write the final training's curves from epoch ``start`` on."""
+        for name, values in curves.items():
+            for epoch, value in enumerate(values[start:], start=start + 1):
+                self._writer.add_scalar(f"final/{name}", value, epoch)
+
+    def fit(self, step: int, report: Mapping[str, Any]) -> None:
+        """Write a fit's rank correlations; ``step`` is the level."""
+        for name in ("in_sample", "cross_validated", "extrapolation"):
+            ranking = report.get(name) or {}
+            if ranking.get("spearman") is not None:
+                self._writer.add_scalar(f"predictor/{name}_spearman", ranking["spearman"], step)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()

@@ -1,0 +1,247 @@
+"""The progressive loop: propose, train, learn, expand; then the winner. Everything it decides is in the store first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pronas.controller import ControllerManager
+from pronas.data import Dataset
+from pronas.search._children import Children
+from pronas.search._config import Config
+from pronas.search._limits import Costs
+from pronas.search._resolve import recipe_of, skeleton_of, state_space
+from pronas.search._reuse import twin_finder
+from pronas.search._rounds import refuse_hopeless, train_round
+from pronas.search._run import Run, disk_errors
+from pronas.search._skips import skip_patterns
+from pronas.search._store import Child
+from pronas.search._winner import CHECKPOINT, train_winner
+from pronas.space import Cell
+from pronas.training import NetworkManager
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Driver:
+    """Takes a run from where it stands to its end.
+
+    A resumed search takes proposals and rewards from the store and goes on: the controller is a function of them, so it
+    makes the same proposals as one never interrupted.
+
+    Args:
+        run: open.
+        dataset: the images.
+        emit: told of everything, see ``docs/cli.md``.
+    """
+
+    def __init__(self, run: Run, dataset: Dataset, emit: Emit) -> None:
+        self.run, self.dataset, self.emit, self.config = run, dataset, emit, run.config
+        self.space = state_space(self.config)
+        self.skeleton = skeleton_of(self.config.children)
+        self.shape, self.classes = dataset.input_shape, len(dataset.classes)
+        self.children = Children(run.folder, run.store, self.config.data.name, self.space)
+        self.costs = Costs(self.skeleton, self.shape, self.classes, self.config.limits)
+        self.find = twin_finder(self.config.search.reuse, self.config, dataset.fingerprint)
+        self._start = time.monotonic()
+
+    def drive(self) -> None:
+        """Search, if that is not done, and train the winner.
+
+        Raises:
+            RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
+        """
+        store = self.run.store
+        try:
+            if store.meta("state") in ("searching", "failed"):
+                store.set_meta(state="searching")
+                self._search()
+                store.set_meta(state="training")
+            self._train_winner()
+        except Exception:
+            store.set_meta(state="failed")
+            raise
+        finally:
+            self.children.flush()
+            self.children.board.close()
+
+    def _search(self) -> None:
+        with make_manager(self.config, self.dataset) as manager:
+            self._announce(manager.workers)
+            controller = make_controller(self.config, self.run.folder, self.costs)
+            self._take_up(controller)
+            while cells := controller.get_actions():
+                rewards = self._round(controller, cells, manager)
+                self._learn(controller, cells, rewards)
+                controller.update()
+            if self.config.search.skips:
+                self._try_skips(manager)
+
+    def _take_up(self, controller: ControllerManager) -> None:
+        """Give the controller what the store holds: rewards of every round but the last, and the last proposal."""
+        rounds = [part for part in self.children.rounds() if part[0].level <= self.space.B]
+        for part in rounds[:-1]:
+            controller.tell([child.cell for child in part], [child.reward or 0.0 for child in part])
+        for last in rounds[-1:]:
+            predicted = None if last[0].predicted is None else [child.predicted or 0.0 for child in last]
+            spread = None if last[0].spread is None else [child.spread or 0.0 for child in last]
+            controller.take_up(last[0].level, last[0].round, [child.cell for child in last], predicted, spread)
+
+    def _round(self, controller: ControllerManager, cells: Sequence[Cell], manager: NetworkManager) -> list[float]:
+        level, round_ = controller.level, controller.round
+        proposed = self._recorded(level, round_)
+        if not proposed:
+            predicted, spread = controller.predictions
+            more = [
+                {"predicted": _number(mean), "spread": _number(deviation), **self.costs.columns(cell)}
+                for cell, mean, deviation in zip(cells, predicted, spread, strict=True)
+            ]
+            proposed = self.children.propose(level, round_, cells, more)
+        self._announce_level(level, round_, proposed)
+        rewards = self._train(proposed, manager)
+        if round_ == 1 and proposed[0].id == 1:
+            refuse_hopeless(self._recorded(level, round_))
+        return rewards
+
+    def _learn(self, controller: ControllerManager, cells: Sequence[Cell], rewards: Sequence[float]) -> None:
+        level, round_ = controller.level, controller.round
+        if self.config.search.strategy != "progressive":
+            controller.tell(cells, rewards)  # nothing is predicted, so nothing need be fitted
+            return
+        report = controller.train(rewards).to_dict()
+        self.run.store.add_fit(level, round_, report)
+        with disk_errors(self.run.folder):
+            self.children.board.fit(level, report)
+            controller.save()
+        self.emit({"event": "fit", "level": level, "round": round_, "report": report})
+
+    def _try_skips(self, manager: NetworkManager) -> None:
+        level = self.space.B + 1
+        proposed = self._recorded(level, 1)
+        best = self.children.best()
+        if not proposed and best is not None:
+            count = self.config.search.children or None
+            cells = skip_patterns(best.cell, self.skeleton, self.shape, self.classes, count, self.config.seed)
+            cells = [cell for cell, fits in zip(cells, self.costs.feasible(cells), strict=True) if fits]
+            if not cells:
+                self.emit(
+                    {"event": "note", "text": "no skips to try: the network has too few cells, or limits forbid them"}
+                )
+                return
+            proposed = self.children.propose(level, 1, cells, [self.costs.columns(cell) for cell in cells])
+        self._announce_level(level, 1, proposed)
+        self._train(proposed, manager)
+
+    def _train(self, proposed: Sequence[Child], manager: NetworkManager) -> list[float]:
+        return train_round(proposed, self.children, self.run.store, manager, self._expected(), self.emit, self.find)
+
+    def _train_winner(self) -> None:
+        best = self.children.best()
+        assert best is not None
+        final = None
+        if self.config.final.epochs:
+            epochs = self.config.final.epochs
+            self.emit({"event": "final", "cell": str(best.cell), "reward": best.reward, "epochs": epochs})
+            final = train_winner(self.run.folder, best.cell, self.dataset, self.config, self.emit)
+            self.children.board.curves(final["curves"])
+        self.run.store.set_meta(final=final, state="done")
+        (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
+        self.emit(done_event(self.run, best, final, time.monotonic() - self._start))
+
+    def _recorded(self, level: int, round_: int) -> list[Child]:
+        return [child for child in self.children if (child.level, child.round) == (level, round_)]
+
+    def _expected(self) -> int:
+        """Children of the whole search, as far as one can tell."""
+        search, space = self.config.search, self.space
+        first, later = search.first or len(space.level1()), search.children or 0
+        return max(first + later * (space.B - 1 + search.skips), len(self.children))
+
+    def _announce(self, workers: int) -> None:
+        data, config = self.dataset, self.config
+        self.emit(
+            {
+                "event": "start",
+                "path": str(self.run.folder),
+                "resumed": self.run.resumed,
+                "settled": self.children.settled,
+                "data": data.name,
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+                "shape": list(data.input_shape),
+                "classes": list(data.classes),
+                "space": config.space.kind,
+                "strategy": config.search.strategy,
+                "workers": workers,
+            }
+        )
+
+    def _announce_level(self, level: int, round_: int, proposed: Sequence[Child]) -> None:
+        parents = sum(child.level == level - 1 for child in self.children)
+        skips = level > self.space.B
+        progressive = self.config.search.strategy == "progressive" and not skips
+        candidates = len(self.space.extensions(level)) * (parents or 1) if progressive else None
+        self.emit(
+            {
+                "event": "level",
+                "level": level,
+                "levels": self.space.B,
+                "round": round_,
+                "skips": skips,
+                "children": len(proposed),
+                "candidates": candidates,
+            }
+        )
+
+
+def done_event(run: Run, best: Child, final: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
+    """Return the last event of a search: its result."""
+    names = ("test_accuracy", "validation_accuracy", "parameters", "weight_bits")
+    facts = {name: (final or {}).get(name) for name in names}
+    cell = (final or {}).get("cell", str(best.cell))
+    return {"event": "done", "path": str(run.folder), "cell": cell, "reward": best.reward, **facts, "seconds": seconds}
+
+
+def make_manager(config: Config, dataset: Dataset) -> NetworkManager:
+    """Make the manager that trains a run's children."""
+    execution = config.execution
+    options: dict[str, Any] = {}
+    if execution.address is not None:
+        options["address"] = execution.address
+    return NetworkManager(
+        dataset,
+        skeleton=skeleton_of(config.children),
+        recipe=recipe_of(config.children),
+        execution=execution.kind,
+        workers=execution.workers,
+        seed=config.seed,
+        timeout=execution.timeout,
+        memory_limit=None if execution.memory is None else execution.memory << 20,
+        modules=config.space.modules,
+        **options,
+    )
+
+
+def make_controller(config: Config, folder: Any, costs: Costs) -> ControllerManager:
+    """Make the controller that proposes a run's children."""
+    search, names = config.search, config.search.objectives
+    return ControllerManager(
+        state_space(config),
+        K=search.children or None,
+        predictor=search.predictor or "lstm",
+        acquisition=search.acquisition,
+        rounds=search.rounds,
+        seed=config.seed,
+        directory=folder,
+        strategy=search.strategy,
+        first=search.first or None,
+        feasible=costs.feasible if costs.limited else None,
+        objectives=names,
+        costs=(lambda cells: costs.matrix(names[1:], cells)) if len(names) > 1 else None,
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)

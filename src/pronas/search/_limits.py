@@ -1,0 +1,101 @@
+"""Limits and costs of cells: computed from a description of the network, or measured, never predicted."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pronas.networks import Skeleton, describe
+from pronas.search._config import LimitConfig
+from pronas.space import Cell
+
+_WARM_UP, _TIMED = 3, 15
+
+
+class Costs:
+    """What cells cost with one skeleton and one shape of images. Remembers what it has seen.
+
+    Args:
+        skeleton: the children's.
+        input_shape: (C, H, W).
+        classes: number of classes.
+        limits: what ``feasible`` holds cells against.
+    """
+
+    def __init__(
+        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig | None = None
+    ) -> None:
+        self._build = (skeleton, input_shape, classes)
+        self._limits = limits or LimitConfig()
+        self._seen: dict[Cell, dict[str, float]] = {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return any(value is not None for value in vars(self._limits).values())
+
+    def columns(self, cell: Cell) -> Mapping[str, Any]:
+        """Return what is known of a cell by now, as columns of ``children``."""
+        return {"latency_us": self._known(cell).get("latency_us")}
+
+    def feasible(self, cells: Sequence[Cell]) -> list[bool]:
+        """Return which cells are within every limit."""
+        return [self._within(cell) for cell in cells]
+
+    def matrix(self, names: Sequence[str], cells: Sequence[Cell]) -> NDArray[np.float64]:
+        """Return the named costs, (n, len(names)), lower being better."""
+        return np.array([[self._cost(cell, name) for name in names] for cell in cells], dtype=np.float64)
+
+    def _within(self, cell: Cell) -> bool:
+        limits = self._limits
+        pairs = (
+            ("parameters", limits.parameters),
+            ("macs", limits.macs),
+            ("weight_bits", limits.bits),
+            ("latency_us", limits.latency_us),  # last: it is measured, the others are counted
+        )
+        return all(self._cost(cell, name) <= most for name, most in pairs if most is not None)
+
+    def _cost(self, cell: Cell, name: str) -> float:
+        known = self._known(cell)
+        if name == "latency_us" and name not in known:
+            known[name] = measure_latency(cell, *self._build)
+        elif name not in known:
+            known.update(self._counts(cell))
+        return known[name]
+
+    def _counts(self, cell: Cell) -> dict[str, float]:
+        description = describe(cell, *self._build)
+        names = ("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes")
+        counts = {name: float(getattr(description, name)) for name in names}
+        # a limit on multiply-accumulates means all of them: binary ones are done too
+        return counts | {"macs": counts["macs"] + counts["binary_macs"]}
+
+    def _known(self, cell: Cell) -> dict[str, float]:
+        return self._seen.setdefault(cell.canonical(), {})
+
+
+def measure_latency(cell: Cell, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int) -> float:
+    """Return the median time, in microseconds, of one image through the network on one thread of this machine."""
+    network = skeleton.build(cell, input_shape, classes).eval()
+    image = torch.zeros((1, *input_shape))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            times = [_timed(network, image) for _ in range(_WARM_UP + _TIMED)]
+    finally:
+        torch.set_num_threads(threads)
+    return statistics.median(times[_WARM_UP:])
+
+
+def _timed(network: torch.nn.Module, image: torch.Tensor) -> float:
+    start = time.perf_counter()
+    network(image)
+    return (time.perf_counter() - start) * 1e6

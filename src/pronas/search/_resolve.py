@@ -1,0 +1,147 @@
+"""Choosing what a configuration leaves open, and making from it the space, the skeletons and the recipes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pronas.errors import UsageError
+from pronas.networks import Skeleton
+from pronas.networks import skeleton as named_skeleton
+from pronas.search._config import Config, SpaceConfig, TrainConfig, check, plain
+from pronas.space import BINARY_OPERATORS, PAPER_OPERATORS, StateSpace, operator_is_binary
+from pronas.training import Recipe
+from pronas.training import recipe as named_recipe
+
+#: The old system's six operators (requirements, section 3): the flat space is its own.
+FLAT_OPERATORS = ("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv", "3x3 maxpool", "3x3 avgpool")
+
+_SPACES: dict[str, dict[str, Any]] = {
+    "pnas": {"operators": PAPER_OPERATORS, "lookback": -2},
+    "flat": {"operators": FLAT_OPERATORS, "lookback": 0},
+    "binary": {"operators": BINARY_OPERATORS, "lookback": 0},
+    "custom": {"operators": PAPER_OPERATORS, "lookback": -2},
+}
+#: Small enough for a processor; the paper's own sizes are F = 24, N = 2 for children and F = 48, N = 3 for the winner.
+_SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "pnas-cifar": ({"N": 1, "F": 8}, {"F": 16}),
+    "pnas-imagenet": ({"N": 1, "F": 16, "stem": 32}, {}),
+}
+_BLOCKS, _CHILDREN, _FIRST = 3, 12, 24
+
+
+def resolve(config: Config) -> Config:
+    """Return ``config`` with everything chosen that it leaves open: what ``config.toml`` of a run holds.
+
+    Raises:
+        UsageError: an unknown operator, skeleton or recipe, or values that do not go together.
+    """
+    for module in config.space.modules:
+        _import(module)
+    space = _space(config.space)
+    names = tuple(space.operators or ())
+    binary = any(operator_is_binary(name) for name in names)
+    search = config.search
+    search = replace(
+        search,
+        children=_CHILDREN if search.children is None else search.children,
+        first=_FIRST if search.first is None else search.first,
+        predictor=search.predictor or "lstm",
+        reuse=os.path.abspath(search.reuse) if search.reuse else None,
+    )
+    children = _children(config.children, binary=binary, flat=space.lookback == 0)
+    resolved = replace(
+        config,
+        space=space,
+        search=search,
+        children=children,
+        final=_final(config.final, children),
+        execution=replace(config.execution, threads=config.execution.threads or cores()),
+    )
+    state_space(resolved)  # says what is wrong with the space
+    return check(resolved, "settings")
+
+
+def state_space(config: Config) -> StateSpace:
+    """Return the space that a resolved configuration names."""
+    space = config.space
+    assert space.blocks is not None
+    assert space.lookback is not None
+    return StateSpace(space.blocks, space.operators, space.lookback, space.lookforward)
+
+
+def skeleton_of(train: TrainConfig) -> Skeleton:
+    """Return the skeleton of resolved ``[children]`` or ``[final]``."""
+    options = dict(train.skeleton)
+    return named_skeleton(str(options.pop("name")), **options)
+
+
+def recipe_of(train: TrainConfig) -> Recipe:
+    """Return the recipe of resolved ``[children]`` or ``[final]``, with its epochs and batch."""
+    recipe = Recipe.from_dict(train.recipe)
+    changes = {"epochs": train.epochs or None, "batch": train.batch}
+    return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _space(space: SpaceConfig) -> SpaceConfig:
+    preset = _SPACES[space.kind]
+    return replace(
+        space,
+        blocks=_BLOCKS if space.blocks is None else space.blocks,
+        operators=space.operators or tuple(preset["operators"]),
+        lookback=preset["lookback"] if space.lookback is None else space.lookback,
+    )
+
+
+def _children(train: TrainConfig, *, binary: bool, flat: bool) -> TrainConfig:
+    options = dict(train.skeleton)
+    name = str(options.pop("name", "binary" if binary else "flat" if flat else "pnas-cifar"))
+    small = _SKELETONS.get(name, ({}, {}))[0]
+    skeleton = named_skeleton(name, **{**small, **_spelled(name, options)})
+    return _trained(train, "search", skeleton, skeleton.binary)
+
+
+def _final(train: TrainConfig, children: TrainConfig) -> TrainConfig:
+    name = str(children.skeleton["name"])
+    if train.skeleton.get("name", name) != name:
+        raise UsageError(f"final.skeleton.name must be the children's, {name!r}: the winner keeps its kind of network")
+    large = _SKELETONS.get(name, ({}, {}))[1]
+    # a user's own size of children also is the least that the winner should have
+    larger = {key: value for key, value in large.items() if value > children.skeleton[key]}
+    options = {**children.skeleton, **larger, **_spelled(name, train.skeleton)}
+    options.pop("name")
+    skeleton = named_skeleton(name, **options)
+    return _trained(train, "full", skeleton, skeleton.binary)
+
+
+def _trained(train: TrainConfig, recipe: str, skeleton: Skeleton, binary: bool) -> TrainConfig:
+    changes = dict(train.recipe)
+    base = named_recipe(str(changes.pop("name", recipe)), binary=binary, epochs=train.epochs or None, batch=train.batch)
+    chosen = base.replace(**changes)
+    return TrainConfig(
+        epochs=chosen.epochs if train.epochs is None else train.epochs,
+        batch=chosen.batch,
+        recipe=plain(chosen.to_dict()),
+        skeleton=plain(skeleton.to_dict()),
+    )
+
+
+def _spelled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the flags' words, filters and repeats, to the skeleton's own."""
+    words = {"filters": "F", "repeats": "N"} if name.startswith("pnas") else {}
+    return {words.get(key, key): value for key, value in options.items() if key != "name"}
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise UsageError(f"module {module!r} cannot be imported ({error}); is it on PYTHONPATH?") from error

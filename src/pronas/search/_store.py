@@ -1,0 +1,194 @@
+"""The store of a run: every child's result, committed as it comes, written by the driver alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pronas.errors import RunError
+from pronas.search._schema import connect, create, to_json
+from pronas.space import Cell
+
+STORE = "store.sqlite"
+#: Running children's epochs are news, not results: at most so often, in seconds, do they cost a commit.
+_PROGRESS_EVERY = 0.25
+
+
+@dataclass(frozen=True)
+class Child:
+    """One child of a search: its cell, its place in the search, and its result once there is one.
+
+    ``reward`` is validation accuracy in [0, 1] (``None`` until done or failed; a failed child counts as 0).
+    ``predicted`` and ``spread`` are what the predictor said before training. Counts are per image; ``seconds`` is
+    wall clock.
+    """
+
+    id: int
+    level: int
+    round: int
+    cell: Cell
+    canonical: str
+    status: str
+    reward: float | None = None
+    predicted: float | None = None
+    spread: float | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    binary_macs: int | None = None
+    weight_bits: int | None = None
+    activation_bytes: int | None = None
+    latency_us: float | None = None
+    seconds: float | None = None
+    epochs: int | None = None
+    images: int | None = None
+    worker: str | None = None
+    attempts: int | None = None
+    error: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    started: float | None = None
+    finished: float | None = None
+    revision: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether it need not be trained (again)."""
+        return self.status in ("done", "failed")
+
+
+def read_children(connection: sqlite3.Connection) -> list[Child]:
+    """Return every child in the order of proposal."""
+    rows = connection.execute("SELECT * FROM children ORDER BY id").fetchall()
+    return [_child(row) for row in rows]
+
+
+def _child(row: sqlite3.Row) -> Child:
+    values = dict(row)
+    values.update(cell=Cell.parse(values["cell"]), metrics=json.loads(values["metrics"] or "{}"))
+    return Child(**values)
+
+
+def read_meta(connection: sqlite3.Connection, key: str) -> Any:
+    """Return one entry of ``meta``, or ``None``."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else json.loads(row["value"])
+
+
+class Store:
+    """Writes a run's store. Every call is one durable transaction: after it returns, ``kill -9`` loses nothing of it.
+
+    Raises:
+        RunError: from any method, when the disk is full or the file cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / STORE
+        if not self.path.exists():
+            create(self.path)
+        self._connection = connect(self.path, read_only=False)
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._revision: int = read_meta(self._connection, "revision") or 0
+        self._progress: dict[int, tuple[Any, ...]] = {}
+        self._progress_written = 0.0
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._connection.close()
+
+    def meta(self, key: str) -> Any:
+        """Return one entry of ``meta``, or ``None``."""
+        return read_meta(self._connection, key)
+
+    def set_meta(self, **entries: Any) -> None:
+        """Set entries of ``meta`` together."""
+        with self._writing() as cursor:
+            for key, value in entries.items():
+                cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, to_json(value)))
+
+    def children(self) -> list[Child]:
+        """Return every child in the order of proposal."""
+        return read_children(self._connection)
+
+    def propose(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Add children, all or none; each row holds columns of ``children``. Returns their ids, in order."""
+        first = (self._connection.execute("SELECT max(id) FROM children").fetchone()[0] or 0) + 1
+        with self._writing() as cursor:
+            for number, row in enumerate(rows, start=first):
+                entry = {**row, "id": number, "status": "proposed", "revision": self._revision}
+                columns, marks = ", ".join(entry), ", ".join("?" * len(entry))
+                cursor.execute(f"INSERT INTO children({columns}) VALUES ({marks})", list(entry.values()))
+        return list(range(first, first + len(rows)))
+
+    def progress(self, child: int, epoch: int, epochs: int, accuracy: float | None, loss: float | None) -> None:
+        """Note how far a running child is. Kept for a moment and written with others; lost when the driver dies."""
+        now = time.time()
+        self._progress[child] = (child, epoch, epochs, accuracy, loss, now)
+        if now - self._progress_written >= _PROGRESS_EVERY:
+            with self._writing():
+                self._progress_written = now
+
+    def finish(self, child: int, **columns: Any) -> None:
+        """Record a child's result."""
+        self._progress.pop(child, None)
+        if "metrics" in columns:
+            columns["metrics"] = to_json(columns["metrics"])
+        with self._writing() as cursor:
+            columns.update(finished=time.time(), revision=self._revision)
+            marks = ", ".join(f"{name} = ?" for name in columns)
+            cursor.execute(f"UPDATE children SET {marks} WHERE id = ?", [*columns.values(), child])
+            cursor.execute("DELETE FROM progress WHERE child = ?", (child,))
+
+    def forget_running(self) -> None:
+        """Turn children that a dead driver left in flight back into proposed ones."""
+        with self._writing() as cursor:
+            cursor.execute(
+                "UPDATE children SET status = 'proposed', started = NULL, revision = ? WHERE status = 'running'",
+                (self._revision,),
+            )
+            cursor.execute("DELETE FROM progress")
+
+    def add_fit(self, level: int, round_: int, report: Mapping[str, Any]) -> None:
+        """Record what the predictor knew after a fit; a second record of the same fit (a replay) changes nothing."""
+        known = "SELECT 1 FROM fits WHERE level = ? AND round = ?"
+        if self._connection.execute(known, (level, round_)).fetchone():
+            return
+        with self._writing() as cursor:
+            row = (level, round_, to_json(report), time.time())
+            cursor.execute("INSERT INTO fits(level, round, report, time) VALUES (?, ?, ?, ?)", row)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Cursor]:
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            self._revision += 1
+            yield cursor
+            self._write_progress(cursor)
+            cursor.execute("INSERT OR REPLACE INTO meta VALUES ('revision', ?)", (str(self._revision),))
+            cursor.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            if isinstance(error, sqlite3.Error):
+                raise RunError(_explain(self.path, error)) from error
+            raise
+
+    def _write_progress(self, cursor: sqlite3.Cursor) -> None:
+        for row in self._progress.values():
+            cursor.execute("INSERT OR REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?)", row)
+            cursor.execute(
+                "UPDATE children SET status = 'running', started = coalesce(started, ?), revision = ? "
+                "WHERE id = ? AND status = 'proposed'",
+                (row[-1], self._revision, row[0]),
+            )
+        self._progress.clear()
+
+
+def _explain(path: Path, error: sqlite3.Error) -> str:
+    cure = "make room and run the same command again" if "full" in str(error) else "mend that and run it again"
+    return f"{path}: {error}; nothing recorded before is lost: {cure}"

@@ -1,0 +1,83 @@
+"""The winner: trained to convergence, then, once, evaluated on the test set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pronas.data import Dataset
+from pronas.networks import describe
+from pronas.search._config import Config
+from pronas.search._experiment import BEST
+from pronas.search._resolve import recipe_of, skeleton_of
+from pronas.search._run import disk_errors
+from pronas.space import Cell
+from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_network
+
+CHECKPOINT = Path("weights") / "best.checkpoint"
+
+
+def train_winner(
+    folder: Path, cell: Cell, dataset: Dataset, config: Config, emit: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Train ``cell``, write ``weights/best.*`` and return what ``meta`` keeps under ``final``.
+
+    Goes on from its checkpoint, and ends with the same weights as one never interrupted.
+
+    Args:
+        folder: the run folder.
+        cell: the best cell.
+        dataset: its test images are looked at here, after the best epoch was chosen on the validation images.
+        config: resolved.
+        emit: told of every epoch.
+    """
+    start = time.monotonic()
+
+    def on_epoch(epoch: Epoch) -> None:
+        names = ("epochs", "loss", "accuracy", "best", "seconds")
+        emit({"event": "epoch", "epoch": epoch.number, **{name: getattr(epoch, name) for name in names}})
+
+    checkpoint = folder / CHECKPOINT
+    with disk_errors(folder):
+        checkpoint.parent.mkdir(exist_ok=True)
+        trained = train_network(
+            cell,
+            dataset,
+            skeleton_of(config.final),
+            recipe_of(config.final),
+            seed=config.seed,
+            checkpoint=checkpoint,
+            on_epoch=on_epoch,
+            threads=config.execution.threads,
+        )
+        final = _report(trained, cell, dataset)
+        metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
+        save_model(folder / BEST, trained.network, replace(trained.spec, metrics=metrics))
+    return final | {"seconds": time.monotonic() - start}
+
+
+def _report(trained: TrainedNetwork, cell: Cell, dataset: Dataset) -> dict[str, Any]:
+    test = evaluate(trained.network, dataset.test)
+    description = describe(cell, _skeleton(trained), dataset.input_shape, len(dataset.classes))
+    counts = ("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes")
+    return {
+        "cell": str(cell),
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+        "confusion": test.confusion,
+        "validation_accuracy": trained.validation_accuracy,
+        "best_epoch": trained.best_epoch,
+        "curves": trained.curves,
+        "classes": list(dataset.classes),
+        "images": trained.images,
+        **{name: int(getattr(description, name)) for name in counts},
+    }
+
+
+def _skeleton(trained: TrainedNetwork) -> Any:
+    from pronas.networks import skeleton_from_dict
+
+    return skeleton_from_dict(trained.spec.skeleton)
