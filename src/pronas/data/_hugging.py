@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from pronas.data._arrays import source_of_arrays
 from pronas.data._pictures import decode_all
-from pronas.data._source import Source
+from pronas.data._resize import image_size_of
+from pronas.data._source import Source, to_dataset
+from pronas.data._types import Dataset
 from pronas.errors import DataError, require
 
 _SPLITS = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
@@ -30,11 +32,19 @@ def load_hugging(name: str, size: tuple[int, int] | None) -> Source:
     except Exception as error:  # the hub's client raises its own, the network's and the file system's errors
         reason = " ".join(str(error).split())
         raise DataError(f"hf:{name}: cannot be loaded ({type(error).__name__}: {reason})") from error
-    return from_hugging(loaded, name=f"hf:{name}", size=size)
+    return convert(loaded, f"hf:{name}", size)
 
 
-def from_hugging(loaded: Mapping[str, Any], *, name: str, size: tuple[int, int] | None = None) -> Source:
-    """A ``datasets.DatasetDict`` with an image column and a class label column.
+def from_hugging(
+    loaded: Mapping[str, Any],
+    *,
+    name: str,
+    validation: int | float | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+) -> Dataset:
+    """A ``datasets.DatasetDict`` in memory as a data set; the arguments are those of :func:`load_dataset`.
 
     The image column is the one of type ``Image``, the label the one of type ``ClassLabel`` (of several, the one called
     ``label``, ``labels`` or ``fine_label``), whose names become the classes; without one, a column of these names.
@@ -42,6 +52,12 @@ def from_hugging(loaded: Mapping[str, Any], *, name: str, size: tuple[int, int] 
     Raises:
         DataError: no training split, or no such columns.
     """
+    source = convert(loaded, name, image_size_of(image_size))
+    return to_dataset(source, validation=validation, seed=seed, limit=limit)
+
+
+def convert(loaded: Mapping[str, Any], name: str, size: tuple[int, int] | None) -> Source:
+    """The splits of a ``datasets.DatasetDict``; see :func:`from_hugging`."""
     parts = {ours: loaded[theirs] for ours, known in _SPLITS.items() for theirs in known if theirs in loaded}
     if "train" not in parts:
         raise DataError(f"{name}: no split 'train'; it has {', '.join(loaded) or 'none'}")

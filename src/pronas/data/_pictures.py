@@ -15,7 +15,7 @@ from pronas.errors import DataError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that runs programs or reads other files
-_MAX_PIXELS = 1 << 27  # 134 megapixels in one picture
+_MAX_PIXELS = 89_478_485  # in one picture; from there on the decoder warns of bombs
 _CHUNK = 256
 _GRAY = frozenset({"1", "L"})
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
@@ -33,7 +33,7 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None = None, channel
         channels: convert to this many (1, 3 or 4).
 
     Raises:
-        DataError: not a picture, corrupt, truncated, over 134 megapixels or of 32-bit pixels.
+        DataError: not a picture, corrupt, truncated, over 89 megapixels or of 32-bit pixels.
     """
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
@@ -45,6 +45,8 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None = None, channel
             array = np.asarray(converted)
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{where}: more than {_MAX_PIXELS} pixels: refused; make it smaller") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{where}: not a picture in a known format ({', '.join(_FORMATS)})") from error
     except Exception as error:  # a picture library meets corrupt bytes with any exception there is
