@@ -1,0 +1,36 @@
+"""Acquisition: what is maximised when the next cells are chosen, given the predicted mean and spread."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtr
+
+from pronas.controller._base import Floats
+
+#: Names of the acquisition functions. ``thompson`` is not a function of mean and spread: each choice follows a draw.
+ACQUISITIONS = ("mean", "optimistic", "ei", "thompson")
+
+
+def acquire(name: str, mean: Floats, spread: Floats, best: float) -> Floats:
+    """The acquisition of every candidate.
+
+    ``mean``; ``optimistic``: mean plus one spread; ``ei``: the expected improvement over ``best``, as its logarithm,
+    so that far-off candidates are still ordered.
+    """
+    if name == "mean":
+        return mean
+    if name == "optimistic":
+        return mean + spread
+    return log_expected_improvement(mean, spread, best)
+
+
+def log_expected_improvement(mean: ArrayLike, spread: ArrayLike, best: float) -> Floats:
+    """log E[max(f - best, 0)] of normal f, stable far below ``best`` (z → -∞: -z²/2 - 2 log|z|)."""
+    width = np.maximum(np.asarray(spread, dtype=np.float64), 1e-12)
+    z = np.clip((np.asarray(mean, dtype=np.float64) - best) / width, -1e8, 1e8)
+    density = np.exp(-0.5 * np.minimum(z * z, 1400.0)) / np.sqrt(2 * np.pi)
+    near = np.log(np.maximum(density + z * ndtr(z), 1e-300))
+    with np.errstate(divide="ignore"):
+        far = -0.5 * z * z - 0.5 * np.log(2 * np.pi) - 2 * np.log(np.maximum(np.abs(z), 1.0))
+    return np.asarray(np.where(z > -8, near, far) + np.log(width))

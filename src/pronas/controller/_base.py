@@ -1,0 +1,118 @@
+"""What every predictor does: fit rewards of cells, predict the mean and the spread of unseen ones, keep its state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.controller._tokens import compose
+from pronas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pronas.space import Space
+
+Rows = NDArray[np.int16]
+Floats = NDArray[np.float64]
+Tensors = dict[str, NDArray[Any]]
+
+#: Candidates that the generic path scores at once; 16,384 rows of five blocks are 0.7 MB.
+CHUNK = 16_384
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Evaluated cells of one level: ``rows`` (n, w) int16 (w = 4b) and their ``rewards`` (n,) in [0, 1]."""
+
+    rows: Rows
+    rewards: Floats
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+
+History = Sequence[Observed]
+
+
+class Predictor(ABC):
+    """A model of a cell's reward.
+
+    ``fit`` forgets what was fitted before: the result is a function of the history, the settings and the seed alone, so
+    a resumed search gets the same predictor. Predictions of a block and of the same block with its halves swapped are
+    equal. Implementations keep their settings as plain attributes and their fitted state in ``tensors``.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    @abstractmethod
+    def fit(self, history: History, seed: int = 0) -> None:
+        """Fit the rewards of evaluated cells, every level at once. Raises UsageError when there are none."""
+
+    @abstractmethod
+    def members(self, rows: Rows) -> Floats:
+        """Predictions (members, n) of every member of the ensemble, or of equally likely draws where there is none."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments (JSON values) that make this predictor again."""
+
+    @abstractmethod
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """The fitted state: arrays, and JSON values beside them."""
+
+    @abstractmethod
+    def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take the state that ``state`` gave."""
+
+    @property
+    @abstractmethod
+    def fitted(self) -> bool:
+        """Whether ``fit`` or ``set_state`` was called."""
+
+    def predict(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and spread (one standard deviation), each (n,) float64, of the rewards of ``rows`` (n, 4b)."""
+        members = self.members(rows)
+        return np.asarray(members.mean(0)), np.asarray(members.std(0))
+
+    def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats | None:
+        """Predictions (n,) of each observed cell by a fit without it, where cheaper than refitting; None: refit."""
+        return None
+
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+        """Score every parent extended by every block, in tiles.
+
+        Yields ``(start, scores)`` with scores (2, p, m): mean and spread of the p parents from ``start`` on, each with
+        the m blocks (m, 4). Predictors that can share a parent's work override this.
+        """
+        step = max(1, CHUNK // max(1, len(blocks)))
+        for start in range(0, len(parents), step):
+            tile = parents[start : start + step]
+            mean, spread = self.predict(compose(tile, blocks))
+            yield start, np.stack([mean, spread]).reshape(2, len(tile), len(blocks))
+
+    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+        """As `extension_scores`, but every member's predictions: (members, p, m)."""
+        step = max(1, CHUNK // max(1, len(blocks)))
+        for start in range(0, len(parents), step):
+            tile = parents[start : start + step]
+            scores = self.members(compose(tile, blocks))
+            yield start, scores.reshape(len(scores), len(tile), len(blocks))
+
+    def _must_be_fitted(self) -> None:
+        if not self.fitted:
+            raise UsageError(f"the {self.name} predictor has not been fitted: call fit (or train) first")
+
+
+def check_history(history: History) -> list[Observed]:
+    """Return the parts that hold cells, fewest blocks first. Raises UsageError when no cell was evaluated."""
+    parts = sorted((part for part in history if len(part)), key=lambda part: part.rows.shape[1])
+    if not parts:
+        raise UsageError("a predictor needs at least one evaluated cell to be fitted")
+    return parts

@@ -1,0 +1,65 @@
+"""Predictors and controllers on disk: ``PATH.safetensors`` (arrays) and ``PATH.json`` (everything else)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from pronas.controller._base import Predictor, Tensors
+from pronas.errors import ModelFileError
+from pronas.files import write_atomic
+
+FORMAT = "pronas controller 1"
+
+
+def write_checkpoint(path: str | Path, tensors: Tensors, values: dict[str, Any]) -> None:
+    """Write both files, each whole or not at all; the JSON, written last, has the digest of the arrays."""
+    stem = _stem(path)
+    data = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
+    document = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **values}
+    write_atomic(stem.with_name(stem.name + ".safetensors"), data)
+    write_atomic(stem.with_name(stem.name + ".json"), json.dumps(document, indent=1) + "\n")
+
+
+def read_checkpoint(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
+    """Read both files.
+
+    Raises:
+        ModelFileError: missing, malformed, of another kind, or the two do not belong together.
+    """
+    stem = _stem(path)
+    text, arrays = stem.with_name(stem.name + ".json"), stem.with_name(stem.name + ".safetensors")
+    try:
+        document, data = json.loads(text.read_text("utf-8")), arrays.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"no controller checkpoint: {error}") from None
+    except ValueError as error:
+        raise ModelFileError(f"{text} is not a controller checkpoint: {error}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ModelFileError(f"{text} is not a controller checkpoint of this version (it should say {FORMAT!r})")
+    if document.get("sha256") != hashlib.sha256(data).hexdigest():
+        raise ModelFileError(
+            f"{arrays} does not belong to {text.name}: one of the two is from another moment or damaged"
+        )
+    try:
+        return load(data), document
+    except SafetensorError as error:
+        raise ModelFileError(f"{arrays} is damaged: {error}") from None
+
+
+def predictor_values(predictor: Predictor) -> tuple[Tensors, dict[str, Any]]:
+    """A predictor as arrays and JSON values."""
+    tensors, values = predictor.state() if predictor.fitted else ({}, {})
+    head = {"name": predictor.name, "settings": predictor.settings(), "fitted": predictor.fitted, "values": values}
+    return tensors, head
+
+
+def _stem(path: str | Path) -> Path:
+    stem = Path(path)
+    return stem.with_suffix("") if stem.suffix in (".safetensors", ".json") else stem

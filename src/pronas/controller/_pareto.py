@@ -1,0 +1,40 @@
+"""Non-dominated selection (Deb et al. 2002, NSGA-II): fronts first, then the least crowded of the last front."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def non_dominated(values: Floats) -> NDArray[np.bool_]:
+    """Which rows of ``values`` (n, m), lower is better, no other row is at least as good in all and better in one."""
+    result = np.ones(len(values), dtype=bool)
+    for i, value in enumerate(values):
+        better = (values <= value).all(1) & (values < value).any(1)
+        result[i] = not better.any()
+    return result
+
+
+def crowding(values: Floats) -> Floats:
+    """Crowding distance (n,): the extent of the box between each row's neighbours; infinite at the ends."""
+    distance = np.zeros(len(values))
+    for column in values.T:
+        order = np.argsort(column, kind="stable")
+        extent = float(np.ptp(column)) or 1.0
+        distance[order[[0, -1]]] = np.inf
+        distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / extent
+    return distance
+
+
+def select_front(values: Floats, count: int) -> NDArray[np.int64]:
+    """Indexes of ``count`` rows: whole fronts while they fit, then the least crowded of the next."""
+    left = np.arange(len(values))
+    chosen: list[int] = []
+    while len(left) and len(chosen) < count:
+        front = left[non_dominated(values[left])]
+        order = np.argsort(-crowding(values[front]), kind="stable")
+        chosen += front[order][: count - len(chosen)].tolist()
+        left = np.setdiff1d(left, front, assume_unique=True)
+    return np.array(chosen, dtype=np.int64)

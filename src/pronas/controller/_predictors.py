@@ -1,0 +1,63 @@
+"""Predictors by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pronas.controller._base import Predictor
+from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
+from pronas.controller._lstm import LSTMPredictor
+from pronas.errors import ModelFileError, UsageError, nearest
+from pronas.space import Space, space_from_dict
+
+_MAKERS: dict[str, tuple[type[Predictor], dict[str, Any]]] = {
+    "lstm": (LSTMPredictor, {}),
+    "lstm-ensemble": (LSTMPredictor, {"members": 5}),
+}
+
+#: Names that `make_predictor` knows.
+PREDICTORS = tuple(_MAKERS)
+
+
+def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
+    """Make an unfitted predictor for cells of ``space``.
+
+    Raises:
+        UsageError: the name or a setting is unknown.
+    """
+    if name not in _MAKERS:
+        raise UsageError(f"unknown predictor {name!r}{nearest(name, PREDICTORS)}; there are {', '.join(PREDICTORS)}")
+    kind, defaults = _MAKERS[name]
+    try:
+        return kind(space, **(defaults | settings))
+    except TypeError as error:
+        raise UsageError(f"predictor {name!r}: {str(error).split('__init__() ')[-1]}") from None
+
+
+def save_predictor(predictor: Predictor, path: str | Path) -> None:
+    """Write ``path.safetensors`` and ``path.json``; the files know their space."""
+    tensors, head = predictor_values(predictor)
+    write_checkpoint(path, tensors, {"space": predictor.space.to_dict(), "predictor": head})
+
+
+def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
+    """Read a predictor from its own files or from a controller's; ``space`` is only needed for spaces of your own.
+
+    Raises:
+        ModelFileError: missing, malformed, or of another kind.
+    """
+    tensors, document = read_checkpoint(path)
+    return restore_predictor(tensors, document, space)
+
+
+def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: Space | None) -> Predictor:
+    """Make the predictor of a checkpoint that was read."""
+    try:
+        head = document["predictor"]
+        predictor = make_predictor(head["name"], space or space_from_dict(document["space"]), **head["settings"])
+        if head["fitted"]:
+            predictor.set_state(tensors, head["values"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"the checkpoint's predictor cannot be read: {error}") from None
+    return predictor
