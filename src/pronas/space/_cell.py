@@ -201,7 +201,12 @@ def _check_inputs(blocks: Sequence[Block], flat: bool) -> None:
             if flat and value < 0:
                 raise UsageError(f"block {index} reads {value}, but the cell is flat (its first block reads 0)")
             if value > (index if flat else index - 1):
-                cure = f"0 to {index}" if flat else f"a negative value or 0 to {index - 1}" if index else "negative"
-                if index == 0 and value == 0:
-                    cure += " (or both inputs 0, in a flat cell)"
-                raise UsageError(f"block {index} reads {value}, which does not come before it; it may read {cure}")
+                raise UsageError(f"block {index} reads {value}, but it may read {_readable(index, flat)}")
+
+
+def _readable(index: int, flat: bool) -> str:
+    if flat:
+        return "only 0, the flat cell's input" if index == 0 else f"0 to {index}"
+    if index == 0:
+        return "only inputs of the cell: negative values, or 0 twice in a flat cell"
+    return f"negative values and 0 to {index - 1}"

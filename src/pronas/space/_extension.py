@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,7 +49,9 @@ class Extension:
     of all pairs that make the same cell. Only the parents are held.
 
     Attributes:
-        parents: rows (k, 4(b-1)) int16. They may hold the same cell several times; it counts once.
+        parents: rows (k, 4(b-1)) int16, as given. They may hold the same cell several times; it counts once. Where only
+            the first n blocks may be read, parents are followed by other numberings of them, in which other blocks
+            come first: without these some of their children could not be written.
         blocks: (m, 4) int16, every block that may follow, its smaller half first, in ascending order.
     """
 
@@ -66,6 +69,8 @@ class Extension:
             raise UsageError(f"cells of {space.B} blocks cannot be extended in a space of B={space.B}")
         self.blocks: Rows = space.extensions(b)
         self._shape: Shape = space.shape
+        if space.readable(b) < b - 1:
+            self.parents = np.concatenate([self.parents, *_renumberings(self.parents, space.shape, space.readable(b))])
         self._codes = len(space.inputs(b)) * len(space.operators)
         self._halves = self._shape.half_codes(self.blocks)[:, 0]
         self._equal = self._index_parents()
@@ -133,7 +138,7 @@ class Extension:
         """Return half codes (n, …) with the blocks that they read renamed by ``names`` (n, b), smaller half first."""
         operators, inputs = self._shape.operators, self._shape.inputs
         source = halves // operators - inputs
-        wide = np.maximum(source, 0).reshape(len(halves), -1)
+        wide = np.maximum(source, 0).reshape(len(halves), int(np.prod(halves.shape[1:])))
         new = np.take_along_axis(names, wide, axis=1).reshape(halves.shape) if names.shape[1] else source
         renamed: Ints = np.where(source >= 0, (new + inputs) * operators + halves % operators, halves)
         renamed.sort(axis=-1)
@@ -182,6 +187,23 @@ class Extension:
             a, z = table.parent[left], table.parent[right]
             gone = (block >= 0) & (to >= 0) & ((z < a) | (to < block))
             mask[a[gone] - start, block[gone]] = False
+
+
+def _renumberings(rows: Rows, shape: Shape, limit: int) -> Iterator[Rows]:
+    """Yield the rows renumbered so that one or two unread blocks beyond the first ``limit`` come among those."""
+    halves = shape.half_codes(rows)
+    source, operator = halves // shape.operators - shape.inputs, halves % shape.operators
+    blocks = np.arange(halves.shape[1])
+    read = (source[:, :, :, None] == blocks).any(axis=(1, 2))
+    for chosen in (c for size in (1, 2) for c in combinations(blocks.tolist(), size) if c[-1] >= limit):
+        ahead = read | np.isin(blocks, chosen)
+        possible = ~read[:, chosen].any(axis=1) & (ahead.sum(axis=1) <= limit)
+        order = np.argsort(~ahead[possible], axis=1, kind="stable")
+        place = np.argsort(order, axis=1)
+        wide = np.maximum(source[possible], 0).reshape(len(order), 2 * len(blocks))
+        new = np.take_along_axis(place, wide, axis=1).reshape(source[possible].shape)
+        code = (np.where(source[possible] >= 0, new, source[possible]) + shape.inputs) * shape.operators
+        yield shape.rows(np.take_along_axis(code + operator[possible], order[:, :, None], axis=1))
 
 
 def _classes(canonical: Rows) -> Ints:

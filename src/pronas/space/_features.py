@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pronas.space._state_space import StateSpace
 
 Floats = npt.NDArray[np.float32]
-_CHUNK = 4096
+_CHUNK = 1024
 _DEPTHS = 4  # operators are counted at depth 1, 2, 3 and 4 or more
 
 
@@ -63,17 +63,15 @@ class _Graph:
         self.source: Ints = halves // self.ops
         self.block: Ints = self.source - self.inputs  # negative where an input of the cell is read
         self.on_block = self.block >= 0
-        self.reads = (self.block[:, :, :, None] == np.arange(self.b)).sum(axis=(1, 2)).astype(np.float32)
-        self.unused = self.reads == 0
         self.row = np.arange(self.n)
+        self.reads = self._count(self.block, self.b, self.on_block)
+        self.unused = self.reads == 0
         self.depth = self._depth()
 
     def features(self) -> Floats:
-        one_hot = np.eye(self.ops, dtype=np.float32)[self.op]  # (n, b, 2, operators)
-        count = one_hot.sum(axis=(1, 2))
-        input_reads = (self.source[:, :, :, None] == np.arange(self.inputs)).sum(axis=(1, 2)).astype(np.float32)
+        """Return the columns in the order of `feature_names`."""
+        count, input_reads = self._count(self.op, self.ops), self._count(self.source, self.inputs, ~self.on_block)
         level = np.minimum(self.depth, _DEPTHS) - 1
-        at_depth = [np.einsum("nbho,nb->no", one_hot, (level == d).astype(np.float32)) for d in range(_DEPTHS)]
         paths = self._paths()
         columns = [
             self._summary(count, paths),
@@ -81,13 +79,19 @@ class _Graph:
             (input_reads > 0).astype(np.float32),
             count,
             count / (2 * self.b),
-            np.einsum("nbho,nb->no", one_hot, self.unused.astype(np.float32)),
-            np.einsum("nbho,nbh->no", one_hot, self.on_block.astype(np.float32)),
-            *at_depth,
+            self._count(self.op, self.ops, np.broadcast_to(self.unused[:, :, None], self.op.shape)),
+            self._count(self.op, self.ops, self.on_block),
+            self._count(level[:, :, None] * self.ops + self.op, _DEPTHS * self.ops),
             self._pairs(),
             *paths,
         ]
         return np.concatenate(columns, axis=1, dtype=np.float32)
+
+    def _count(self, index: Ints, size: int, where: npt.NDArray[np.bool_] | None = None) -> Floats:
+        """Return (n, size): how often each row of ``index`` (n, …) holds 0 … size - 1, at the places marked."""
+        place = index + (self.row * size).reshape(self.n, *[1] * (index.ndim - 1))
+        held = place.ravel() if where is None else place[where]
+        return np.bincount(held, minlength=self.n * size).reshape(self.n, size).astype(np.float32)
 
     def _depth(self) -> Ints:
         depth = np.zeros((self.n, self.b), dtype=np.int64)
@@ -116,9 +120,7 @@ class _Graph:
         """Count the blocks with each unordered pair of operators."""
         low, high = self.op.min(axis=2), self.op.max(axis=2)
         index = low * self.ops - low * (low - 1) // 2 + high - low
-        result = np.zeros((self.n, self.ops * (self.ops + 1) // 2), dtype=np.float32)
-        np.add.at(result, (self.row[:, None], index), 1)
-        return result
+        return self._count(index, self.ops * (self.ops + 1) // 2)
 
     def _paths(self) -> list[Floats]:
         """Count paths from an input to the cell's output: by (input, operator), (input, two operators), longer ones.

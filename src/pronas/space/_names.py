@@ -43,16 +43,16 @@ def check_operator_name(name: object) -> str:
     """Return ``name`` when it can stand in every text form of a cell.
 
     Raises:
-        UsageError: not a string, no letter in it, spaces at an end, or one of ``| + : @ , [ ]``, quotes, a backslash,
-            a line break or another control character.
+        UsageError: not a string, no letter in it, spaces at an end or two together, or one of ``| + : @ , [ ]``, a
+            quote, a backslash, a line break or another control character.
     """
     if not isinstance(name, str):
         raise UsageError(f"an operator's name is a string, not {type(name).__name__} {name!r}")
     bad = _FORBIDDEN.search(name)
     if bad:
         raise UsageError(f"operator name {name!r} holds {bad[0]!r}, which separates the parts of a cell's text")
-    if name != name.strip() or not any(c.isalpha() for c in name):
-        raise UsageError(f"operator name {name!r} needs a letter and no spaces at its ends, for example '3x3 dconv'")
+    if name != " ".join(name.split()) or not any(c.isalpha() for c in name):
+        raise UsageError(f"operator name {name!r} needs a letter and single spaces within, for example '3x3 dconv'")
     return name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,9 +229,9 @@ class StateSpace:
     def size(self, b: int) -> Size:
         """Return the number of cells of b blocks, exactly: raw, and unique (each class of equal cells once).
 
-        136 unique of 256 at level 1 of the paper's space, 5.6e14 raw at level 5. With 1 < lookforward depth < b - 1
-        some classes have no parent that is numbered so that they extend it; `extend` does not reach those.
+        136 unique of 256 at level 1 of the paper's space, 5.6e14 raw at level 5.
         """
+        self.check_level(b)
         raw = count_raw(tuple(len(self.inputs(i + 1)) for i in range(b)), len(self.operators))
         return Size(raw, count_unique(b, self.shape.inputs, len(self.operators), self.input_lookforward_depth))
 
@@ -291,6 +292,13 @@ class StateSpace:
         if data.get("kind", "cells") != "cells" or "B" not in data:
             raise UsageError("a space of cells has an entry B and kind 'cells'")
         return cls(**{name: data[name] for name in fields if name in data})
+
+    @classmethod
+    def from_toml(cls, path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
+        """Read a space from a TOML file; see `space_from_toml`."""
+        from pronas.space._named import space_from_toml
+
+        return space_from_toml(path, B)
 
     def with_blocks(self, b: int) -> StateSpace:
         """Return the same space with another B."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -130,7 +128,7 @@ def from_items(items: Sequence[object], skips: tuple[tuple[int, int], ...] = ())
 
 
 def _parse_csv(body: str, skips: tuple[tuple[int, int], ...]) -> Cell:
-    fields = [field.strip() for row in csv.reader(io.StringIO(body), skipinitialspace=True) for field in row]
+    fields = [_unquote(field.strip().strip(_QUOTES)) for field in body.split(",")]  # names hold no commas or quotes
     if len(fields) % 4 == 1 and len(fields) > 1:  # the count tells a row of the history from a bare cell
         _check_reward(fields.pop(0))
     if len(fields) < 4:
