@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -10,7 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from pronas.networks._layers import DropoutNoScale, GlobalAveragePool, QuantConv2d, QuantLinear, Sign
+from pronas.networks._layers import (
+    DropoutNoScale,
+    FactorizedReduction,
+    GlobalAveragePool,
+    QuantConv2d,
+    QuantLinear,
+    Sign,
+)
 from pronas.networks._parts import Part, meta_module
 from pronas.networks._registry import memoised_on_registry
 
@@ -23,6 +31,7 @@ class LayerCount:
     """One layer of a part.
 
     Attributes:
+        name: of the module within the part ("" where the part is that one module).
         kind: class of the layer, with its kernel where it has one.
         output: (channels, height, width) or (units,) of one image.
         binary: whether the outputs are ±1.
@@ -33,6 +42,7 @@ class LayerCount:
         binary_macs: those with ±1 inputs and a binary kernel.
     """
 
+    name: str
     kind: str
     output: tuple[int, ...]
     binary: bool
@@ -74,11 +84,15 @@ class _Counter:
         self.binary = binary
         self.layers: list[LayerCount] = []
 
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        """A forward hook."""
-        self.count(module, tuple(output.shape[1:]))
+    def hook(self, name: str) -> Callable[..., None]:
+        """A forward hook that counts the module called ``name``."""
 
-    def count(self, module: nn.Module, shape: tuple[int, ...]) -> None:
+        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self.count(name, module, tuple(output.shape[1:]))
+
+        return count
+
+    def count(self, name: str, module: nn.Module, shape: tuple[int, ...]) -> None:
         """Add a layer whose output for one image has ``shape``."""
         macs = _macs(module, shape)
         quantized = isinstance(module, QuantConv2d | QuantLinear) and module.kernel_quantizer is not None
@@ -86,7 +100,9 @@ class _Counter:
         self.binary = isinstance(module, Sign) or (self.binary and isinstance(module, _KEEPS_BINARY))
         weights = sum(p.numel() for p in module.parameters())
         bits = weights if quantized else 32 * weights
-        count = LayerCount(_kind(module), shape, self.binary, weights, bits, 0 if both else macs, macs if both else 0)
+        count = LayerCount(
+            name, _kind(module), shape, self.binary, weights, bits, 0 if both else macs, macs if both else 0
+        )
         self.layers.append(count)
 
 
@@ -125,19 +141,31 @@ def _walk(module: nn.Module, shape: tuple[int, ...], counter: _Counter) -> tuple
     """Count a sequence of ordinary layers by arithmetic, which beats running it; None if it is anything else."""
     if not isinstance(module, nn.Sequential):
         return None
-    for layer in module:
+    for index, layer in enumerate(module):
+        if isinstance(layer, FactorizedReduction):
+            shape = _walk_reduction(f"{index}.", layer, shape, counter)
+            continue
         after = _output_shape(layer, shape)
         if after is None:
             return None
-        counter.count(layer, after)
+        counter.count(str(index), layer, after)
         shape = after
     return shape
 
 
+def _walk_reduction(
+    path: str, layer: FactorizedReduction, shape: tuple[int, ...], counter: _Counter
+) -> tuple[int, ...]:
+    channels, height, width = layer.norm.num_features, -(-shape[1] // 2), -(-shape[2] // 2)
+    for name, filters in (("even", channels // 2), ("odd", channels - channels // 2), ("norm", channels)):
+        counter.count(path + name, layer.get_submodule(name), (filters, height, width))
+    return (channels, height, width)
+
+
 def _run(module: nn.Module, shape: tuple[int, ...], counter: _Counter) -> tuple[int, ...]:
     """Count any module by running it on the meta device."""
-    leaves = [leaf for leaf in module.modules() if not any(True for _ in leaf.children())]
-    hooks = [leaf.register_forward_hook(counter) for leaf in leaves]
+    leaves = [(name, leaf) for name, leaf in module.named_modules() if not any(True for _ in leaf.children())]
+    hooks = [leaf.register_forward_hook(counter.hook(name)) for name, leaf in leaves]
     try:
         with torch.no_grad():
             output = module(torch.empty(1, *shape, device="meta"))
@@ -165,7 +193,7 @@ def _length(layer: nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d, length: int, axis: i
         value if isinstance(value, int) else value[axis]
         for value in (layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1))
     )
-    return (length + 2 * padding - dilation * (size - 1) - 1) // stride + 1
+    return (length + 2 * padding - dilation * (size - 1) - 1) // stride + 1  # type: ignore[operator]
 
 
 def _sum_up(layers: tuple[LayerCount, ...], output: tuple[int, ...], binary: bool) -> PartCount:

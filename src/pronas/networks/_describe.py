@@ -53,7 +53,7 @@ class Description:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in the order of execution."""
-        return tuple(_layer(f"{path}.{i}", c) for path, part in self.parts for i, c in enumerate(part.layers))
+        return tuple(_layer(f"{path}.{c.name}".rstrip("."), c) for path, part in self.parts for c in part.layers)
 
     def __str__(self) -> str:
         """A table of the layers with the sums below."""
