@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import http.client
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -17,7 +18,7 @@ from typing import IO, Any
 from pronas.errors import DataError, UsageError
 
 _BLOCK = 1 << 18
-_TRIES = 5  # in a row without a new byte
+_TRIES = 4  # in a row without a new byte
 _AGENT = {"User-Agent": "pronas", "Accept-Encoding": "identity"}
 
 Check = Callable[[Path], None]
@@ -108,6 +109,8 @@ def _fetch(url: str, part: Path, most: int) -> None:
                 raise _GoneError(f"HTTP {error.code}") from error
             last: Exception = OSError(f"HTTP {error.code}")
         except (OSError, http.client.HTTPException) as error:
+            if isinstance(getattr(error, "reason", None), socket.gaierror):  # no network: waiting is no use
+                raise
             last = error
         else:
             return
