@@ -62,6 +62,8 @@ def test_numpy_numbers_become_plain_ones():
         lambda: Cell((Block(1, "linear", 0, "linear"),)),
         lambda: Cell((Block(-1, "linear", -1, "linear"), Block(1, "linear", 0, "linear"))),
         lambda: Cell((Block(-1, "linear", -1, "linear"),), ((1, 1),)),
+        lambda: Cell((Block(-1, "linear", -1, "linear"),), ("0>2",)),
+        lambda: Cell((Block(-1, "linear", -1, "linear"),), (3,)),
         lambda: Block(0.5, "linear", 0, "linear"),
         lambda: Block(True, "linear", 0, "linear"),
         lambda: Block(0, None, 0, "linear"),

@@ -9,6 +9,7 @@ positions given to its blocks so far).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +123,7 @@ def _forbid_late_reads(codes: Ints, read: npt.NDArray[np.bool_], position: Ints,
     codes[(needed > max(room, 0)) & ~read] = _TAKEN
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical_cell(cell: Cell) -> Cell:
     """Return the canonical form of one cell, with its operators ordered by name; skips are kept."""
     names = cell.operators

@@ -28,8 +28,9 @@ class Block:
     operator2: str
 
     def __post_init__(self) -> None:
-        for name in ("input1", "input2"):
-            value = getattr(self, name)
+        for name, value in (("input1", self.input1), ("input2", self.input2)):
+            if type(value) is int:
+                continue
             if isinstance(value, bool) or not hasattr(value, "__index__"):
                 raise UsageError(f"a block's input is a whole number, not {value!r}")
             object.__setattr__(self, name, int(value))
@@ -188,7 +189,10 @@ class Cell:
 
 
 def _check_skips(skips: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    result = sorted({(int(a), int(b)) for a, b in skips})
+    try:
+        result = sorted({(int(a), int(b)) for a, b in skips})
+    except (TypeError, ValueError):
+        raise UsageError(f"skips are pairs of positions of cells, for example ((0, 2),), not {skips!r}") from None
     for source, target in result:
         if not 0 <= source < target:
             raise UsageError(f"skip {source}>{target} must lead from a cell to a later one, for example 0>2")

@@ -38,6 +38,8 @@ _known: dict[str, bool | None] = {
 # These characters separate the parts of the text forms, so a name that held one could not be read back.
 _FORBIDDEN = re.compile(r"[|+:@,'\"`\[\]\\]|[^\S ]|[\x00-\x1f\x7f]")
 
+_sound: set[str] = set()  # names that passed: they are checked again for every block
+
 
 def check_operator_name(name: object) -> str:
     """Return ``name`` when it can stand in every text form of a cell.
@@ -48,11 +50,14 @@ def check_operator_name(name: object) -> str:
     """
     if not isinstance(name, str):
         raise UsageError(f"an operator's name is a string, not {type(name).__name__} {name!r}")
+    if name in _sound:
+        return name
     bad = _FORBIDDEN.search(name)
     if bad:
         raise UsageError(f"operator name {name!r} holds {bad[0]!r}, which separates the parts of a cell's text")
     if name != " ".join(name.split()) or not any(c.isalpha() for c in name):
         raise UsageError(f"operator name {name!r} needs a letter and single spaces within, for example '3x3 dconv'")
+    _sound.add(name)
     return name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,10 +153,12 @@ class StateSpace:
             UsageError: the rows are not of this space.
         """
         names = self.operators
-        return [
-            Cell(tuple(Block(a, names[p], b, names[q]) for a, p, b, q in zip(*[iter(row)] * 4, strict=True)))
-            for row in self.check_rows(rows).tolist()
-        ]
+
+        @cache  # cells of a level share most of their blocks
+        def block(a: int, p: int, b: int, q: int) -> Block:
+            return Block(a, names[p], b, names[q])
+
+        return [Cell(tuple(map(block, *[iter(row)] * 4))) for row in self.check_rows(rows).tolist()]
 
     def check_rows(self, rows: npt.ArrayLike) -> Rows:
         """Return ``rows`` as an int16 array (n, 4b) of this space.
