@@ -1,8 +1,16 @@
-"""``pronas watch``."""
+"""``pronas watch``: a run as a live page."""
 
-from pronas.errors import UsageError
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 
-def command() -> None:
-    """Not there yet."""
-    raise UsageError("pronas watch is not there yet")
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder; the search may run or not.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0: any free port.")] = 8477,
+) -> None:
+    """Show a run live in the browser: read-only, on this machine only, until Ctrl-C."""
+    from pronas.report import watch
+
+    watch(run, port, ready=lambda url: typer.echo(f"watching {run} at {url} (Ctrl-C ends)"))

@@ -6,6 +6,7 @@ from pronas.report._payload import payload
 from pronas.report._rank import Ranking, has_display, rank_files, save_ranking, show_ranking
 from pronas.report._reader import RunReader, Snapshot
 from pronas.report._scores import Malformed, ScoreFile, cell_text, find_files, read_scores
+from pronas.report._watch import live_app, watch
 
 __all__ = [
     "Malformed",
@@ -18,6 +19,7 @@ __all__ = [
     "draw_cell",
     "find_files",
     "has_display",
+    "live_app",
     "page",
     "payload",
     "rank_files",
@@ -25,5 +27,6 @@ __all__ = [
     "run_name",
     "save_ranking",
     "show_ranking",
+    "watch",
     "write_report",
 ]

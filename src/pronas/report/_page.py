@@ -41,14 +41,21 @@ def run_name(run: str | Path) -> str:
 
 def page(message: dict[str, Any], live: bool = False) -> str:
     """Make the page that shows a message of ``payload``; a live one connects to ``events`` beside it."""
-    data = json.dumps(finite({**message, "live": live}), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _asset("page.html").format(
         csp=content_policy(live),
         title=escape(f"{message.get('name', '')} · pronas"),
         style=_style(),
         script=_script(),
-        data=embeddable(data),
+        data=embeddable(to_json({**message, "live": live})),
     )
+
+
+def to_json(message: dict[str, Any]) -> str:
+    """Return compact strict JSON; NaN and infinities, which it cannot say, become null."""
+    try:
+        return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        return json.dumps(finite(message), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def embeddable(text: str) -> str:

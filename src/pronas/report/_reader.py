@@ -30,7 +30,7 @@ class Snapshot:
         run: tells one store from another in the same place (when it was created).
         revision: of the newest write seen.
         children: rows of ``COLUMNS`` that changed since the revision asked for.
-        running: children in training: ``child, epoch, epochs, accuracy, loss``.
+        running: children in training: ``child, epoch, epochs, accuracy, loss, updated``.
         fits: ``level, round, report`` of each fit of the predictor.
         meta: the entries of ``meta``, decoded.
         metrics: curves of the best child so far.
@@ -106,15 +106,16 @@ class RunReader:
     def _read(self, since: int) -> Snapshot:
         meta = {key: _json(value) for key, value in self._rows("SELECT key, value FROM meta")}
         running = self._rows(
-            "SELECT p.child, p.epoch, p.epochs, p.accuracy, p.loss FROM progress p JOIN children c ON c.id = p.child "
-            "WHERE c.status = 'running' ORDER BY p.child"
+            "SELECT c.id, p.epoch, p.epochs, p.accuracy, p.loss, p.updated FROM children c "
+            "LEFT JOIN progress p ON c.id = p.child WHERE c.status = 'running' ORDER BY c.id"
         )
         fits = self._rows("SELECT level, round, report FROM fits ORDER BY id")
         best = self._rows("SELECT metrics FROM children WHERE status = 'done' ORDER BY reward DESC, id LIMIT 1")
-        names = ("child", "epoch", "epochs", "accuracy", "loss")
+        newest = self._rows("SELECT max(revision) FROM children")
+        names = ("child", "epoch", "epochs", "accuracy", "loss", "updated")
         return Snapshot(
             run=str(meta.get("created", "")),
-            revision=int(meta.get("revision") or 0),
+            revision=max(int(meta.get("revision") or 0), newest[0][0] or 0),
             children=self._rows(f"SELECT {', '.join(COLUMNS)} FROM children WHERE revision > ? ORDER BY id", since),
             running=[dict(zip(names, row, strict=True)) for row in running],
             fits=[{"level": level, "round": round_, "report": _json(report) or {}} for level, round_, report in fits],

@@ -138,9 +138,7 @@ def _expand(name: str, base: Path) -> list[Path]:
 
 def _of_run(folder: Path) -> Path:
     if not (folder / HISTORY).is_file():
-        raise UsageError(
-            f"the folder {str(folder)!r} has no {HISTORY}: it is no run folder, or nothing is trained yet"
-        )
+        raise UsageError(f"the folder {str(folder)!r} has no {HISTORY}: it is no run folder, or nothing is trained yet")
     return folder / HISTORY
 
 

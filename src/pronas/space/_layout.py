@@ -8,7 +8,7 @@ within the layers is improved by barycentres and neighbour exchanges until no ex
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -142,8 +142,8 @@ class _Drawing:
         return sum(self._crossings_below(layer, place) for layer in self.layers)
 
     def _crossings_below(self, layer: list[int], place: dict[int, int]) -> int:
-        ends = [sorted(place[lower] for lower in self.items[upper].below) for upper in layer]
-        return sum(b < a for left, right in itertools.combinations(ends, 2) for a in left for b in right)
+        ends = [[place[lower] for lower in self.items[upper].below] for upper in layer]
+        return sum([b < a for left, right in itertools.combinations(ends, 2) for a in left for b in right])
 
 
 @lru_cache(maxsize=4096)
@@ -195,45 +195,38 @@ def _exchange(drawing: _Drawing) -> None:
 
 def _inverted(left: _Item, right: _Item, place: dict[int, int]) -> int:
     """Crossings among the lines of two neighbours when they stand in this order."""
-    return sum(
-        place[b] < place[a]
-        for joined in ((left.above, right.above), (left.below, right.below))
-        for a in joined[0]
-        for b in joined[1]
-    )
+    pairs = [(a, b) for a in left.above for b in right.above] + [(a, b) for a in left.below for b in right.below]
+    return sum([place[b] < place[a] for a, b in pairs])
 
 
 def _space_out(drawing: _Drawing) -> None:
     """Give every item an x: as near to what it is joined to as its neighbours allow."""
-    for layer in drawing.layers:
-        _settle(drawing, layer, lambda _item: 0.0)
-    for sweep in range(8):
-        upward = sweep % 2 == 1
-        for layer in drawing.layers[::-1] if upward else drawing.layers:
-            _settle(drawing, layer, lambda item: _wish(drawing, item))
+    joined = [item.above + item.below for item in drawing.items]
+    width = [item.width for item in drawing.items]
+    gaps = [[(width[a] + width[b]) / 2 for a, b in itertools.pairwise(layer)] for layer in drawing.layers]
+    rows = list(zip(drawing.layers, gaps, strict=True))
+    x = [0.0] * len(width)
+    for sweep in range(7):
+        for layer, distances in rows if sweep % 2 == 0 else reversed(rows):
+            wishes = [sum([x[other] for other in joined[i]]) / len(joined[i]) if joined[i] else x[i] for i in layer]
+            for index, place in zip(layer, _settle(wishes, distances), strict=True):
+                x[index] = place
+    for item, place in zip(drawing.items, x, strict=True):
+        item.x = place
 
 
-def _wish(drawing: _Drawing, index: int) -> float:
-    item = drawing.items[index]
-    joined = item.above + item.below
-    return sum(drawing.items[other].x for other in joined) / len(joined) if joined else item.x
-
-
-def _settle(drawing: _Drawing, layer: list[int], wish: Callable[[int], float]) -> None:
+def _settle(wishes: list[float], distances: list[float]) -> list[float]:
     """Least squares to the wishes under minimum distances: pool adjacent violators after taking the distances off."""
-    offsets, total = [], 0.0
-    for left, right in zip([None, *layer[:-1]], layer, strict=True):
-        total += (drawing.items[left].width + drawing.items[right].width) / 2 if left is not None else 0.0
-        offsets.append(total)
-    pools: list[list[float]] = []
-    for index, offset in zip(layer, offsets, strict=True):
-        pools.append([wish(index) - offset, 1.0])
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            mean, count = pools.pop()
-            pools[-1] = [(pools[-1][0] * pools[-1][1] + mean * count) / (pools[-1][1] + count), pools[-1][1] + count]
-    places = [mean for mean, count in pools for _ in range(int(count))]
-    for index, place, offset in zip(layer, places, offsets, strict=True):
-        drawing.items[index].x = place + offset
+    offsets = [0.0, *itertools.accumulate(distances)]
+    pools: list[tuple[float, int]] = []
+    for wish, offset in zip(wishes, offsets, strict=True):
+        mean, count = wish - offset, 1
+        while pools and pools[-1][0] > mean:
+            other, others = pools.pop()
+            mean, count = (other * others + mean * count) / (others + count), count + others
+        pools.append((mean, count))
+    places = [mean for mean, count in pools for _ in range(count)]
+    return [place + offset for place, offset in zip(places, offsets, strict=True)]
 
 
 def _finish(drawing: _Drawing) -> CellLayout:

@@ -21,8 +21,9 @@ class Lines {
       const y = this.sy(value);
       g.append(svg("line", { class: "grid", x1: MARGINS.left, x2: w - MARGINS.right, y1: y, y2: y }), svg("text", { class: "ty", x: MARGINS.left - 8, y }, text));
     }
-    for (const [value, text] of this.sx.ticks(Math.min(longest, w / 80)))
-      if (Number.isInteger(value)) g.append(svg("text", { class: "tx", x: this.sx(value), y: h - MARGINS.bottom + 17 }, text));
+    const epochs = this.sx.ticks(Math.min(longest, w / 80)).filter(([value]) => Number.isInteger(value) && value > longest / 12);
+    for (const [value, text] of [[1, "1"], ...epochs])
+      g.append(svg("text", { class: "tx", x: this.sx(value), y: h - MARGINS.bottom + 17 }, text));
     g.append(svg("line", { class: "axis", x1: MARGINS.left, x2: w - MARGINS.right, y1: h - MARGINS.bottom, y2: h - MARGINS.bottom }),
       svg("text", { class: "label", x: (MARGINS.left + w - MARGINS.right) / 2, y: h - 6 }, "epoch"),
       svg("text", { class: "label", transform: `translate(13 ${(h - MARGINS.bottom) / 2}) rotate(-90)` }, this.yLabel));

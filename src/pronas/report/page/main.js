@@ -14,11 +14,18 @@ function start() {
   document.getElementById("page").append(...parts.map((part) => part.node));
   document.body.append(dialog, tooltip.node, el("div", { id: "announce", class: "offscreen", "aria-live": "polite" }),
     el("footer", {}, "made by pronas", run.live ? "; read-only, live" : ""));
-  refresh();
-  performance.mark("ready");
-  document.documentElement.dataset.ready = "true";
+  // what is seen first is drawn first
+  parts.slice(0, 4).forEach((part) => part.update());
+  performance.mark("first-plot");
+  setTimeout(() => {
+    refresh();
+    document.documentElement.dataset.ready = "true";
+  });
   window.addEventListener("scroll", () => tooltip.hide(), { passive: true });
   window.addEventListener("beforeprint", () => charts.forEach((chart) => chart.draw()));
-  if (run.live) connect(changed);
+  if (run.live) {
+    connect(changed);
+    setInterval(() => run.running.length && changed(), 15000);
+  }
 }
 start();

@@ -21,7 +21,7 @@ function overTime() {
     },
     x: (c) => order.get(c.id), y: (c) => (c.status === "failed" ? null : c.reward),
     xDomain: () => [0.5 - order.size * 0.01, Math.max(10, order.size) * 1.01 + 0.5],
-    over: (chart) => bestSoFar(chart, chart.points), height: null,
+    over: (chart) => bestSoFar(chart, chart.points), height: 360,
   });
 }
 
@@ -33,7 +33,7 @@ function byLevel() {
     id: "levels", label: "Reward by level", xLabel: "level (blocks in the cell)", yLabel: "reward",
     points: done, x: (c) => c.level + jitter(c.id), y: (c) => c.reward,
     xDomain: () => [Math.min(...levels(), 1) - 0.5, Math.max(...levels(), 1) + 0.5],
-    xTicks: () => levels().map((level) => [level, String(level)]), over: levelBoxes,
+    xTicks: () => levels().map((level) => [level, String(level)]), over: levelBoxes, height: 360,
   });
 }
 

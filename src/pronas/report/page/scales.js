@@ -1,7 +1,7 @@
 // Axes: nice steps, linear and logarithmic.
 function niceTicks(low, high, wanted) {
   const raw = (high - low) / Math.max(1, wanted), power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].find((m) => m * power >= raw * 0.999) * power;
+  const step = [1, 2, 5, 10].find((m) => m * power >= raw * 0.7) * power;
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
   return { ticks, step };

@@ -22,7 +22,7 @@ class Scatter {
   draw() {
     const { spec } = this;
     this.width = this.node.clientWidth || 640;
-    this.height = spec.height || Math.round(Math.max(240, Math.min(380, this.width * 0.56)));
+    this.height = (window.innerWidth > 760 && spec.height) || Math.round(Math.max(240, Math.min(380, this.width * 0.62)));
     this.points = shown(spec.points()).map((child) => ({ child, x: spec.x(child), y: spec.y(child) })).filter((p) => known(p.x));
     this.scales();
     for (const p of this.points) [p.px, p.py] = [this.sx(p.x), known(p.y) ? this.sy(p.y) : this.floor()];
@@ -52,7 +52,7 @@ class Scatter {
 
   axes() {
     const g = svg("g", { class: "axes" }), { width: w, height: h, spec } = this, bottom = h - MARGINS.bottom;
-    for (const [value, text] of this.sy.ticks(Math.max(3, h / 60))) {
+    for (const [value, text] of this.sy.ticks(Math.max(3, h / 55))) {
       const y = this.sy(value);
       g.append(svg("line", { class: "grid", x1: MARGINS.left, x2: w - MARGINS.right, y1: y, y2: y }), svg("text", { class: "ty", x: MARGINS.left - 8, y }, text));
     }

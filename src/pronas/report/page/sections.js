@@ -115,6 +115,7 @@ function usageTable(kind) {
   const rows = [...table].sort((a, b) => weight(b[1]) - weight(a[1])).map(([name, row]) => el("tr", {}, el("th", { scope: "row" }, name), columns.map((level) => {
     const [best, every] = row.get(level) || [0, 0], [allBest, allEvery] = totals.get(level) || [1, 1];
     const share = best / (allBest || 1), change = Math.round(100 * (share - every / (allEvery || 1)));
+    if (!every) return el("td", { class: "heat muted" }, "·");
     return styled(el("td", { class: "heat", title: `${best} of ${allBest} among the best, ${every} of ${allEvery} among all` },
       Math.round(100 * share) + " %", el("small", {}, change > 0 ? "+" + change : change < 0 ? "−" + -change : "±0")), { "--heat": Math.min(1, share * 1.6).toFixed(3) });
   })));
@@ -129,7 +130,7 @@ function pareto() {
   const refresh = () => {
     chart.spec.xLabel = (COSTS.find(([key]) => key === state.cost) || [, ""])[1];
     chart.draw();
-    const front = paretoFront(shown(done()).filter((c) => c[state.cost] > 0), state.cost).reverse().slice(0, 14);
+    const front = paretoFront(shown(done()).filter((c) => c[state.cost] > 0), state.cost).reverse().slice(0, 8);
     replace(list, el("table", { class: "data" }, el("thead", {}, el("tr", {}, ["reward", chart.spec.xLabel, "cell"].map((h) => el("th", { scope: "col" }, h)))),
       el("tbody", {}, front.map((c) => el("tr", {}, el("td", {}, fixed(c.reward)), el("td", {}, compact(c[state.cost])), el("td", { class: "cell" }, cellButton(c)))))));
   };
@@ -160,7 +161,7 @@ function bestCells() {
     if (now === key) return;
     key = now;
     replace(grid, list.slice(0, wanted).map((c, i) => el("article", { class: "card" }, el("h3", {}, el("span", { class: "rank" }, i + 1), fixed(c.reward), el("span", { class: "muted" }, ` child ${c.id} · level ${c.level}`)),
-      el("div", { class: "scroll picture" }, cellPicture(c)), cellCode(c), el("p", { class: "muted small-text" }, summary(c)))));
+      el("button", { type: "button", class: "picture", "aria-label": "enlarge", onclick: () => openChild(c) }, cellPicture(c)), cellCode(c), el("p", { class: "muted small-text" }, summary(c)))));
   };
   return { node, update };
 }

@@ -19,7 +19,7 @@ function childTable() {
 
   const heading = ([key, name]) => {
     const sort = state.key === key ? (state.down ? "descending" : "ascending") : "none";
-    return el("th", { scope: "col", "aria-sort": sort }, el("button", { type: "button", class: "link", "data-key": key, onclick: () => {
+    return el("th", { scope: "col", class: "k-" + key, "aria-sort": sort }, el("button", { type: "button", class: "link", "data-key": key, onclick: () => {
       [state.down, state.key] = [state.key === key ? !state.down : !["id", "level", "status", "cell"].includes(key), key];
       update();
       head.querySelector(`[data-key="${key}"]`).focus();
@@ -33,7 +33,7 @@ function childTable() {
     replace(note, list.length === some.length ? plural(list.length, "child", "children") : `${count(list.length)} of ${count(some.length)} children`);
     replace(head, columns.map(heading));
     replace(body, list.slice(0, state.wanted).map((c) => el("tr", { "data-id": c.id, class: c.status === "failed" ? "bad" : null }, columns.map(([key, , format]) =>
-      key === "cell" ? el("td", { class: "cell" }, cellButton(c)) : el("td", {}, key === "level" ? [el("span", { class: "swatch b" + colourOf(c.level) }), c.level] : format(c[key]))))));
+      key === "cell" ? el("td", { class: "cell" }, cellButton(c)) : el("td", { class: "k-" + key }, key === "level" ? [el("span", { class: "swatch b" + colourOf(c.level) }), c.level] : format(c[key]))))));
     more.hidden = list.length <= state.wanted;
   }
   return { node, update };

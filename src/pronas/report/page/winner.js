@@ -50,6 +50,8 @@ function time() {
   return { node, update };
 }
 
+const moment = (time) => (typeof time === "number" ? new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC" : time);
+
 function flatten(value, prefix = "") {
   if (known(value) && typeof value === "object" && !Array.isArray(value)) return Object.entries(value).flatMap(([key, inner]) => flatten(inner, prefix ? prefix + "." + key : key));
   return known(value) ? [[prefix, Array.isArray(value) ? value.map((v) => (typeof v === "object" ? JSON.stringify(v) : v)).join(", ") : String(value)]] : [];
@@ -59,13 +61,19 @@ function configuration() {
   const table = el("tbody", {}), node = section("configuration", "Configuration", null, el("div", { class: "scroll" }, el("table", { class: "data config" }, table)));
   let key = "";
   const update = () => {
-    const rows = [...flatten({ dataset: run.meta.dataset }), ...flatten(run.meta.config || {}), ...flatten({ pronas: run.meta.version, created: run.meta.created })];
+    const rows = [...flatten({ dataset: run.meta.dataset }), ...flatten(run.meta.config || {}), ...flatten({ pronas: run.meta.version, created: moment(run.meta.created) })];
     node.hidden = !rows.length;
     if (JSON.stringify(rows) === key) return;
     key = JSON.stringify(rows);
     replace(table, rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value))));
   };
   return { node, update };
+}
+
+// A driver that died leaves its children behind as running; the clocks are those of one machine.
+function silence(now) {
+  const seconds = known(now.updated) ? Date.now() / 1000 - now.updated : 0;
+  return seconds > 120 ? el("small", { class: "muted" }, ` no news for ${duration(seconds)}`) : null;
 }
 
 function runningNow() {
@@ -77,7 +85,7 @@ function runningNow() {
       const child = run.children.get(now.child);
       const bar = el("progress", { max: now.epochs || 1, value: now.epoch || 0, "aria-label": "epochs" });
       return el("tr", { "data-child": now.child }, el("td", {}, now.child), el("td", {}, child ? child.level : "–"), el("td", {}, bar, ` ${now.epoch ?? 0}/${now.epochs ?? "?"}`),
-        el("td", {}, fixed(now.accuracy)), el("td", { class: "cell" }, child ? cellButton(child) : "–"));
+        el("td", {}, fixed(now.accuracy), silence(now)), el("td", { class: "cell" }, child ? cellButton(child) : "–"));
     }));
   };
   return { node, update };
