@@ -194,6 +194,13 @@ def test_no_network(files, monkeypatch):
         load_dataset("mnist")
 
 
+def test_cache_that_cannot_be_written(server, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PRONAS_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match=r"cannot be written .*PRONAS_CACHE"):
+        load_dataset("mnist")
+
+
 @pytest.mark.parametrize(("name", "value"), [("PRONAS_MIRROR", "file:///etc"), ("PRONAS_DOWNLOAD_TIMEOUT", "soon")])
 def test_bad_environment(server, monkeypatch, name, value):
     monkeypatch.setenv(name, value)

@@ -168,6 +168,14 @@ def test_zip_with_a_link(tmp_path):
         load_dataset(path)
 
 
+def test_zip_with_a_name_twice(tmp_path):
+    path = write_zip(tmp_path / "d.zip", tree())
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("ant/000.png", picture(9))
+    with pytest.raises(DataError, match="two files of one name"):
+        load_dataset(path)
+
+
 def test_zip_bomb(tmp_path):
     with zipfile.ZipFile(tmp_path / "d.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("ant/1.png", bytes(80 << 20))

@@ -43,7 +43,6 @@ def download(urls: Sequence[str], target: Path, check: Check, most: int) -> None
     Raises:
         DataError: no address served it, with the reason and the cure.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
     with _locked(target):
         if target.is_file():  # another process fetched it while this one waited
@@ -61,7 +60,12 @@ def download(urls: Sequence[str], target: Path, check: Check, most: int) -> None
 
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    with open(target.with_name(target.name + ".lock"), "w") as lock:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(target.with_name(target.name + ".lock"), "w")  # noqa: SIM115
+    except OSError as error:
+        raise DataError(f"{target.parent}: cannot be written ({error.strerror}); set PRONAS_CACHE") from error
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

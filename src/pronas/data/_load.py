@@ -46,7 +46,7 @@ def load_dataset(
             ``$PRONAS_MIRROR``). Files of the original format must have the published SHA-256 when decompressed; copies
             as a zip, ``.npz`` or folder of pictures are taken as they are.
         validation: how many training images are held out for validation (int) or which fraction (float), every class in
-            proportion; ``None``: the stored validation set, else 5,000 of the named sets, a fifth of ``digits``, a
+            proportion; ``None``: the stored validation set (which a number leaves unused), else 5,000 of the named sets, a fifth of ``digits``, a
             tenth of others. A class with a single training image keeps it for training.
         seed: of the validation split and of ``limit``. Where no test set is stored, a stratified fifth is held out
             first, the same whatever the seed.
