@@ -46,8 +46,8 @@ def load_dataset(
             ``$PRONAS_MIRROR``). Files of the original format must have the published SHA-256 when decompressed; copies
             as a zip, ``.npz`` or folder of pictures are taken as they are.
         validation: how many training images are held out for validation (int) or which fraction (float), every class in
-            proportion; ``None``: the stored validation set (which a number leaves unused), else 5,000 of the named sets, a fifth of ``digits``, a
-            tenth of others. A class with a single training image keeps it for training.
+            proportion; ``None``: the stored validation set (which a number leaves unused), else 5,000 of the
+            named sets, a fifth of ``digits``, a tenth of others. A class with a single image keeps it for training.
         seed: of the validation split and of ``limit``. Where no test set is stored, a stratified fifth is held out
             first, the same whatever the seed.
         limit: most training images, every class in proportion, for quick runs; validation and test stay whole.
