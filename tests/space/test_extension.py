@@ -55,6 +55,13 @@ def test_whole_levels_hold_every_class_once(operators, lookback, lookforward, bl
         assert len(rows) == len(np.unique(space.keys(rows))) == space.size(b).unique
 
 
+@pytest.mark.parametrize("last", [[], [0, 0, 1, 0], [5, 0, 3, 1]])
+def test_parents_with_very_many_automorphisms(last):
+    space = StateSpace(8, OPS[:2], -1)
+    parents = np.array([[-1, 0, -1, 0] * 6 + last], dtype=np.int16)
+    np.testing.assert_array_equal(np.concatenate(list(space.extend(parents))), by_hand(space, parents))
+
+
 def test_level_2_of_the_papers_space():
     space = StateSpace(2)
     assert sum(len(rows) for rows in space.extend(space.level1())) == space.size(2).unique == 31620
