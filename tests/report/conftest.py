@@ -10,10 +10,15 @@ _spec = importlib.util.spec_from_file_location("make_run", Path(__file__).with_n
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +45,7 @@ def browser():
         window.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def open_page(browser):
     """Open an address; at the end nothing may have been complained of, and nothing asked for elsewhere."""
     opened = []

@@ -17,7 +17,7 @@ def report(big_run, tmp_path_factory):
     return write_report(big_run, tmp_path_factory.mktemp("report") / "report.html")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tab(report, open_page):
     return open_page(report.as_uri())
 
@@ -131,12 +131,18 @@ def test_everything_from_outside_stays_text(tmp_path, runs, open_page):
     operators = {HOSTILE: (1.0, 9), IMAGE: (0.5, 0)}
     run = runs.make_run(tmp_path / "<b>run", 40, operators=operators)
     store = runs.open_store(run)
-    for key, text in {"config": {HOSTILE: IMAGE, "data": {"name": HOSTILE}}, "state": IMAGE, "version": HOSTILE}.items():
+    for key, text in {
+        "config": {HOSTILE: IMAGE, "data": {"name": HOSTILE}},
+        "state": IMAGE,
+        "version": HOSTILE,
+    }.items():
         store.execute("UPDATE meta SET value = ? WHERE key = ?", (json.dumps(text), key))
     final = json.loads(store.execute("SELECT value FROM meta WHERE key = 'final'").fetchone()[0])
     final |= {"classes": [HOSTILE] * 10, "curves": {"</script>" + IMAGE: [1, 2]}}
     store.execute("UPDATE meta SET value = ? WHERE key = 'final'", (json.dumps(final),))
-    store.execute("UPDATE children SET error = ?, worker = ?, status = 'failed' WHERE id < 5", (HOSTILE + "\u2028", IMAGE))
+    store.execute(
+        "UPDATE children SET error = ?, worker = ?, status = 'failed' WHERE id < 5", (HOSTILE + "\u2028", IMAGE)
+    )
     store.execute("UPDATE children SET cell = ? WHERE id = 6", (f"no cell {HOSTILE}",))
     store.commit()
     tab = open_page(write_report(run, tmp_path / "r.html").as_uri())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Feed:
     def __init__(self, run: Path, last_event: str = "") -> None:
         self._run, self._reader = run, None
         mark, _, revision = last_event.rpartition("-")
-        self._mark, self._revision = mark, int(revision) if revision.isdigit() else -1
+        self._mark, self._revision = mark, int(revision) if re.fullmatch(r"[0-9]{1,15}", revision) else -1
         self._pictures: set[str] = set()
         self._said: dict[str, Any] = {}
 
