@@ -1,0 +1,169 @@
+"""The C core through ctypes: finding the library, loading a network, running it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.errors import ModelFileError, UsageError
+
+_POINTER = ctypes.c_void_p
+_SMALL = 1
+
+
+def _find() -> Path | None:
+    """The library: where PRONAS_CORE says, beside this file, or where an editable installation put it."""
+    named = os.environ.get("PRONAS_CORE")
+    folders = [Path(__file__).parent, *(Path(p) / "pronas" / "deploy" for p in sys.path)]
+    candidates = [Path(named)] if named is not None else [folder / "libpronas.so" for folder in folders]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled core, or None where there is none (PRONAS_CORE set to nothing switches it off)."""
+    path = _find()
+    if path is None:
+        return None
+    try:
+        core = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    core.pn_kernels.restype = ctypes.POINTER(ctypes.c_char_p)
+    core.pn_workspace_new.restype = _POINTER
+    core.pn_workspace_new.argtypes = [_POINTER]
+    core.pn_weight_bytes.restype = ctypes.c_size_t
+    core.pn_tensor.restype = ctypes.c_int64
+    core.pn_tensor.argtypes = [_POINTER, _POINTER, ctypes.c_uint32, _POINTER]
+    core.pn_run.argtypes = [_POINTER, _POINTER, _POINTER, ctypes.c_size_t, _POINTER, _POINTER, _POINTER]
+    core.pn_profile.argtypes = [_POINTER, _POINTER, _POINTER]
+    for name in ("pn_free", "pn_workspace_free", "pn_classes", "pn_weight_bytes"):
+        getattr(core, name).argtypes = [_POINTER]
+    core.pn_free.restype = core.pn_workspace_free.restype = None
+    return core
+
+
+def kernels() -> list[str]:
+    """Kernel sets that this processor runs, fastest first; empty without a compiled core."""
+    core = library()
+    if core is None:
+        return []
+    names = core.pn_kernels()
+    found: list[str] = []
+    while names[len(found)] is not None:
+        found.append(names[len(found)].decode())
+    return found
+
+
+@final
+class Native:
+    """A packed network in the C core. Calls release Python's global lock.
+
+    Args:
+        data: a packed file's bytes; they are checked in full.
+        name: how messages call it.
+        kernel: a kernel set of `kernels`, or None for the best.
+        small: keep one bit a weight in memory (a little slower: look-up tables are made on the way).
+
+    Raises:
+        ModelFileError: malformed bytes.
+        UsageError: unknown kernel set.
+    """
+
+    def __init__(self, data: bytes, name: str, kernel: str | None = None, small: bool = False) -> None:
+        core = library()
+        assert core is not None, "there is no compiled core"
+        known = kernels()
+        if kernel is not None and kernel not in known:
+            raise UsageError(f"the kernel set {kernel!r} does not run here: choose from {', '.join([*known, 'numpy'])}")
+        self._core, self._network = core, _POINTER()
+        message = ctypes.create_string_buffer(256)
+        chosen = None if kernel is None else kernel.encode()
+        code = core.pn_load(
+            data, ctypes.c_size_t(len(data)), chosen, _SMALL if small else 0, ctypes.byref(self._network), message,
+            ctypes.c_size_t(len(message)),
+        )  # fmt: skip
+        if code != 0:
+            raise ModelFileError(f"{name}: {message.value.decode(errors='replace')}")
+        self.name = kernel or known[0]
+        self.classes: int = core.pn_classes(self._network)
+        self._spaces: list[int] = []
+        self._spaces.append(self._workspace())
+
+    def _workspace(self) -> int:
+        space = self._core.pn_workspace_new(self._network)
+        if not space:
+            raise MemoryError("no memory for a packed network's workspace")
+        return int(space)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes that the weights take in memory."""
+        return int(self._core.pn_weight_bytes(self._network))
+
+    def run(
+        self, images: NDArray[np.uint8], threads: int = 1
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+        """Integer logits (n, classes), float logits (n, classes) and classes (n,) of uint8 images (n, C, H, W)."""
+        images = np.ascontiguousarray(images)
+        count = len(images)
+        results: tuple[Any, Any, Any] = (
+            np.empty((count, self.classes), np.int32),
+            np.empty((count, self.classes), np.float32),
+            np.empty(count, np.int32),
+        )
+        threads = max(1, min(threads, count))
+        if threads == 1:
+            self._part(0, images, results, 0, count)
+            return results
+        # workspaces are borrowed, so calls from several Python threads need a lock of their own only here
+        bounds = [count * i // threads for i in range(threads + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda i: self._part(i, images, results, bounds[i], bounds[i + 1]), range(threads)))
+        return results
+
+    def _part(self, _: int, images: NDArray[np.uint8], results: tuple[Any, Any, Any], first: int, last: int) -> None:
+        # list.pop and list.append are atomic: each call has a workspace to itself
+        try:
+            space = self._spaces.pop()
+        except IndexError:
+            space = self._workspace()
+        try:
+            base = images.ctypes.data + first * images[0].nbytes if last > first else None
+            pointers = [r.ctypes.data + first * (r.nbytes // max(1, len(r))) for r in results]
+            self._core.pn_run(self._network, space, base, last - first, *pointers)
+        finally:
+            self._spaces.append(space)
+
+    def maps(self, images: NDArray[np.uint8], shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
+        """Every map, (n, C, H, W): bits as 0 and 1, images as pixels."""
+        maps = [np.empty((len(images), *shape), np.uint8) for shape in shapes]
+        for i in range(len(images)):
+            space = self._spaces[-1]
+            image = np.ascontiguousarray(images[i])
+            self._core.pn_run(self._network, space, image.ctypes.data, 1, None, None, None)
+            for index, target in enumerate(maps):
+                self._core.pn_tensor(self._network, space, index, target[i].ctypes.data)
+        return maps
+
+    def profile(self) -> NDArray[np.uint64]:
+        """Nanoseconds spent in each operation in calls of one thread; counting begins with the first call of this."""
+        space = self._spaces[-1]
+        count = self._core.pn_profile(self._network, space, None)
+        times = np.zeros(count, np.uint64)
+        self._core.pn_profile(self._network, space, times.ctypes.data)
+        return times
+
+    def __del__(self) -> None:
+        for space in getattr(self, "_spaces", []):
+            self._core.pn_workspace_free(space)
+        if getattr(self, "_network", None):
+            self._core.pn_free(self._network)

@@ -1,0 +1,101 @@
+"""ONNX: float and binary networks alike, through PyTorch's exporter, then compared with PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pronas.errors import ModelFileError, require
+from pronas.files import replacing
+
+TOLERANCE = 1e-4
+"""Largest allowed difference between PyTorch's and ONNX Runtime's logits, relative to the largest logit above 1."""
+
+
+class _Pixels(nn.Module):
+    """The network with its input's type fixed: uint8 pixels."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str | os.PathLike[str]) -> Path:
+    """Write ``network`` as ONNX: uint8 ``images`` (batch, C, H, W) to ``logits`` (batch, classes), the batch free.
+
+    The file is compared with PyTorch in ONNX Runtime before it is put in its place.
+
+    Raises:
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+        ModelFileError: ONNX Runtime's answers differ from PyTorch's.
+    """
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        require(module, "onnx")
+    network = network.eval()
+    example = torch.from_numpy(_images(input_shape, 3))
+    with replacing(out) as temporary:
+        _quietly(network, example, temporary)
+        check_onnx(network, input_shape, temporary, str(out))
+    return Path(out)
+
+
+def _quietly(network: nn.Module, example: torch.Tensor, path: Path) -> None:
+    """The exporter talks on stdout, in warnings and in the log; what it has to say is said by the comparison."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Pixels(network),
+            (example,),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+def session(path: str | os.PathLike[str], threads: int = 1) -> Any:
+    """An ONNX Runtime session on the processor."""
+    runtime = require("onnxruntime", "onnx")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def check_onnx(network: nn.Module, input_shape: tuple[int, int, int], path: Path, name: str) -> float:
+    """Compare on random images, batches of 1 and 32; return the largest difference.
+
+    Raises:
+        ModelFileError: logits differ by more than `TOLERANCE`, or a class differs.
+    """
+    run, worst = session(path), 0.0
+    for count in (1, 32):
+        images = _images(input_shape, count)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(images)).numpy()
+        found = run.run(None, {"images": images})[0]
+        worst = max(worst, float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max())))
+        if worst > TOLERANCE or not np.array_equal(found.argmax(1), expected.argmax(1)):
+            raise ModelFileError(f"{name}: ONNX Runtime's logits differ from PyTorch's by {worst:.1e}; not written")
+    return worst
+
+
+def _images(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)

@@ -1,0 +1,269 @@
+/* Running a loaded network, one image after another. */
+#define _POSIX_C_SOURCE 199309L
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+
+static uint8_t *at(const pn_network *network, const pn_workspace *work, uint32_t tensor) {
+  return work->tensors + network->tensors[tensor].at;
+}
+
+/* Move `cout` bits of h * w pixels from planes `step` apart (rows `pitch` apart) to their place in the target. */
+static void deliver(const pn_network *network, const pn_op *op, const uint8_t *from, size_t step, size_t pitch,
+                    uint32_t first_plane, uint32_t planes, pn_workspace *work) {
+  const pn_tensor_t *target = &network->tensors[op->dst];
+  size_t pixels = (size_t)target->h * target->w;
+  uint32_t begin = op->offset + 8 * first_plane;
+  for (uint32_t i = 0; i < planes; i++, from += step, begin += 8) {
+    uint8_t *to = at(network, work, op->dst) + begin / 8 * pixels;
+    if (!target->merge) {
+      pn_crop(from, target->h, target->w, pitch, to);
+      continue;
+    }
+    unsigned shift = begin % 8;
+    int spills = shift && begin / 8 + 1 < target->planes;
+    for (uint32_t y = 0; y < target->h; y++)
+      for (uint32_t x = 0; x < target->w; x++) {
+        unsigned bits = (unsigned)from[y * pitch + x] << shift;
+        to[y * target->w + x] |= (uint8_t)bits;
+        if (spills) to[pixels + y * target->w + x] |= (uint8_t)(bits >> 8);
+      }
+  }
+}
+
+static void pad_all(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  const uint8_t *from = at(network, work, op->src0);
+  for (uint32_t i = 0; i < source->planes; i++)
+    pn_pad(&op->window, from + (size_t)i * source->h * source->w, source->h, source->w,
+           work->padded + i * op->window.size);
+}
+
+static void run_conv(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  const pn_mode_t *mode = op->mode;
+  uint32_t planes = (op->cout + 7u) / 8, lanes = (uint32_t)mode->lanes;
+  size_t table = (size_t)op->groups * mode->table, levels = (size_t)op->planes * mode->vector;
+  size_t carry = (size_t)op->segments * ((source->c + 2) / 3) * op->window.size;
+  size_t stride = ((size_t)op->window.positions + 127) & ~(size_t)63;
+  pad_all(network, op, work);
+  (source->image ? network->kernels->index_image : network->kernels->index_bits)(
+      work->padded, op->window.size, source->c, op->index_pads, work->index, carry);
+  pn_conv_job job = {.index = work->index, .carry = carry, .offset = op->index_offset, .segments = op->segments,
+                     .groups = op->groups, .planes = op->planes, .start = op->start, .start_stride = op->start_stride,
+                     .odd = op->odd, .positions = op->window.positions, .out = work->out, .out_stride = stride};
+  for (int v = 0; v < op->vectors; v++) {
+    uint32_t first = (uint32_t)v * lanes, count = planes - first < lanes ? planes - first : lanes;
+    job.table = op->tables ? op->tables + v * table : work->table;
+    if (!op->tables)
+      mode->expand(work->table, op->weights + (size_t)v * op->real * 3 * lanes, op->real, op->groups);
+    job.threshold = op->levels + v * levels;
+    job.odd_lanes = op->odd_lanes + (size_t)v * mode->vector;
+    job.lanes = (int)count;
+    mode->conv(&job);
+    deliver(network, op, work->out, stride, op->window.pitch, first, count, work);
+  }
+}
+
+static void run_depthwise(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  int taps = (int)(op->window.kh * op->window.kw);
+  pad_all(network, op, work);
+  for (uint32_t i = 0; i < source->planes; i++) {
+    pn_depthwise_job job = {.plane = work->padded + i * op->window.size, .mask = op->window.inside,
+                            .offset = op->window.tap, .weights = op->weights + (size_t)i * taps, .taps = taps,
+                            .planes = op->planes, .start = op->start, .odd = op->odd,
+                            .start_stride = op->start_stride, .odd_lanes = op->odd_lanes[i],
+                            .threshold = op->levels + (size_t)i * op->planes, .positions = op->window.positions,
+                            .out = work->out};
+    network->kernels->depthwise(&job);
+    deliver(network, op, work->out, 0, op->window.pitch, i, 1, work);
+  }
+}
+
+static void run_maxpool(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0], *target = &network->tensors[op->dst];
+  int taps = (int)(op->window.kh * op->window.kw);
+  memset(work->padded, 0, source->planes * op->window.size);
+  pad_all(network, op, work);
+  for (uint32_t i = 0; i < source->planes; i++) {
+    network->kernels->pool(work->padded + i * op->window.size, op->window.tap, taps, op->window.positions,
+                           source->image, work->out);
+    if (source->image)
+      pn_crop(work->out, target->h, target->w, op->window.pitch,
+              at(network, work, op->dst) + (size_t)i * target->h * target->w);
+    else
+      deliver(network, op, work->out, 0, op->window.pitch, i, 1, work);
+  }
+}
+
+static void run_copy(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  deliver(network, op, at(network, work, op->src0), (size_t)source->h * source->w, source->w, 0, source->planes, work);
+}
+
+static void run_add(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  size_t pixels = (size_t)source->h * source->w;
+  for (uint32_t i = 0; i < source->planes; i++) {
+    const uint8_t *a = at(network, work, op->src0) + i * pixels, *b = at(network, work, op->src1) + i * pixels;
+    uint8_t none = op->weights[3 * i], one = op->weights[3 * i + 1], both = op->weights[3 * i + 2], *out = work->out;
+    for (size_t p = 0; p < pixels; p++)
+      out[p] = (uint8_t)((~(a[p] | b[p]) & none) | ((a[p] ^ b[p]) & one) | (a[p] & b[p] & both));
+    deliver(network, op, out, 0, source->w, i, 1, work);
+  }
+}
+
+/* Sums of a dense layer; the map's bytes are its input as they are. */
+static void sums(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  size_t bytes = source->planes * (size_t)source->h * source->w;
+  memcpy(work->out, at(network, work, op->src0), bytes);
+  memset(work->out + bytes, 0, op->row_bytes - bytes);
+  network->kernels->dense(work->out, op->weights, op->cout, op->row_bytes, work->sums);
+  for (uint32_t o = 0; o < op->cout; o++) work->sums[o] = (int32_t)op->k - 2 * work->sums[o];
+}
+
+static void run_dense(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  sums(network, op, work);
+  memset(work->out, 0, (op->cout + 7u) / 8);
+  for (uint32_t o = 0; o < op->cout; o++)
+    work->out[o / 8] |= (uint8_t)((work->sums[o] >= op->threshold[o]) << (o & 7));
+  deliver(network, op, work->out, 1, 1, 0, (op->cout + 7u) / 8, work);
+}
+
+void pn_execute(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  int image = network->tensors[op->src0].image;
+  switch (op->kind) {
+    case PN_CONV: run_conv(network, op, work); break;
+    case PN_SUMPOOL:
+    case PN_DEPTHWISE:
+      if (!image) {
+        run_depthwise(network, op, work);
+        break;
+      }
+      pn_image_window(network, op, at(network, work, op->src0), work);
+      deliver(network, op, work->out, (size_t)op->window.positions, op->window.pitch, 0, (op->cout + 7u) / 8, work);
+      break;
+    case PN_MAXPOOL: run_maxpool(network, op, work); break;
+    case PN_DENSE: run_dense(network, op, work); break;
+    case PN_LOGITS: sums(network, op, work); break;
+    case PN_ADD: run_add(network, op, work); break;
+    case PN_COPY: run_copy(network, op, work); break;
+    default: break;
+  }
+}
+
+/* Depthwise kernels and sums over pixels: sum of weight * (2 x - 255) over the taps inside, compared as integers. */
+void pn_image_window(const pn_network *network, const pn_op *op, const uint8_t *source, pn_workspace *work) {
+  const pn_tensor_t *from = &network->tensors[op->src0];
+  const pn_window *window = &op->window;
+  int taps = (int)(window->kh * window->kw), n = window->positions;
+  memset(work->out, 0, (op->cout + 7u) / 8 * (size_t)n);
+  for (uint32_t c = 0; c < from->c; c++) {
+    int32_t *sum = work->sums;
+    uint8_t *out = work->out + c / 8 * (size_t)n;
+    pn_pad(window, source + (size_t)c * from->h * from->w, from->h, from->w, work->padded);
+    memset(sum, 0, (size_t)n * sizeof *sum);
+    for (int t = 0; t < taps; t++) {
+      const uint8_t *x = work->padded + window->tap[t], *inside = window->inside + window->tap[t];
+      int32_t sign = op->weights[(size_t)c * taps + t] ? 1 : -1;
+      for (int i = 0; i < n; i++) sum[i] += inside[i] ? sign * (2 * (int32_t)x[i] - 255) : 0;
+    }
+    for (int i = 0; i < n; i++) out[i] |= (uint8_t)((sum[i] >= op->threshold[c]) << (c & 7));
+  }
+}
+
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* One image through every operation; the sums of the last one stay in the workspace. */
+static void run_image(const pn_network *network, pn_workspace *work, const uint8_t *image) {
+  memcpy(work->tensors, image, pn_image_bytes(network));
+  for (uint32_t i = 1; i < network->tensor_count; i++) {
+    const pn_tensor_t *tensor = &network->tensors[i];
+    if (tensor->merge) memset(work->tensors + tensor->at, 0, (size_t)tensor->planes * tensor->h * tensor->w);
+  }
+  for (uint32_t i = 0; i < network->op_count; i++) {
+    uint64_t start = work->profile ? now() : 0;
+    pn_execute(network, &network->ops[i], work);
+    if (work->profile) work->profile[i] += now() - start;
+  }
+}
+
+/* The float logit of class c, with PyTorch's roundings: forms as in pronas/deploy/_graph.py. */
+static float logit(const pn_op *op, uint32_t c, int32_t z) {
+  const float *f = op->floats;
+  volatile float x = (float)z; /* volatile: rounded each time and never fused, whatever the compiler's flags */
+  if (op->relation == 2) return f[(size_t)c * (op->k + 1) + (size_t)(z + (int32_t)op->k) / 2];
+  f += op->relation < 2 ? 2 * c : 3 * c;
+  if (op->relation > 2) x = x * *f++;
+  if (op->relation == 1 || op->relation == 4) return (float)((double)x * f[0] + f[1]);
+  x = x * f[0];
+  return x + f[1];
+}
+
+int pn_run(const pn_network *network, pn_workspace *work, const uint8_t *images, size_t count, int32_t *integers,
+           float *logits, int32_t *classes) {
+  const pn_op *last = &network->ops[network->op_count - 1];
+  uint32_t n = last->cout;
+  if (work->network != network) return -1;
+  for (size_t i = 0; i < count; i++, images += pn_image_bytes(network)) {
+    uint32_t best = 0;
+    float highest = 0;
+    run_image(network, work, images);
+    for (uint32_t c = 0; c < n; c++) {
+      float value = logit(last, c, work->sums[c]);
+      if (!c || value > highest) best = c, highest = value;
+      if (logits) logits[i * n + c] = value;
+      if (integers) integers[i * n + c] = work->sums[c];
+    }
+    if (classes) classes[i] = (int32_t)best;
+  }
+  return 0;
+}
+
+int64_t pn_tensor(const pn_network *network, const pn_workspace *work, uint32_t index, uint8_t *out) {
+  if (index >= network->tensor_count) return -1;
+  const pn_tensor_t *tensor = &network->tensors[index];
+  size_t pixels = (size_t)tensor->h * tensor->w;
+  const uint8_t *from = work->tensors + tensor->at;
+  for (uint32_t c = 0; out && c < tensor->c; c++)
+    for (size_t i = 0; i < pixels; i++)
+      out[c * pixels + i] = tensor->image ? from[c * pixels + i] : from[c / 8 * pixels + i] >> (c & 7) & 1;
+  return (int64_t)(tensor->c * pixels);
+}
+
+int32_t pn_profile(const pn_network *network, pn_workspace *work, uint64_t *nanoseconds) {
+  if (!work->profile) work->profile = calloc(network->op_count, sizeof(uint64_t));
+  for (uint32_t i = 0; work->profile && nanoseconds && i < network->op_count; i++) nanoseconds[i] = work->profile[i];
+  return (int32_t)network->op_count;
+}
+
+pn_workspace *pn_workspace_new(const pn_network *network) {
+  pn_workspace *work = calloc(1, sizeof *work);
+  if (!work) return NULL;
+  work->network = network;
+  work->tensors = pn_take(network->tensor_bytes);
+  work->padded = pn_take(network->padded_bytes);
+  work->index = pn_take(network->index_bytes);
+  work->out = pn_take(network->out_bytes);
+  work->table = pn_take(network->table_bytes);
+  work->sums = pn_take(network->sum_bytes);
+  if (work->tensors && work->padded && work->index && work->out && work->table && work->sums) return work;
+  pn_workspace_free(work);
+  return NULL;
+}
+
+void pn_workspace_free(pn_workspace *work) {
+  if (!work) return;
+  pn_release(work->tensors), pn_release(work->padded), pn_release(work->index), pn_release(work->out);
+  pn_release(work->table), pn_release(work->sums);
+  free(work->profile);
+  free(work);
+}
