@@ -116,6 +116,8 @@ class _Walk:
             pending = value if isinstance(value, _Sum) else self._itself(value)
             pending = replace(pending, layers=(*pending.layers, layer))
             return self._signed(pending, where) if isinstance(layer, Sign) else pending
+        if not isinstance(layer, (MaxPool, SumPool, QuantConv2d, QuantLinear)):
+            raise UsageError(f"{where}: a layer {type(layer).__name__} has no packed form; export with --format onnx")
         source = self._bits(value, where, image=True)
         if isinstance(layer, MaxPool):
             return self.builder.window("maxpool", source, *_window(layer))
@@ -125,10 +127,8 @@ class _Walk:
             return _Sum("sumpool", (source,), ones, self._limit(source, window[0][0] * window[0][1]), window)
         if isinstance(layer, QuantConv2d):
             return self._conv(layer, source, where)
-        if isinstance(layer, QuantLinear):
-            weights = _weights(layer, where)
-            return _Sum("dense", (source,), weights, weights.shape[1], scale=_scale(layer))
-        raise UsageError(f"{where}: a layer {type(layer).__name__} has no packed form; export with --format onnx")
+        weights = _weights(layer, where)
+        return _Sum("dense", (source,), weights, weights.shape[1], scale=_scale(layer))
 
     def _itself(self, value: Value) -> _Sum:
         """A map as a sum of one tap, for a batch norm that follows no sum."""
@@ -152,7 +152,7 @@ class _Walk:
         # where the sign falls with z, the channel's weights change sides: -z >= t
         weights = pending.weights ^ turned.reshape(-1, *[1] * (pending.weights.ndim - 1))
         if pending.kind == "add":
-            return self.builder.add(*pending.sources, weights, limits)
+            return self.builder.add(pending.sources[0], pending.sources[1], weights, limits)
         if pending.kind == "dense":
             return self.builder.dense(pending.sources[0], weights, limits)
         return self.builder.window(

@@ -1,8 +1,9 @@
 """The packed file: 64 bytes of header, then aligned sections. docs/packed.md describes every byte.
 
-    0   "PNPACK\\r\\n"              16  five pairs (offset, size), 4 bytes each: JSON, program, thresholds, floats, weights
-    8   version (1)               56  flags: 1: thresholds have 32 bits, not 16
-    12  size of the file          60  CRC-32 of the file with these four bytes zero
+    0   "PNPACK\\r\\n"          16  five pairs (offset, size), 4 bytes each: JSON, program, thresholds, floats,
+    8   version (1)               weights
+    12  size of the file      56  flags: 1: thresholds have 32 bits, not 16
+                              60  CRC-32 of the file with these four bytes zero
 
 All numbers are little-endian; sections begin at multiples of 64. Weights are one bit each, operation after
 operation, each operation's at a byte of its own.
@@ -140,7 +141,9 @@ def _program(program: bytes, name: str) -> tuple[list[Map], list[tuple[int, ...]
         raise ModelFileError(f"{name}: its program has a bad size")
     records = list(_MAP.iter_unpack(program[8 : 8 + 8 * maps]))
     shapes = [Map(c, h, w, bool(image)) for c, h, w, image, _ in records]
-    bad = any(image > 1 or zero or not 0 < m.size <= 1 << 26 for (*_, image, zero), m in zip(records, shapes, strict=True))
+    bad = any(
+        image > 1 or zero or not 0 < m.size <= 1 << 26 for (*_, image, zero), m in zip(records, shapes, strict=True)
+    )
     if bad or sum(-(-m.channels // 8) * m.height * m.width for m in shapes) > 1 << 28 or not shapes[0].image:
         raise ModelFileError(f"{name}: it has a map of a bad shape")
     return shapes, list(_OP.iter_unpack(program[8 + 8 * maps :]))

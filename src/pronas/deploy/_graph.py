@@ -80,7 +80,8 @@ class Logits:
         """Float logits of integers (n, classes)."""
         if self.form == 2:
             k = self.values.shape[1] - 1
-            return self.values[np.arange(self.values.shape[0]), (z + k) // 2]
+            found: NDArray[np.float32] = self.values[np.arange(self.values.shape[0]), (z + k) // 2]
+            return found
         x = z.astype(np.float32)
         if self.form >= 3:
             x = x * self.values[:, 0]

@@ -50,11 +50,16 @@ class Reference:
         if op.kind == "copy":
             return source
         if op.kind == "maxpool":
-            return _windows(op, source).max((-2, -1))
+            largest: NDArray[np.uint8] = _windows(op, source).max((-2, -1))
+            return largest
         x = _values(source, self.graph.maps[op.sources[0]])
         z = _add(op, x, _values(maps[op.sources[1]], Map(1, 1, 1))) if op.kind == "add" else _SUMS[op.kind](op, x)
         assert op.thresholds is not None
-        return (z >= op.thresholds.reshape(1, -1, *[1] * (z.ndim - 2))).astype(np.uint8).reshape(len(x), op.channels, *_hw(z))
+        return (
+            (z >= op.thresholds.reshape(1, -1, *[1] * (z.ndim - 2)))
+            .astype(np.uint8)
+            .reshape(len(x), op.channels, *_hw(z))
+        )
 
 
 def _hw(z: Integers) -> tuple[int, ...]:
@@ -86,19 +91,23 @@ def _conv(op: Op, x: Floats) -> Integers:
 
 
 def _depthwise(op: Op, x: Floats) -> Integers:
-    return np.einsum("nchwij,cij->nchw", _windows(op, x), _signs(op.weights)).astype(np.int32)
+    return _integers(np.einsum("nchwij,cij->nchw", _windows(op, x), _signs(op.weights)))
 
 
 def _sumpool(op: Op, x: Floats) -> Integers:
-    return (_windows(op, x).sum((-2, -1)) * _signs(op.weights)[:, None, None]).astype(np.int32)
+    return _integers(_windows(op, x).sum((-2, -1)) * _signs(op.weights)[:, None, None])
+
+
+def _integers(z: Floats) -> Integers:
+    return z.astype(np.int32)
 
 
 def _dense(op: Op, x: Floats) -> Integers:
-    return (x.reshape(len(x), -1) @ _signs(op.weights).T).astype(np.int32)
+    return _integers(x.reshape(len(x), -1) @ _signs(op.weights).T)
 
 
 def _add(op: Op, a: Floats, b: Floats) -> Integers:
-    return ((a + b) * _signs(op.weights)[:, None, None]).astype(np.int32)
+    return _integers((a + b) * _signs(op.weights)[:, None, None])
 
 
 _SUMS = {"conv": _conv, "depthwise": _depthwise, "sumpool": _sumpool, "dense": _dense}

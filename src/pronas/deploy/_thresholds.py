@@ -1,8 +1,8 @@
 """Batch norm and sign as integer thresholds, exactly.
 
 A closed form (solve gamma (z - mean) / sqrt(var + eps) + beta >= 0 for z) rounds differently from the float operations
-that it stands for, and flips bits where a mean lands on an integer. So the real layers are run on every integer that can
-reach them, channel by channel; the signs must be monotone in z, and where they change is the threshold.
+that it stands for, and flips bits where a mean lands on an integer. So the real layers are run on every integer that
+can reach them, channel by channel; the signs must be monotone in z, and where they change is the threshold.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def thresholds(
     z = torch.arange(-limit, limit + 1, dtype=torch.float32)
     rows = max(1, _CHUNK // channels)
     positive = np.concatenate(
-        [_positive(part[:, None].expand(-1, channels), scale, layers, where) for part in z.split(rows)]
+        [_positive(part[:, None].expand(-1, channels), scale, layers, where) for part in torch.split(z, rows)]
     )
     rises = (positive[1:] > positive[:-1]).any(0)
     falls = (positive[1:] < positive[:-1]).any(0)
@@ -113,7 +113,7 @@ def _affine(layers: list[nn.Module], classes: int) -> Iterator[tuple[NDArray[np.
     for a in _neighbours(middle.astype(np.float32)):
         for b in _neighbours((beta - mean * a.astype(np.float64)).astype(np.float32)):
             yield a, b
-            
+
 
 def _neighbours(x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     return [x, np.nextafter(x, np.float32(np.inf)), np.nextafter(x, np.float32(-np.inf))]

@@ -92,6 +92,7 @@ static void read_op(pn_op *op, const uint8_t *p) {
   op->window.kh = p[1], op->window.kw = p[2], op->window.stride = p[3], op->window.ph = p[4], op->window.pw = p[5];
   op->src0 = (uint16_t)u16(p + 8), op->src1 = (uint16_t)u16(p + 10), op->dst = (uint16_t)u16(p + 12);
   op->offset = (uint16_t)u16(p + 14), op->cout = (uint16_t)u16(p + 16);
+  if (op->kind != PN_ADD) op->src1 = op->src0;
 }
 
 static int windowed(const pn_op *op) { return op->kind <= PN_MAXPOOL; }
@@ -143,7 +144,7 @@ static int check_op(const pn_network *network, pn_op *op, complaint *error) {
     return fail(error, "an operation's output has a bad size");
   }
   if (k > MAX_INPUTS) return fail(error, "an output has too many inputs (%llu)", (unsigned long long)k);
-  if (op->relation > 4) return fail(error, "unknown form of logits");
+  if (op->kind == PN_LOGITS && op->relation > 4) return fail(error, "unknown form of logits");
   op->k = (uint32_t)k;
   return 1;
 }
