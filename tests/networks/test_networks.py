@@ -118,7 +118,7 @@ def test_later_blocks_read_the_block_they_name(value):
     assert stride == ((2, 2) if value == 0 else (1, 1))
     seen = {}
     for i, block in enumerate(cell.blocks):
-        block.register_forward_hook(lambda m, a, o, i=i: seen.__setitem__(i + 1, o))
+        block.register_forward_hook(lambda m, a, o, i=i: seen.__setitem__(i + 1, torch.cat(o, 1)))
     cell.blocks[2].left.register_forward_pre_hook(lambda m, a: seen.__setitem__("read", a[0]))
     pixels = images((3, 16, 16))
     network(pixels)
@@ -295,7 +295,7 @@ def test_drop_path_grows_with_progress_and_depth():
         network.drop_path_progress = progress
         torch.manual_seed(0)
         maps = []
-        hook = network.cells[position].blocks[0].register_forward_hook(lambda m, i, o, maps=maps: maps.append(o))
+        hook = network.cells[position].blocks[0].register_forward_hook(lambda m, i, o, maps=maps: maps.append(o[0]))
         network(pixels)
         hook.remove()
         zeroed.append(float(maps[0].flatten(1).abs().sum(1).eq(0).float().mean()))

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 from torch import nn
 
 from pronas.networks._flat import check_combine, stages_of
-from pronas.networks._layers import DropoutNoScale, QuantLinear, Sign
+from pronas.networks._layers import DropoutNoScale, Flatten, QuantLinear, Sign
 from pronas.networks._parts import Part
 from pronas.networks._plan import NetworkPlan, State, plan_cells
 from pronas.networks._quantizers import latent_limit, rate_multiplier
@@ -32,7 +32,7 @@ class BinaryHead(Part):
 
     def build(self) -> nn.Module:
         """Flatten, (dropout, dense, batch norm, sign)…, dropout, dense, batch norm."""
-        layers: list[nn.Module] = [nn.Flatten()]
+        layers: list[nn.Module] = [Flatten()]
         inputs, rate = self.inputs, self.input_dropout
         for units in self.units:
             layers += [DropoutNoScale(rate)] if rate else []

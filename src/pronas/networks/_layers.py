@@ -16,6 +16,17 @@ from pronas.networks._depthwise import depthwise, pays_in_strips
 from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
 
 
+def stride_one_channel(maps: Tensor) -> Tensor:
+    """The same maps (n, c, h, w); those of one channel with strides that say "channels last".
+
+    With one channel both layouts are the same in memory; left to guess, the library takes the default one, and a
+    concatenation of both layouts puts the whole rest of the network into the slower default layout.
+    """
+    if maps.shape[1] != 1:
+        return maps
+    return maps.reshape(maps.shape[0], *maps.shape[2:], 1).permute(0, 3, 1, 2)
+
+
 class _Latent:
     """What the layers with a quantized kernel share: H, the rate multiplier, initialisation, the scaled kernel."""
 
@@ -91,7 +102,7 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        kernel = self.quantized_weight()
+        inputs, kernel = stride_one_channel(inputs), self.quantized_weight()
         if (
             self.groups == self.out_channels > 1
             and self.dilation == (1, 1)
@@ -195,7 +206,7 @@ class ImageScale(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(n, c, h, w) pixel values to the same shape, float32."""
         pixels = images.to(dtype=self.gain.dtype, memory_format=torch.channels_last)
-        return pixels * self.gain + self.offset
+        return stride_one_channel(pixels * self.gain + self.offset)
 
 
 class _ChannelsLastGradient(torch.autograd.Function):

@@ -24,12 +24,13 @@ may add others). Empty ones are the identity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear
+from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 
 
@@ -40,8 +41,24 @@ def drop_path(inputs: Tensor, rate: float) -> Tensor:
     return inputs * mask.div_(keep)
 
 
-def _concatenate(maps: list[Tensor]) -> Tensor:
-    return maps[0] if len(maps) == 1 else torch.cat(maps, 1)
+def _concatenate(maps: Sequence[Tensor]) -> Tensor:
+    return maps[0] if len(maps) == 1 else torch.cat([stride_one_channel(one) for one in maps], 1)
+
+
+class _Nodes:
+    """The maps of a cell: each is a list of maps to be concatenated, which happens only where an operator reads it, so
+    that a block that goes straight to the cell's output is copied once."""
+
+    def __init__(self, inputs: list[Tensor]) -> None:
+        self.parts = [[tensor] for tensor in inputs]
+
+    def __getitem__(self, index: int) -> Tensor:
+        if len(self.parts[index]) > 1:
+            self.parts[index] = [_concatenate(self.parts[index])]
+        return self.parts[index][0]
+
+    def output(self, indexes: tuple[int, ...]) -> Tensor:
+        return _concatenate([part for index in indexes for part in self.parts[index]])
 
 
 class InputModule(nn.Module):
@@ -68,12 +85,13 @@ class BlockModule(nn.Module):
         self.left, self.right = plan.left.build(), plan.right.build()
         self.ending = nn.Sequential() if plan.ending is None else plan.ending.build()
 
-    def forward(self, nodes: list[Tensor], drop: float = 0.0) -> Tensor:
-        """The cell's inputs and blocks so far to one map; ``drop`` is the rate of drop path."""
+    def forward(self, nodes: _Nodes, drop: float = 0.0) -> list[Tensor]:
+        """The cell's inputs and blocks so far to the maps whose concatenation is the block's result: one where its
+        operators are added, else two. ``drop`` is the rate of drop path."""
         left, right = self.left(nodes[self.sources[0]]), self.right(nodes[self.sources[1]])
         if drop > 0.0:
             left, right = drop_path(left, drop), drop_path(right, drop)
-        return self.ending(left + right) if self.add else torch.cat((left, right), 1)
+        return [self.ending(left + right)] if self.add else [left, right]
 
 
 class CellModule(nn.Module):
@@ -87,10 +105,10 @@ class CellModule(nn.Module):
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        nodes = [read(states) for read in self.inputs]
+        nodes = _Nodes([read(states) for read in self.inputs])
         for block in self.blocks:
-            nodes.append(block(nodes, drop))
-        return _concatenate([nodes[o] for o in self.outputs])
+            nodes.parts.append(block(nodes, drop))
+        return nodes.output(self.outputs)
 
 
 class Network(nn.Module):
