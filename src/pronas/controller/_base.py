@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pronas.controller._tokens import compose
 from pronas.errors import UsageError
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pronas.space import Space
 
 Rows = NDArray[np.int16]
-Floats = NDArray[np.float64]
+#: Double precision; single where a whole level streams by.
+Floats = NDArray[np.floating[Any]]
 Tensors = dict[str, NDArray[Any]]
 
 #: Candidates that the generic path scores at once; 16,384 rows of five blocks are 0.7 MB.
@@ -85,16 +86,24 @@ class Predictor(ABC):
         """Predictions (n,) of each observed cell by a fit without it, where cheaper than refitting; None: refit."""
         return None
 
+    def scores(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and spread on the scale on which acquisition works: rewards, unless the predictor warps them."""
+        return self.predict(rows)
+
+    def utility(self, rewards: ArrayLike) -> Floats:
+        """Rewards (n,) on the scale of `scores`."""
+        return np.atleast_1d(np.asarray(rewards, dtype=np.float64))
+
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """Score every parent extended by every block, in tiles.
 
-        Yields ``(start, scores)`` with scores (2, p, m): mean and spread of the p parents from ``start`` on, each with
+        Yields ``(start, scores)`` with scores (2, p, m): as `scores` for the p parents from ``start`` on, each with
         the m blocks (m, 4). Predictors that can share a parent's work override this.
         """
         step = max(1, CHUNK // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
-            mean, spread = self.predict(compose(tile, blocks))
+            mean, spread = self.scores(compose(tile, blocks))
             yield start, np.stack([mean, spread]).reshape(2, len(tile), len(blocks))
 
     def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:

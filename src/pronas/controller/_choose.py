@@ -73,12 +73,13 @@ class Chooser:
         if self.acquisition == "thompson":
             return self._thompson(predictor, candidates, count, archive, seed)
         top = self._top(archive, 2 * count + MARGIN, seed)
+        best = float(predictor.utility(archive.best())[0])
         for parents, blocks, (mean, spread) in candidates.tiles(predictor.extension_scores):
-            top.offer(parents, blocks, acquire(self.acquisition, mean, spread, archive.best()))
+            top.offer(parents, blocks, acquire(self.acquisition, mean, spread, best))
         rows = top.best().rows
         if not len(rows):
             return rows
-        exact = acquire(self.acquisition, *predictor.predict(rows), archive.best())
+        exact = acquire(self.acquisition, *predictor.scores(rows), best)
         return best_cells(self.space, rows, exact, count, seed=seed).rows
 
     def _top(self, archive: Archive, k: int, seed: int) -> TopK:
@@ -110,7 +111,7 @@ class Chooser:
         if not len(rows):
             return rows
         name = "mean" if self.acquisition == "thompson" else self.acquisition
-        value = acquire(name, *predictor.predict(rows), archive.best())
+        value = acquire(name, *predictor.scores(rows), float(predictor.utility(archive.best())[0]))
         costs = np.asarray(self.costs(self.space.decode(rows)), dtype=np.float64).reshape(len(rows), -1)
         return rows[select_front(np.column_stack([-value, costs]), count)]
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller._base import Observed
+from pronas.controller._base import Floats, Observed
 
 Batch = NDArray[np.int64]
 
@@ -28,7 +28,7 @@ class Schedule:
     l2: float = 0.0
 
 
-def floored(rewards: NDArray[np.float64]) -> NDArray[np.float64]:
+def floored(rewards: Floats) -> Floats:
     """Raise outliers at the bottom to a floor three interquartile ranges below the lower quartile.
 
     Children that failed (reward 0) or never left chance level would otherwise dominate losses and length-scales; their

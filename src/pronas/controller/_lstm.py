@@ -142,14 +142,27 @@ class LSTMPredictor(Predictor):
 
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """Score parents with every block: the LSTM runs once per parent, and once per distinct start of the block."""
+        if not parents.shape[1] or not isinstance(self.space, StateSpace):
+            yield from super().extension_scores(parents, blocks)
+            return
+        for start, members in self.extension_members(parents, blocks):
+            spread = members.std(0) if self.count > 1 else np.zeros_like(members[0])
+            yield start, np.stack([members.mean(0), spread])
+
+    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+        """As `extension_scores`, every member by itself."""
         self._must_be_fitted()
         if not parents.shape[1] or not isinstance(self.space, StateSpace):
-            return super().extension_scores(parents, blocks)
+            yield from super().extension_members(parents, blocks)
+            return
         parameters = self._extended()
         cells = compose(parents[:1], blocks)
         ends = self._steps(cells, ordered_tokens(self.space, cells), parameters)
         starts = self._steps(parents, ordered_tokens(self.space, parents), parameters)
-        return scorer.extension_scores(parameters, self.form, starts, ends[len(starts) :])
+        place = 0
+        for scores in scorer.extension_scores(parameters, self.form, starts, ends[len(starts) :]):
+            yield place, scores
+            place += scores.shape[1]
 
     def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats:
         """Each cell predicted by a member that left it out, of an ensemble fitted for it."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from pronas.controller._base import Predictor
 from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
+from pronas.controller._gp import GaussianProcess
 from pronas.controller._lstm import LSTMPredictor
 from pronas.errors import ModelFileError, UsageError, nearest
 from pronas.space import Space, space_from_dict
@@ -14,6 +15,7 @@ from pronas.space import Space, space_from_dict
 _MAKERS: dict[str, tuple[type[Predictor], dict[str, Any]]] = {
     "lstm": (LSTMPredictor, {}),
     "lstm-ensemble": (LSTMPredictor, {"members": 5}),
+    "gp": (GaussianProcess, {}),
 }
 
 #: Names that `make_predictor` knows.

@@ -47,7 +47,7 @@ class TopK:
         self._generator = np.random.default_rng(seed)
         self._batch = max(4 * k, 1024)
         self._rows: Rows | None = None
-        self._scores = np.empty(0)
+        self._scores: Floats = np.empty(0)
         self._keys: list[bytes] = []
         self._known: dict[bytes, bool] = {}
 

@@ -1,0 +1,198 @@
+"""A Gaussian process over a space's features: strong when few cells are evaluated, and honest about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import linalg
+
+from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
+from pronas.controller._tokens import compose
+from pronas.controller._warp import Warp, fit_warp
+from pronas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pronas.space import Space
+
+#: Random features of a draw from the prior.
+FREQUENCIES = 512
+#: Cells whose covariances with the fitted ones are held at once.
+BATCH = 4096
+
+
+class GaussianProcess(Predictor):
+    """Gaussian process regression on ``space.features``.
+
+    Features come in groups (the part of their names before the colon); each group has a weight, found with amplitudes
+    and noise by maximising the posterior of the hyperparameters, so what does not matter in a space is learnt from
+    its cells. Rewards are seen through a warp (`_warp`) that outliers cannot disturb. Scores, on which acquisition
+    works, are on the warped scale; `predict` gives rewards.
+
+    ``draws`` functions from the posterior serve as members (Wilson et al. 2020, pathwise conditioning).
+    """
+
+    name = "gp"
+
+    def __init__(self, space: Space, *, draws: int = 8) -> None:
+        super().__init__(space)
+        if draws < 1:
+            raise UsageError(f"draws={draws}: the gp predictor needs at least one")
+        self.draws = draws
+        names = [name.split(":")[0] for name in space.feature_names()]
+        self.groups = [np.flatnonzero([name == group for name in names]) for group in dict.fromkeys(names)]
+        self.warp: Warp | None = None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is something to predict from."""
+        return self.warp is not None
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that make this predictor again."""
+        return {"draws": self.draws}
+
+    def fit(self, history: History, seed: int = 0) -> None:
+        """Find the hyperparameters (on at most 300 cells, the best among them), then condition on all cells."""
+        parts = check_history(history)
+        features = np.concatenate([self._features(part.rows) for part in parts])
+        rewards = np.concatenate([part.rewards for part in parts]).astype(np.float64)
+        generator = np.random.default_rng(seed)
+        some = _representative(rewards, generator)
+        self.warp, scales = fit_warp(rewards), group_scales(features, self.groups)
+        targets = self.warp.forward(rewards)
+        hyper = fit_hyperparameters(features[some], self.groups, scales, targets[some])
+        self._condition(features, targets, scales, hyper, int(generator.integers(2**31)))
+
+    def _condition(self, features: Floats, targets: Floats, scales: Floats, hyper: Hyperparameters, seed: int) -> None:
+        self.hyper, self.scales, self.seed = hyper, scales, seed
+        self.known, self.targets, self.centre = features, targets, features.mean(0)
+        self.stretch = np.zeros(features.shape[1])
+        for group, weight, scale in zip(self.groups, hyper.weights, scales, strict=True):
+            self.stretch[group] = np.sqrt(weight * scale)
+        self.points = (features - self.centre) * self.stretch
+        covariance = self._covariance(self.points)
+        covariance[np.diag_indices(len(covariance))] += hyper.noise + JITTER
+        self.factor = linalg.cholesky(covariance, lower=True)
+        self.solved = linalg.cho_solve((self.factor, True), targets)
+        self._paths: tuple[Floats, ...] | None = None
+
+    def _features(self, rows: Rows) -> Floats:
+        return np.asarray(self.space.features(rows), dtype=np.float64)
+
+    def _place(self, rows: Rows) -> Floats:
+        return np.asarray((self._features(rows) - self.centre) * self.stretch)
+
+    def _covariance(self, points: Floats) -> Floats:
+        """Covariances (n, known) of points with the known cells."""
+        products = points @ self.points.T
+        squared = (points**2).sum(1)[:, None] + (self.points**2).sum(1) - 2 * products
+        return np.asarray(self.hyper.matern * matern(squared) + self.hyper.linear * products)
+
+    def scores(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean and spread (n,) on the warped scale, on which they are normal."""
+        self._must_be_fitted()
+        means, spreads = [np.empty(0)], [np.empty(0)]
+        for start in range(0, len(rows), BATCH):
+            points = self._place(rows[start : start + BATCH])
+            across = self._covariance(points)
+            reduced = linalg.solve_triangular(self.factor, across.T, lower=True, check_finite=False)
+            own = self.hyper.matern + self.hyper.linear * (points**2).sum(1)
+            means.append(across @ self.solved)
+            spreads.append(np.sqrt(np.maximum(own - (reduced**2).sum(0), 1e-12)))
+        return np.concatenate(means), np.concatenate(spreads)
+
+    def utility(self, rewards: ArrayLike) -> Floats:
+        """Rewards on the scale of `scores`."""
+        self._must_be_fitted()
+        assert self.warp is not None
+        return self.warp.forward(np.atleast_1d(np.asarray(rewards, dtype=np.float64)))
+
+    def predict(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Median and half the central 68 % of the rewards, each (n,), within [0, 1]."""
+        mean, spread = self.scores(rows)
+        return self._rewards(mean), (self._rewards(mean + spread) - self._rewards(mean - spread)) / 2
+
+    def _rewards(self, scores: Floats) -> Floats:
+        assert self.warp is not None
+        return np.clip(self.warp.inverse(scores), 0.0, 1.0)
+
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+        """As `Predictor.extension_scores`, on the warped scale."""
+        step = max(1, BATCH // max(1, len(blocks)))
+        for start in range(0, len(parents), step):
+            tile = parents[start : start + step]
+            yield start, np.stack(self.scores(compose(tile, blocks))).reshape(2, len(tile), len(blocks))
+
+    def members(self, rows: Rows) -> Floats:
+        """Functions drawn from the posterior (draws, n): a draw from the prior, corrected where cells are known."""
+        self._must_be_fitted()
+        frequencies, phases, amplitudes, slopes, solved = self._drawn()
+        parts = [np.empty((self.draws, 0))]
+        for start in range(0, len(rows), BATCH):
+            points = self._place(rows[start : start + BATCH])
+            prior = np.cos(points @ frequencies + phases) @ amplitudes + points @ slopes
+            parts.append((prior + self._covariance(points) @ solved).T)
+        return self._rewards(np.concatenate(parts, axis=1))
+
+    def _drawn(self) -> tuple[Floats, ...]:
+        """Draws from the prior as random features, and what corrects them; made once a fit."""
+        if self._paths is None:
+            generator = np.random.default_rng(self.seed)
+            width = self.points.shape[1]
+            # the spectral density of a Matérn 5/2 is a multivariate t with five degrees of freedom
+            tails = np.sqrt(generator.chisquare(5, FREQUENCIES) / 5)
+            frequencies = generator.standard_normal((width, FREQUENCIES)) / tails
+            phases = generator.uniform(0, 2 * np.pi, FREQUENCIES)
+            size = np.sqrt(2 * self.hyper.matern / FREQUENCIES)
+            amplitudes = size * generator.standard_normal((FREQUENCIES, self.draws))
+            slopes = np.sqrt(self.hyper.linear) * generator.standard_normal((width, self.draws))
+            prior = np.cos(self.points @ frequencies + phases) @ amplitudes + self.points @ slopes
+            noise = np.sqrt(self.hyper.noise) * generator.standard_normal(prior.shape)
+            solved = linalg.cho_solve((self.factor, True), self.targets[:, None] - prior - noise)
+            self._paths = (frequencies, phases, amplitudes, slopes, solved)
+        return self._paths
+
+    def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats | None:
+        """Leave-one-out predictions in closed form (Rasmussen and Williams 2006, section 5.4.2), rewards."""
+        if not self.fitted or len(self.targets) != sum(len(part) for part in parts):
+            return None
+        inverse = linalg.cho_solve((self.factor, True), np.eye(len(self.targets)))
+        return self._rewards(self.targets - self.solved / np.diag(inverse))
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """What is known, and the hyperparameters."""
+        self._must_be_fitted()
+        assert self.warp is not None
+        tensors: Tensors = {
+            "features": self.known,
+            "targets": self.targets,
+            "scales": self.scales,
+            "logarithms": self.hyper.logarithms,
+            "warp_rewards": self.warp.rewards,
+            "warp_scores": self.warp.scores,
+        }
+        return tensors, {"seed": self.seed}
+
+    def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take the state that ``state`` gave."""
+        self.warp = Warp(np.array(tensors["warp_rewards"]), np.array(tensors["warp_scores"]))
+        hyper = Hyperparameters(np.array(tensors["logarithms"]))
+        self._condition(
+            np.array(tensors["features"]),
+            np.array(tensors["targets"]),
+            np.array(tensors["scales"]),
+            hyper,
+            values["seed"],
+        )
+
+
+def _representative(rewards: Floats, generator: np.random.Generator) -> NDArray[np.int64]:
+    """At most `MOST` indexes: half of them the best, the rest drawn."""
+    if len(rewards) <= MOST:
+        return np.arange(len(rewards))
+    order = np.argsort(-rewards, kind="stable")
+    return np.concatenate([order[: MOST // 2], generator.permutation(order[MOST // 2 :])[: MOST - MOST // 2]])

@@ -1,0 +1,76 @@
+/* The last step of the LSTM predictor for many candidates: see _lstm_scorer.py.
+ *
+ * Every candidate is a start (recurrent state) and a last token. With a = r + x, r of the start and x of the token,
+ * exp(-a) = exp(-r) exp(-x): the callers give these exponentials, so the gates cost a product and a share of a division
+ * here, and only tanh of the new memory needs an exponential of its own.
+ */
+#include <stdint.h>
+
+#define LANES 16
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4)));
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors cross no call: everything is inlined */
+
+/* Products of three of these stay finite in single precision; a gate beyond is closed to 1e-10. The output gate needs no
+ * bound: where its product overflows, the quotient is 0, as it should be. */
+#define LARGEST 2.0e10f
+
+static inline __attribute__((always_inline)) vec at_most(vec x, float bound) {
+    ivec over = x > bound;
+    return (vec)(((ivec)x & ~over) | ((ivec)((vec){0} + bound) & over));
+}
+
+/* 2^t for |t| < 120: t = n + f with |f| <= 1/2; a polynomial of degree 5 for 2^f (relative error 8e-8), n into the exponent. */
+static inline __attribute__((always_inline)) vec power_of_two(vec t) {
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number in the low bits */
+    vec shifted = t + magic;
+    vec f = t - (shifted - magic);
+    ivec n = (ivec)shifted << 23;
+    vec p = 1.3276460e-3f * f + 9.6755417e-3f;
+    p = p * f + 5.5507133e-2f;
+    p = p * f + 2.4022120e-1f;
+    p = p * f + 6.9314697e-1f;
+    p = p * f + 1.0f;
+    return (vec)((ivec)p + n);
+}
+
+/* Scores, before the sigmoid, of every start with each of its last tokens.
+ *
+ * starts: (count, 4, width) exponentials of the recurrent products, gates input, forget, output (exp(-r)), candidate (exp(-2r));
+ * memory: (count, width); tokens: (distinct, 4, width) exponentials of what the tokens add; weights: (width).
+ * Start s is followed by the tokens list[first[s % patterns]] ... up to first[s % patterns + 1]. The scores follow one another
+ * in scores. width is a multiple of 16, padded with weights of zero.
+ */
+__attribute__((visibility("default"))) CLONES void pronas_last_step(const float *starts, const float *memory, const float *tokens, const float *weights,
+                             const int32_t *first, const int32_t *list, int64_t count, int64_t patterns, int64_t width,
+                             float bias, float *scores) {
+    const int64_t chunks = width / LANES;
+    for (int64_t s = 0; s < count; s++) {
+        const float *start = starts + s * 4 * width, *c = memory + s * width;
+        const int64_t pattern = s % patterns;
+        for (int32_t k = first[pattern]; k < first[pattern + 1]; k++) {
+            const float *token = tokens + (int64_t)list[k] * 4 * width;
+            vec sum = {0};
+            for (int64_t j = 0; j < chunks; j++) {
+                const int64_t at = j * LANES;
+                vec i = at_most(*(const vec *)(start + at) * *(const vec *)(token + at), LARGEST) + 1.0f;
+                vec f = at_most(*(const vec *)(start + width + at) * *(const vec *)(token + width + at), LARGEST) + 1.0f;
+                vec o = *(const vec *)(start + 2 * width + at) * *(const vec *)(token + 2 * width + at) + 1.0f;
+                vec g = at_most(*(const vec *)(start + 3 * width + at) * *(const vec *)(token + 3 * width + at), LARGEST);
+                vec ig = i * (1.0f + g);
+                vec fresh = (*(const vec *)(c + at) * ig + (1.0f - g) * f) / (ig * f);
+                vec e = power_of_two(fresh * -2.885390082f);
+                sum += *(const vec *)(weights + at) * ((1.0f - e) / (o * (1.0f + e)));
+            }
+            float total = bias;
+            for (int lane = 0; lane < LANES; lane++) total += sum[lane];
+            *scores++ = total;
+        }
+    }
+}
