@@ -27,7 +27,7 @@ class Feed:
     """
 
     def __init__(self, run: Path, last_event: str = "") -> None:
-        self._run, self._reader = run, None
+        self._run, self._name, self._reader = run, run_name(run), None
         mark, _, revision = last_event.rpartition("-")
         self._mark, self._revision = mark, int(revision) if re.fullmatch(r"[0-9]{1,15}", revision) else -1
         self._pictures: set[str] = set()
@@ -69,7 +69,7 @@ class Feed:
         return mark, reader.read(-1)
 
     def _event(self, mark: str, snapshot: Snapshot) -> str | None:
-        message = payload(snapshot, run_name(self._run), self._pictures)
+        message = payload(snapshot, self._name, self._pictures)
         for key in _SOMETIMES:
             if self._said.get(key) == message[key]:
                 del message[key]

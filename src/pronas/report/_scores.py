@@ -68,9 +68,11 @@ def read_scores(path: Path) -> ScoreFile:
         DataError: the file cannot be opened.
     """
     try:
-        data = path.read_bytes().replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
+        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
     if (clean := read_clean(data)) is not None:
         return ScoreFile(path, *clean)
     text = data.decode("utf-8", errors="replace")

@@ -26,7 +26,7 @@ class Lines {
       g.append(svg("text", { class: "tx", x: this.sx(value), y: h - MARGINS.bottom + 17 }, text));
     g.append(svg("line", { class: "axis", x1: MARGINS.left, x2: w - MARGINS.right, y1: h - MARGINS.bottom, y2: h - MARGINS.bottom }),
       svg("text", { class: "label", x: (MARGINS.left + w - MARGINS.right) / 2, y: h - 6 }, "epoch"),
-      svg("text", { class: "label", transform: `translate(13 ${(h - MARGINS.bottom) / 2}) rotate(-90)` }, this.yLabel));
+      svg("text", { class: "label", transform: `translate(12 ${(h - MARGINS.bottom) / 2}) rotate(-90)` }, this.yLabel));
     this.rule = svg("line", { class: "rule", y1: MARGINS.top, y2: h - MARGINS.bottom, visibility: "hidden" });
     const lines = this.series.map(([, list], i) => svg("path", { class: "line s" + (i + 1), d: this.path(list) }));
     this.svg.replaceChildren(g, ...lines, this.rule);

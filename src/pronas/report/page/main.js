@@ -19,6 +19,7 @@ function start() {
   performance.mark("first-plot");
   setTimeout(() => {
     refresh();
+    performance.mark("all");
     document.documentElement.dataset.ready = "true";
   });
   window.addEventListener("scroll", () => tooltip.hide(), { passive: true });

@@ -107,7 +107,7 @@ function quantile(sorted, q) {
 function timing() {
   const list = finished().filter((c) => known(c.seconds));
   const spent = list.reduce((sum, c) => sum + c.seconds, 0);
-  const starts = list.map((c) => c.started ?? c.finished - c.seconds), ends = list.map((c) => c.finished);
+  const starts = list.map((c) => Math.min(c.started ?? Infinity, c.finished - c.seconds)), ends = list.map((c) => c.finished);
   const wall = list.length ? Math.max(...ends) - Math.min(...starts) : 0;
   let everything = 0, duplicates = 0, mean = 0;
   for (const level of run.space.levels || []) {

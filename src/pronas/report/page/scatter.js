@@ -1,5 +1,5 @@
 // A plot of children as points: hover, zoom (drag, wheel-free so that pages scroll), arrows and Enter for the keyboard.
-const MARGINS = { top: 14, right: 14, bottom: 40, left: 54 };
+const MARGINS = { top: 14, right: 14, bottom: 40, left: 62 };
 const charts = [];
 
 class Scatter {
@@ -63,7 +63,7 @@ class Scatter {
     }
     g.append(svg("line", { class: "axis", x1: MARGINS.left, x2: w - MARGINS.right, y1: bottom, y2: bottom }),
       svg("text", { class: "label", x: (MARGINS.left + w - MARGINS.right) / 2, y: h - 6 }, spec.xLabel),
-      svg("text", { class: "label", transform: `translate(13 ${(MARGINS.top + bottom) / 2}) rotate(-90)` }, spec.yLabel));
+      svg("text", { class: "label", transform: `translate(12 ${(MARGINS.top + bottom) / 2}) rotate(-90)` }, spec.yLabel));
     return g;
   }
 

@@ -29,7 +29,7 @@ function childTable() {
   function update() {
     const some = shown(all()).filter((c) => c.status !== "proposed"), list = some.filter((c) => !state.text || c.cell.toLowerCase().includes(state.text)).sort(compare);
     const columns = COLUMNS.filter(([key]) => ["id", "level", "reward", "cell"].includes(key) || (key === "status" ? some.some((c) => c.status !== "done") : some.some((c) => known(c[key]) && c[key] !== 0)));
-    node.hidden = !run.children.size;
+    node.hidden = !some.length;
     replace(note, list.length === some.length ? plural(list.length, "child", "children") : `${count(list.length)} of ${count(some.length)} children`);
     replace(head, columns.map(heading));
     replace(body, list.slice(0, state.wanted).map((c) => el("tr", { "data-id": c.id, class: c.status === "failed" ? "bad" : null }, columns.map(([key, , format]) =>

@@ -58,14 +58,17 @@ function flatten(value, prefix = "") {
 }
 
 function configuration() {
-  const table = el("tbody", {}), node = section("configuration", "Configuration", null, el("div", { class: "scroll" }, el("table", { class: "data config" }, table)));
+  const body = el("div", {}), node = section("configuration", "Configuration", null, body);
   let key = "";
   const update = () => {
     const rows = [...flatten({ dataset: run.meta.dataset }), ...flatten(run.meta.config || {}), ...flatten({ pronas: run.meta.version, created: moment(run.meta.created) })];
     node.hidden = !rows.length;
     if (JSON.stringify(rows) === key) return;
     key = JSON.stringify(rows);
-    replace(table, rows.map(([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value))));
+    const half = rows.length > 24 ? Math.ceil(rows.length / 2) : rows.length, parts = [rows.slice(0, half), rows.slice(half)].filter((part) => part.length);
+    body.className = parts.length > 1 ? "pair" : "";
+    replace(body, parts.map((part) => el("div", { class: "scroll" }, el("table", { class: "data config" }, el("tbody", {}, part.map(([name, value]) =>
+      el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, value))))))));
   };
   return { node, update };
 }
