@@ -18,6 +18,7 @@
 #define XOR3(a, b, c) XOR(XOR(b, c), a)
 #define MAJ(a, b, c) OR(AND(b, c), AND(a, XOR(b, c)))
 #define GE(p, t, ge) OR(ANDNOT(t, p), ANDNOT(XOR(p, t), ge))
+#define MANY 1
 #include "common.inc.h"
 
 static inline V spread16(const uint8_t *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }

@@ -17,6 +17,7 @@
 #define XOR3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define MAJ(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
 #define GE(p, t, ge) _mm512_ternarylogic_epi64(p, t, ge, 0xb2)
+#define MANY 2
 #include "common.inc.h"
 
 static inline V spread16(const uint8_t *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }

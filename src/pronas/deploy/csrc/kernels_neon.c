@@ -17,6 +17,7 @@
 #define XOR3(a, b, c) XOR(XOR(b, c), a)
 #define MAJ(a, b, c) vbslq_u8(XOR(b, c), a, b)
 #define GE(p, t, ge) vbslq_u8(XOR(p, t), p, ge)
+#define MANY 2
 #include "common.inc.h"
 
 #define EXPAND(lanes, bytes, table, weights, real) expand_any(lanes, bytes, table, weights, real)

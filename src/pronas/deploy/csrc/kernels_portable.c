@@ -14,6 +14,7 @@
 #define XOR3(a, b, c) ((a) ^ (b) ^ (c))
 #define MAJ(a, b, c) (((a) & (b)) | ((c) & ((a) ^ (b))))
 #define GE(p, t, ge) (((p) & ~(t)) | (~((p) ^ (t)) & (ge)))
+#define MANY 1
 #include "common.inc.h"
 
 /* Tables are [16 entries][8 lanes]: entry i of all lanes is one word. An index of 128 or more gives zero. */

@@ -1,0 +1,225 @@
+"""One C99 file from a packed network: constants, a few loops, no allocation, no library but memcpy.
+
+Maps are [row][column][bytes of 8 channels]; all of them share one static buffer, each at a place that is free while it
+lives. Operations are rows of a constant table; only the functions that some row needs are written out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.deploy._ctemplate import FUNCTIONS, HEADER, HELPERS, MAIN, TOP
+from pronas.deploy._graph import PIXEL, WINDOWED, Graph, Map, Op, inputs_of
+from pronas.deploy._ranking import class_scores
+from pronas.errors import UsageError
+from pronas.files import write_atomic
+
+_BYTE_FIELDS = ("kind", "kh", "kw", "stride", "ph", "pw", "outer")
+_SIDES = ("h", "w", "oh", "ow")
+_FIELDS = ("c", "out", "first", "source", "second", "target", "step", "weights", "limits")
+
+
+@final
+@dataclass(frozen=True)
+class CSource:
+    """A C file, its header, and how many bytes of static memory it takes."""
+
+    source: str
+    header: str
+    buffer_bytes: int
+    constant_bytes: int
+
+
+def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
+    """Write ``out`` (ending in ``.c``) and the header beside it; identifiers begin with the file's name.
+
+    Raises:
+        UsageError: the name does not end in ``.c``.
+    """
+    path = Path(out)
+    if path.suffix != ".c":
+        raise UsageError(f"{path}: a C file's name must end in .c")
+    made = c_source(graph, _identifier(path.stem))
+    write_atomic(path.with_suffix(".h"), made.header.replace("@FILE@", path.stem))
+    write_atomic(path, made.source.replace("@FILE@", path.stem))
+    return path
+
+
+def c_source(graph: Graph, name: str) -> CSource:
+    """The C form of ``graph``; ``name`` begins every identifier that others see."""
+    places, size = _places(graph)
+    constants = _Constants()
+    rows = [_row(graph, op, places, constants) for op in graph.ops]
+    used = {_function(graph, op) for op in graph.ops}
+    scores = class_scores(graph)
+    parts = {
+        "NAME": name,
+        "UPPER": name.upper(),
+        "CLASSES": str(graph.classes),
+        "BUFFER": str(max(1, size)),
+        "BYTES": _numbers(constants.weights, 24),
+        "SMALL": _numbers(constants.small or [0], 24),
+        "LARGE": _numbers(constants.large or [0], 16),
+        "LIMIT": "int16_t" if all(-32768 <= v <= 32767 for v in constants.large) else "int32_t",
+        "FIELDS": _declare(rows),
+        "ROWS": ",\n".join("  {" + ", ".join(map(str, row.values())) + "}" for row in rows),
+        "COUNT": str(len(rows)),
+        "FUNCTIONS": _functions(used),
+        "CASES": "\n".join(_case(name) for name in FUNCTIONS if name in used),
+        "SCORES": scores.source,
+        "FACT": _facts(graph),
+        "SHAPE": "[%d * %d * %d]" % graph.input_shape,
+        "C": str(graph.input_shape[0]), "H": str(graph.input_shape[1]), "W": str(graph.input_shape[2]),
+    }  # fmt: skip
+    return CSource(_fill(TOP + MAIN, parts), _fill(HEADER, parts), size, constants.bytes + scores.bytes)
+
+
+class _Constants:
+    """The constant arrays, filled operation by operation."""
+
+    def __init__(self) -> None:
+        self.weights: list[int] = []
+        self.small: list[int] = []  # thresholds of operations whose thresholds all fit in 8 bits
+        self.large: list[int] = []
+
+    @property
+    def bytes(self) -> int:
+        wide = any(not -32768 <= v <= 32767 for v in self.large)
+        return len(self.weights) + len(self.small) + len(self.large) * (4 if wide else 2)
+
+    def add_weights(self, data: NDArray[np.uint8]) -> int:
+        self.weights += data.reshape(-1).tolist()
+        return len(self.weights) - data.size
+
+    def add_limits(self, op: Op, reach: int) -> int:
+        """Place of the thresholds: even numbers for the small ones, odd for the large."""
+        assert op.thresholds is not None
+        values = op.thresholds.clip(-reach - 1, reach + 1).tolist()
+        target = self.small if -128 <= min(values) and max(values) <= 127 else self.large
+        target += values
+        return 2 * (len(target) - len(values)) + (target is self.large)
+
+
+def _bytes(channels: int) -> int:
+    return -(-channels // 8)
+
+
+def _map_bytes(m: Map) -> int:
+    return m.height * m.width * (m.channels if m.image else _bytes(m.channels))
+
+
+def _places(graph: Graph) -> tuple[list[int], int]:
+    """Where each map stands in the buffer (the image is the caller's), and the buffer's size: first fit by lifetime."""
+    life: dict[int, list[int]] = {}
+    for time, op in enumerate(graph.ops):
+        for number in (*op.sources, op.target) if op.kind != "logits" else op.sources:
+            life.setdefault(number, [time, time])[1] = time
+    places, size, taken = [0] * len(graph.maps), 0, list[tuple[int, int, int, int]]()
+    for number in sorted((n for n in life if n), key=lambda n: -_map_bytes(graph.maps[n])):
+        need, (begin, end) = _map_bytes(graph.maps[number]), life[number]
+        at = 0
+        for first, last, start, stop in sorted(taken, key=lambda t: t[2]):
+            if last >= begin and first <= end and start < at + need and stop > at:
+                at = stop
+        taken.append((begin, end, at, at + need))
+        places[number], size = at, max(size, at + need)
+    return places, size
+
+
+def _row(graph: Graph, op: Op, places: list[int], constants: _Constants) -> dict[str, int]:
+    """One row of the operation table."""
+    source = graph.maps[op.sources[0]]
+    target = graph.maps[op.target] if op.kind != "logits" else Map(op.channels, 1, 1)
+    row = dict.fromkeys((*_BYTE_FIELDS, *_SIDES, *_FIELDS), 0)
+    if op.kind in WINDOWED:
+        row |= {"kh": op.kernel[0], "kw": op.kernel[1], "stride": op.stride, "ph": op.padding[0], "pw": op.padding[1]}
+    row |= {"h": source.height, "w": source.width, "c": source.channels, "oh": target.height, "ow": target.width}
+    row |= {"out": op.channels, "first": op.offset, "source": places[op.sources[0]], "second": places[op.sources[-1]]}
+    row |= {"target": places[op.target], "step": _bytes(target.channels), "outer": int(op.sources[0] == 0)}
+    row["kind"] = list(FUNCTIONS).index(_function(graph, op))
+    if op.weights is not None:
+        row["weights"] = constants.add_weights(_arranged(op, source))
+    if op.thresholds is not None and op.kind != "add":
+        row["limits"] = constants.add_limits(op, inputs_of(op, source) * (PIXEL if source.image else 1))
+    return row
+
+
+def _function(graph: Graph, op: Op) -> str:
+    """The C function that runs ``op``."""
+    kind = "depthwise" if op.kind == "sumpool" else op.kind
+    return f"image_{kind}" if graph.maps[op.sources[0]].image else kind
+
+
+def _functions(used: set[str]) -> str:
+    helpers = [text for text, callers in HELPERS.values() if callers & used]
+    return "\n".join(helpers + [text for name, text in FUNCTIONS.items() if name in used])
+
+
+def _case(name: str) -> str:
+    arguments = "p, integers" if name == "logits" else "p, image" if name.startswith("image_") else "p"
+    return f"      case {list(FUNCTIONS).index(name)}: {name}({arguments}); break;"
+
+
+def _declare(rows: list[dict[str, int]]) -> str:
+    """The operation's fields, in the smallest types that hold them."""
+
+    def kind(fields: tuple[str, ...], least: int) -> str:
+        largest = max(row[f] for row in rows for f in fields)
+        return "uint8_t" if largest < 256 and least == 8 else "uint16_t" if largest < 65536 else "int32_t"
+
+    groups = ((_BYTE_FIELDS, 8), (_SIDES, 8), (_FIELDS, 16))
+    return "\n".join(f"  {kind(fields, least)} {', '.join(fields)};" for fields, least in groups)
+
+
+def _arranged(op: Op, source: Map) -> NDArray[np.uint8]:
+    """Weights in the order the C functions read them, as bytes."""
+    assert op.weights is not None
+    weights = op.weights
+    if source.image:
+        taps = op.kernel[0] * op.kernel[1]
+        flat = np.repeat(weights, taps) if op.kind == "sumpool" else weights.reshape(-1)
+        return np.packbits(flat, bitorder="little")
+    if op.kind == "add":
+        z = np.array([-2, 0, 2])[:, None] * np.where(weights, 1, -1)
+        return np.packbits(z >= op.thresholds, axis=1, bitorder="little")
+    if op.kind in ("dense", "logits"):
+        return _channels_last(weights.reshape(len(weights), *source.shape))
+    if op.kind == "conv":
+        return _channels_last(weights)
+    spread = weights[:, None, None].repeat(op.kernel[0], 1).repeat(op.kernel[1], 2) if op.kind == "sumpool" else weights
+    return _channels_last(spread[None])
+
+
+def _channels_last(weights: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(out, channels, h, w) to (out, h, w, bytes of 8 channels)."""
+    return np.packbits(np.moveaxis(weights, 1, 3), axis=3, bitorder="little")
+
+
+def _numbers(values: list[int], columns: int) -> str:
+    lines = [values[i : i + columns] for i in range(0, len(values), columns)]
+    return ",\n".join("  " + ", ".join(map(str, line)) for line in lines)
+
+
+def _facts(graph: Graph) -> str:
+    """What a reader wants to know, with nothing that could end the comment."""
+    lines = [f"{key}: {graph.info[key]}" for key in ("cell", "parameters") if key in graph.info]
+    names = graph.info.get("classes", [])
+    lines += [f"class {number}: {name}" for number, name in enumerate(names)]
+    clean = [re.sub(r"[^ -~]|[*/\\?]", "_", line)[:200] for line in lines]
+    return "".join(f"\n *   {line}" for line in clean)
+
+
+def _identifier(stem: str) -> str:
+    name = re.sub(r"[^0-9A-Za-z_]", "_", stem) or "network"
+    return f"n{name}" if name[0].isdigit() or name[0] == "_" else name
+
+
+def _fill(template: str, parts: dict[str, str]) -> str:
+    return re.sub(r"@([A-Z]+)@", lambda m: parts.get(m.group(1), m.group(0)), template)
