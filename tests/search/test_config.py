@@ -78,7 +78,7 @@ def test_mistakes_in_a_file_are_named(tmp_path, text, message):
     [
         ({"childern": 3}, "unknown setting 'childern'; did you mean 'children'"),
         ({"space": "pnsa"}, "unknown space 'pnsa'; did you mean 'pnas'"),
-        ({"space": "nowhere.toml"}, "nowhere.toml: No such file"),
+        ({"space": "nowhere.toml"}, "nowhere.toml: cannot be read"),
         ({"filters": "8,x"}, "filters takes whole numbers"),
         ({"epochs": 0}, "children.epochs must be at least 1"),
         ({"limit": 2}, "data.limit must be at least 10"),

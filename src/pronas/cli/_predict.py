@@ -1,8 +1,78 @@
-"""``pronas predict``."""
+"""``pronas predict``: classify images with a trained network."""
 
-from pronas.errors import UsageError
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
-def command() -> None:
-    """Not there yet."""
-    raise UsageError("pronas predict is not there yet")
+def command(
+    model: Annotated[Path, typer.Argument(help="A run folder, a weights file (.safetensors) or a packed network.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, .npy or .npz arrays, or folders of them.")],
+    top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many classes to name for each image.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Classify images: the likeliest classes of each and their probabilities."""
+    from pronas.data import load_named_images
+
+    shape, classes, score = open_model(model)
+    names, pixels = load_named_images(images, shape)
+    for name, row in zip(names, probabilities(score(pixels)), strict=True):
+        order = (-row).argsort(kind="stable")[:top].tolist()
+        best = [(classes[label], float(row[label])) for label in order]
+        if as_json:
+            found = [{"class": label, "probability": round(share, 6)} for label, share in best]
+            typer.echo(json.dumps({"image": name, "classes": found}, ensure_ascii=False))
+        else:
+            typer.echo(f"{name}: {', '.join(f'{label} {100 * share:.1f} %' for label, share in best)}")
+
+
+def open_model(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:
+    """Open any kind of model by what it is, not by its name.
+
+    Returns:
+        (input shape (C, H, W), class names, a function from uint8 images (n, C, H, W) to logits (n, classes)).
+
+    Raises:
+        ModelFileError: it is none, or damaged, or a run whose winner is not trained yet.
+    """
+    from pronas.deploy import find_model, is_packed
+
+    if is_packed(path):
+        return _packed(path)
+    from pronas.training import load_model
+
+    model = load_model(find_model(path))
+
+    def score(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import numpy
+        import torch
+
+        with torch.inference_mode():
+            starts = range(0, len(pixels), 256)
+            batches = (torch.from_numpy(pixels[start : start + 256]) for start in starts)
+            return numpy.concatenate([model.network(batch).numpy() for batch in batches])
+
+    return model.spec.input_shape, list(model.spec.classes), score
+
+
+def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the softmax of each row."""
+    import numpy
+
+    shifted = numpy.exp(logits.astype(numpy.float64) - logits.max(axis=1, keepdims=True))
+    return numpy.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _packed(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:
+    from pronas.deploy import load_packed
+
+    network = load_packed(path)
+    return network.input_shape, list(network.classes), network.logits

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO, final
+from collections.abc import Iterator, Mapping
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TextIO, final
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -118,7 +120,8 @@ def describe(event: Event) -> str | None:
     if kind == "fit":
         return _fit(event)
     if kind == "final":
-        return f"winner (validation {event['reward']:.4f}): {event['cell']}\ntraining it for {event['epochs']} epochs"
+        measured = f" (validation {event['reward']:.4f})" if event["reward"] is not None else ""
+        return f"winner{measured}: {event['cell']}\ntraining it for {event['epochs']} epochs"
     if kind == "note":
         return str(event["text"])
     return _result(event) if kind == "done" else None
@@ -135,11 +138,13 @@ def _fit(event: Event) -> str:
 
 
 def _result(event: Event) -> str:
-    lines = [f"best cell: {event['cell']}", f"validation accuracy of the child: {event['reward']:.4f}"]
+    lines = [f"cell: {event['cell']}"]
+    if event["reward"] is not None:
+        lines.append(f"validation accuracy in the search: {event['reward']:.4f}")
     if event["test_accuracy"] is not None:
         size = f"{event['parameters']:,} parameters, {event['weight_bits'] / 8000:,.1f} kB of weights"
         lines.append(f"test accuracy: {100 * event['test_accuracy']:.2f} % ({size})")
-    lines.append(f"in {event['path']} after {clock(event['seconds'])}; see it with: pronas show {event['path']}")
+    lines.append(f"in {event['path']} after {clock(event['seconds'])}")
     return "\n".join(lines)
 
 
@@ -248,3 +253,17 @@ class Bars(Display):
             self._tasks["winner"] = self._progress.add_task("winner", total=event["epochs"], note="")
         note = f"loss {event['loss']:.4f}  validation {event['accuracy']:.4f}"
         self._progress.update(self._tasks["winner"], completed=event["epoch"], note=note)
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C, so that workers are stopped and the display is put away."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -82,6 +78,14 @@ def command(
         typer.Option(help="Take results of identical children from this run.", rich_help_panel=_SPACE),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs a child.", rich_help_panel=_CHILD)] = None,
+    early_stop: Annotated[
+        int | None,
+        typer.Option(help="Halving: only the best one in so many trains so many times longer.", rich_help_panel=_CHILD),
+    ] = None,
+    inherit: Annotated[
+        int | None,
+        typer.Option(help="Start from the parent's weights and train for so many epochs.", rich_help_panel=_CHILD),
+    ] = None,
     batch: Annotated[int | None, typer.Option(help="Images a step.", rich_help_panel=_CHILD)] = None,
     recipe: Annotated[str | None, typer.Option(help="How children are trained.", rich_help_panel=_CHILD)] = None,
     skeleton: Annotated[
@@ -133,12 +137,12 @@ def command(
 def _run(
     settings: dict[str, Any], *, out: Path | None, resume: Path | None, config: Path | None, as_json: bool
 ) -> None:
-    from pronas.cli._progress import make_display
+    from pronas.cli._progress import make_display, terminable
 
     data = settings.pop("data")
     for name in ("children", "first"):
         settings[name] = _count(name, settings[name])
-    with _terminable(), make_display(as_json=as_json, stream=sys.stdout) as display:
+    with terminable(), make_display(as_json=as_json, stream=sys.stdout) as display:
         display.hello()  # before torch is imported: that takes a while
         from pronas.search import search
 
@@ -153,17 +157,3 @@ def _count(name: str, text: str | None) -> int | str | None:
     if not text.isdigit():
         raise UsageError(f"--{name} takes a whole number or 'all', not {text!r}")
     return int(text)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that workers are stopped and the display is put away."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

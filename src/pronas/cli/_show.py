@@ -1,8 +1,87 @@
-"""``pronas show``."""
+"""``pronas show``: the best cells of a run, and how to load them."""
 
-from pronas.errors import UsageError
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pronas.search import Child, Experiment
 
 
-def command() -> None:
-    """Not there yet."""
-    raise UsageError("pronas show is not there yet")
+def command(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many cells.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the best cells of a run, as text to copy, and how to load them. Works while the search runs."""
+    from pronas.search import Experiment
+
+    experiment = Experiment(run)
+    if as_json:
+        typer.echo(json.dumps(_facts(experiment, top), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(_text(experiment, top))
+
+
+def _facts(experiment: Experiment, top: int) -> dict[str, Any]:
+    children, final = experiment.children(), experiment.final
+    return {
+        "path": str(experiment.path),
+        "state": experiment.state,
+        "data": experiment.config.data.name,
+        "children": len(children),
+        "done": sum(child.status == "done" for child in children),
+        "failed": sum(child.status == "failed" for child in children),
+        "test_accuracy": experiment.test_accuracy,
+        "final": {name: value for name, value in final.items() if name not in ("curves", "confusion")}
+        if final
+        else None,
+        "best": [_child(child) for child in experiment.ranked()[:top]],
+    }
+
+
+def _child(child: Child) -> dict[str, Any]:
+    names = ("id", "level", "reward", "predicted", "parameters", "macs", "binary_macs", "weight_bits", "latency_us")
+    return {**{name: getattr(child, name) for name in names}, "cell": str(child.cell)}
+
+
+def _text(experiment: Experiment, top: int) -> str:
+    facts = _facts(experiment, top)
+    trained = f"{facts['done']} of {facts['children']} children trained"
+    failed = f", {facts['failed']} failed" if facts["failed"] else ""
+    lines = [f"{facts['path']}: {facts['data']}, {facts['state']}, {trained}{failed}"]
+    if facts["test_accuracy"] is not None:
+        final = facts["final"]
+        size = f"{final['parameters']:,} parameters, {final['weight_bits'] / 8000:,.1f} kB of weights"
+        lines.append(f"winner: test accuracy {100 * facts['test_accuracy']:.2f} % ({size})")
+    lines += ["", *_table(facts["best"]), "", *_how(experiment, facts)]
+    return "\n".join(lines)
+
+
+def _table(best: list[dict[str, Any]]) -> list[str]:
+    if not best:
+        return ["no child is trained yet"]
+    rows = [("rank", "reward", "blocks", "parameters", "cell")]
+    for rank, child in enumerate(best, start=1):
+        blocks = child["cell"].count("|") + 1
+        rows.append((str(rank), f"{child['reward']:.4f}", str(blocks), f"{child['parameters']:,}", child["cell"]))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return ["  ".join([*(row[column].rjust(widths[column]) for column in range(4)), row[4]]) for row in rows]
+
+
+def _how(experiment: Experiment, facts: dict[str, Any]) -> list[str]:
+    path = experiment.path
+    if facts["state"] != "done":
+        return [f"go on with it:      pronas search --resume {path}"]
+    lines = [f"train it longer:    pronas train {path}"]
+    if facts["final"]:
+        lines += [
+            f"classify images:    pronas predict {path} IMAGE...",
+            f"export it:          pronas export {path} --format onnx",
+            f"load it in Python:  pronas.Experiment({str(path)!r}).load()",
+        ]
+    return lines

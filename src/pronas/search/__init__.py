@@ -8,13 +8,24 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from pronas.search._api import search
+from pronas.search._api import load_images, search
 from pronas.search._config import Config
 from pronas.search._experiment import Experiment
 from pronas.search._settings import Settings
 from pronas.search._store import Child
+from pronas.search._train import Plan, plan_training, train_planned
 
-__all__ = ["Child", "Config", "Experiment", "Settings", "search"]
+__all__ = [
+    "Child",
+    "Config",
+    "Experiment",
+    "Plan",
+    "Settings",
+    "load_images",
+    "plan_training",
+    "search",
+    "train_planned",
+]
 
 
 class _CallableModule(ModuleType):

@@ -9,12 +9,12 @@ from typing import Any, Unpack
 
 from pronas.data import Dataset, load_dataset
 from pronas.errors import UsageError
-from pronas.search._config import Config, DataConfig
+from pronas.search._config import Config
 from pronas.search._driver import Driver, done_event
 from pronas.search._experiment import Experiment
 from pronas.search._resolve import resolve
 from pronas.search._run import Run, choose_folder, differing, open_run, say_differing, stored_config
-from pronas.search._settings import Settings, asked, configuration
+from pronas.search._settings import Settings, asked, configuration, merged, space_values
 from pronas.space import StateSpace
 
 Path_ = str | os.PathLike[str]
@@ -56,13 +56,15 @@ def search(
     if resume is not None:
         folder = Path(resume)
         wanted = _resumed(folder, dataset, given, config)
+        images = _images(dataset, wanted)
     else:
-        wanted = resolve(configuration(given | _data_setting(dataset), config))
+        wanted = configuration(given | _data_setting(dataset), config)
+        images = _images(dataset, wanted)
+        wanted = resolve(wanted, len(images.train))
         folder = choose_folder(None if out is None else Path(out), wanted)
     experiment = _finished(folder, wanted, emit)
     if experiment is not None:
         return experiment
-    images = dataset if isinstance(dataset, Dataset) else load(wanted.data, wanted.seed)
     run = open_run(folder, wanted, dataset_facts(images))
     try:
         Driver(run, images, emit).drive()
@@ -71,15 +73,20 @@ def search(
     return Experiment(folder)
 
 
-def load(data: DataConfig, seed: int) -> Dataset:
-    """Load the images that a configuration names."""
+def _images(dataset: Dataset | Path_ | None, config: Config) -> Dataset:
+    return dataset if isinstance(dataset, Dataset) else load_images(config)
+
+
+def load_images(config: Config) -> Dataset:
+    """Load the images that a configuration names, split by its seed."""
+    data = config.data
     share = data.validation
     validation = int(share) if share is not None and share >= 1 else share
     return load_dataset(
         data.name,
         data_dir=data.directory,
         validation=validation,
-        seed=seed,
+        seed=config.seed,
         limit=data.limit,
         image_size=data.image_size,
     )
@@ -102,14 +109,9 @@ def _plain(settings: dict[str, Any]) -> dict[str, Any]:
     """Turn objects among the settings into plain data."""
     space = settings.get("space")
     if isinstance(space, StateSpace):
-        del settings["space"]
-        own = {
-            "operators": list(space.operators),
-            "blocks": space.B,
-            "lookback": space.input_lookback_depth,
-            "lookforward": space.input_lookforward_depth,
-        }
-        settings = {**own, **settings}
+        own = space_values(space)
+        own["space"] = own.pop("kind")
+        settings = own | {name: value for name, value in settings.items() if name != "space" and value is not None}
     for name in ("skeleton", "recipe", "final_recipe"):
         value = settings.get(name)
         if value is not None and hasattr(value, "to_dict"):
@@ -126,21 +128,12 @@ def _data_setting(dataset: Dataset | Path_ | None) -> dict[str, Any]:
 def _resumed(folder: Path, dataset: Dataset | Path_ | None, given: Mapping[str, Any], file: Path_ | None) -> Config:
     """Return a stored configuration after checking that what is asked for besides is the same."""
     stored = stored_config(folder)
-    values = _merge(stored.to_dict(), asked({**given, **_data_setting(dataset)}, file))
+    values = merged(stored.to_dict(), asked({**given, **_data_setting(dataset)}, file))
     wanted = resolve(Config.from_dict(values, "settings"))
     keys = differing(stored, wanted)
     if keys:
         raise UsageError(say_differing(folder, stored, wanted, keys))
     return wanted
-
-
-def _merge(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Put ``above`` over ``below``, table by table."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _finished(folder: Path, wanted: Config, emit: Callable[[dict[str, Any]], None]) -> Experiment | None:

@@ -47,6 +47,8 @@ class SearchConfig:
 
     ``children`` are trained at each level after the first; ``first`` at level 1 (0: every unique cell); ``rounds`` fits
     of the predictor at each level; ``skips`` adds a last level that tries skip connections on the best cell.
+    ``early_stop`` trains children by successive halving: each rung keeps the best one in so many and trains it so
+    many times longer. ``inherit`` starts children from their parents' weights and trains them for so many epochs.
     """
 
     strategy: str = "progressive"
@@ -58,6 +60,8 @@ class SearchConfig:
     objectives: tuple[str, ...] = ("accuracy",)
     skips: bool = False
     reuse: str | None = None
+    early_stop: int | None = None
+    inherit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +214,8 @@ _AT_LEAST: dict[str, float] = {
     "search.children": 1,
     "search.first": 0,
     "search.rounds": 1,
+    "search.early_stop": 2,
+    "search.inherit": 1,
     "children.epochs": 1,
     "children.batch": 1,
     "final.epochs": 0,

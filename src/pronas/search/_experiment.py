@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from pronas.training import Model
+    from pronas.networks import Network
 
 BEST = Path("weights") / "best"
 
@@ -90,8 +90,10 @@ class Experiment:
         """The best child's cell."""
         return self.best.cell
 
-    def load(self) -> Model:
-        """Return the trained winner, ready to classify images.
+    def load(self) -> Network:
+        """Return the trained winner in evaluation mode: pixel values (n, C, H, W) in, logits (n, classes) out.
+
+        Its class names are in ``final["classes"]``; ``pronas.load_model`` of ``weights/best`` gives all that is known.
 
         Raises:
             RunError: it is not trained yet.
@@ -103,7 +105,7 @@ class Experiment:
             raise RunError(
                 f"{self.path}: the winner is not trained yet; finish with: pronas search --resume {self.path}"
             )
-        return load_model(path)
+        return load_model(path).network
 
     def to_dataframe(self) -> DataFrame:
         """Return the children as a pandas DataFrame, a row each; cells are text.

@@ -12,19 +12,10 @@ from pronas.errors import UsageError
 from pronas.networks import Skeleton
 from pronas.networks import skeleton as named_skeleton
 from pronas.search._config import Config, SpaceConfig, TrainConfig, check, plain
-from pronas.space import BINARY_OPERATORS, PAPER_OPERATORS, StateSpace, operator_is_binary
+from pronas.space import StateSpace, named_space, operator_is_binary
 from pronas.training import Recipe
 from pronas.training import recipe as named_recipe
 
-#: The old system's six operators (requirements, section 3): the flat space is its own.
-FLAT_OPERATORS = ("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv", "3x3 maxpool", "3x3 avgpool")
-
-_SPACES: dict[str, dict[str, Any]] = {
-    "pnas": {"operators": PAPER_OPERATORS, "lookback": -2},
-    "flat": {"operators": FLAT_OPERATORS, "lookback": 0},
-    "binary": {"operators": BINARY_OPERATORS, "lookback": 0},
-    "custom": {"operators": PAPER_OPERATORS, "lookback": -2},
-}
 #: Small enough for a processor; the paper's own sizes are F = 24, N = 2 for children and F = 48, N = 3 for the winner.
 _SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pnas-cifar": ({"N": 1, "F": 8}, {"F": 16}),
@@ -33,8 +24,12 @@ _SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 _BLOCKS, _CHILDREN, _FIRST = 3, 12, 24
 
 
-def resolve(config: Config) -> Config:
+def resolve(config: Config, images: int | None = None) -> Config:
     """Return ``config`` with everything chosen that it leaves open: what ``config.toml`` of a run holds.
+
+    Args:
+        config: what was asked for.
+        images: number of training images, which the batch follows.
 
     Raises:
         UsageError: an unknown operator, skeleton or recipe, or values that do not go together.
@@ -52,13 +47,13 @@ def resolve(config: Config) -> Config:
         predictor=search.predictor or "lstm",
         reuse=os.path.abspath(search.reuse) if search.reuse else None,
     )
-    children = _children(config.children, binary=binary, flat=space.lookback == 0)
+    children = _children(_batch(config.children, images), binary=binary, flat=space.lookback == 0)
     resolved = replace(
         config,
         space=space,
         search=search,
         children=children,
-        final=_final(config.final, children),
+        final=_final(_batch(config.final, images), children),
         execution=replace(config.execution, threads=config.execution.threads or cores()),
     )
     state_space(resolved)  # says what is wrong with the space
@@ -92,13 +87,20 @@ def cores() -> int:
 
 
 def _space(space: SpaceConfig) -> SpaceConfig:
-    preset = _SPACES[space.kind]
+    preset = named_space("pnas" if space.kind == "custom" else space.kind)
     return replace(
         space,
         blocks=_BLOCKS if space.blocks is None else space.blocks,
-        operators=space.operators or tuple(preset["operators"]),
-        lookback=preset["lookback"] if space.lookback is None else space.lookback,
+        operators=space.operators or preset.operators,
+        lookback=preset.input_lookback_depth if space.lookback is None else space.lookback,
     )
+
+
+def _batch(train: TrainConfig, images: int | None) -> TrainConfig:
+    """Smaller batches for small data sets: an epoch of fewer than 32 steps learns little."""
+    if train.batch is not None or "batch" in train.recipe or images is None:
+        return train
+    return replace(train, batch=next(size for size in (128, 64, 32) if images >= 32 * size or size == 32))
 
 
 def _children(train: TrainConfig, *, binary: bool, flat: bool) -> TrainConfig:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pronas.errors import UsageError, nearest
-from pronas.search._config import SPACES, Config
+from pronas.search._config import Config
+from pronas.space import StateSpace, space, space_names
 
 
 class Settings(TypedDict, total=False):
@@ -19,7 +20,7 @@ class Settings(TypedDict, total=False):
     validation: float | None
     limit: int | None
     image_size: int | None
-    space: str | None
+    space: str | os.PathLike[str] | StateSpace | None
     blocks: int | None
     operators: Sequence[str] | str | None
     lookback: int | None
@@ -34,6 +35,8 @@ class Settings(TypedDict, total=False):
     objectives: Sequence[str] | str | None
     skips: bool | None
     reuse: str | None
+    early_stop: int | None
+    inherit: int | None
     epochs: int | None
     batch: int | None
     recipe: str | Mapping[str, Any] | None
@@ -80,6 +83,8 @@ KEYS: dict[str, str] = {
     "objectives": "search.objectives",
     "skips": "search.skips",
     "reuse": "search.reuse",
+    "early_stop": "search.early_stop",
+    "inherit": "search.inherit",
     "epochs": "children.epochs",
     "batch": "children.batch",
     "recipe": "children.recipe.name",
@@ -122,7 +127,7 @@ def asked(settings: Mapping[str, Any], file: str | os.PathLike[str] | None = Non
     """
     values = read_toml(Path(file)) if file is not None else {}
     Config.from_dict(values, str(file))  # so that the message names the file
-    for name, value in settings.items():
+    for name, value in sorted(settings.items(), key=lambda entry: entry[0] != "space"):  # others refine the space
         if name not in KEYS:
             raise UsageError(f"unknown setting {name!r}{nearest(name, KEYS)}")
         if value is not None:
@@ -145,8 +150,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _apply(values: dict[str, Any], name: str, value: Any) -> None:
-    if name == "space" and value not in SPACES:
-        values["space"] = {**values.get("space", {}), **space_file(value)}
+    if name == "space" and value != "custom" and value not in space_names():
+        values["space"] = {**values.get("space", {}), **space_values(space(value))}
         return
     *tables, key = KEYS[name].split(".")
     if isinstance(value, Mapping):  # a whole recipe or skeleton
@@ -181,18 +186,22 @@ def _whole_numbers(name: str, value: Any) -> Any:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def space_file(value: Any) -> dict[str, Any]:
-    """Read a space from its own TOML file: ``operators``, ``blocks``, ``lookback``, ``lookforward``.
+def space_values(space: StateSpace) -> dict[str, Any]:
+    """Return a space as the table ``[space]``."""
+    values: dict[str, Any] = {
+        "kind": "custom",
+        "blocks": space.B,
+        "operators": list(space.operators),
+        "lookback": space.input_lookback_depth,
+    }
+    limit = space.input_lookforward_depth
+    return values if limit is None else {**values, "lookforward": limit}
 
-    Raises:
-        UsageError: it is neither a known space's name nor such a file.
-    """
-    path = Path(value)
-    if path.suffix != ".toml" and not path.exists():
-        raise UsageError(
-            f"unknown space {value!r}{nearest(str(value), SPACES)} (there are {', '.join(SPACES[:-1])}, or a TOML file)"
-        )
-    table = read_toml(path)
-    table = table.get("space", table)
-    Config.from_dict({"space": table}, str(path))
-    return {"kind": "custom", **table}
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` put over ``below``, table by table."""
+    values = dict(below)
+    for key, value in above.items():
+        old = values.get(key)
+        values[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return values

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from pronas.data import Dataset
 from pronas.networks import describe
@@ -21,11 +23,17 @@ CHECKPOINT = Path("weights") / "best.checkpoint"
 
 
 def train_winner(
-    folder: Path, cell: Cell, dataset: Dataset, config: Config, emit: Callable[[dict[str, Any]], None]
+    folder: Path,
+    cell: Cell,
+    dataset: Dataset,
+    config: Config,
+    emit: Callable[[dict[str, Any]], None],
+    init: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Train ``cell``, write ``weights/best.*`` and return what ``meta`` keeps under ``final``.
 
-    Goes on from its checkpoint, and ends with the same weights as one never interrupted.
+    Goes on from its checkpoint, and ends with the same weights as one never interrupted. The checkpoint is for the
+    caller to remove once it has recorded the result.
 
     Args:
         folder: the run folder.
@@ -33,6 +41,7 @@ def train_winner(
         dataset: its test images are looked at here, after the best epoch was chosen on the validation images.
         config: resolved.
         emit: told of every epoch.
+        init: weights to start from.
     """
     start = time.monotonic()
 
@@ -51,6 +60,7 @@ def train_winner(
             seed=config.seed,
             checkpoint=checkpoint,
             on_epoch=on_epoch,
+            init=init,
             threads=config.execution.threads,
         )
         final = _report(trained, cell, dataset)
