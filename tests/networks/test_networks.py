@@ -339,3 +339,23 @@ def test_wide_and_deep_cells_build_everywhere():
         network = macro.build(Cell.parse(blocks), (3, 8, 8), 3)
         assert network(images((3, 8, 8))).shape == (4, 3)
         assert max(s.channels for s in network.plan.states) <= 2 * 10 * 16
+
+
+@pytest.mark.parametrize("macro", [TINY_FLAT, TINY_BINARY, SMALL_PNAS])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_wide_map_and_gradient_is_channels_last(macro, channels):
+    """One map in the default layout makes everything after it slow (docs/experiments.md)."""
+    conv = "3x3 sep-bconv" if macro.binary else "3x3 dconv"
+    cell = Cell.parse(f"-1:{conv} + -1:3x3 maxpool | 0:linear + -1:3x3 avgpool")
+    network, layouts = macro.build(cell, (channels, 16, 16), 3), []
+
+    def look(tensor):
+        if tensor.dim() == 4 and tensor.shape[1] > 1:
+            layouts.append(tensor.stride(1) == 1)
+
+    for layer in network.modules():
+        if isinstance(layer, QuantConv2d | nn.BatchNorm2d):
+            layer.register_forward_hook(lambda m, i, o: (look(o), o.register_hook(look))[0])
+    network(images((channels, 16, 16))).square().sum().backward()
+    assert layouts
+    assert all(layouts)
