@@ -185,17 +185,16 @@ def test_running_children_are_shown_with_their_epoch(server, live_run, runs, ope
     expect(tab.locator("#running")).to_be_hidden()
 
 
-def test_a_killed_server_is_picked_up_again(live_run, runs, open_page):
+def test_a_killed_server_is_picked_up_again(live_run, runs, open_page, serve):
     port = free_port()
-    first = Server(live_run, port)
+    first = serve(live_run, port)
     tab = open_page(first.url, tolerate=("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET"))
     points(tab, 30)
     first.kill()
     tab.wait_for_selector('.connection[data-state="lost"]')
     finish(live_run, runs, 31)
-    second = Server(live_run, port)
+    serve(live_run, port)
     points(tab, 31)
-    second.kill()
 
 
 WRITER = """
@@ -227,13 +226,12 @@ def test_a_killed_search_is_picked_up_again(server, live_run, open_page, runs):
     assert tab.locator('.pt[data-id="999"]').count() == 0
 
 
-def test_watching_begins_before_the_search(tmp_path, runs, open_page):
+def test_watching_begins_before_the_search(tmp_path, runs, open_page, serve):
     run = tmp_path / "soon"
     run.mkdir()
 
-    waiting = Server(run, free_port())
+    waiting = serve(run, free_port())
     tab = open_page(waiting.url)
     assert tab.locator(".state").inner_text() == "not started"
     runs.make_run(run, 7, state="searching")
     points(tab, 7)
-    waiting.kill()
