@@ -137,7 +137,7 @@ def test_hostile_json_is_refused():
         sections[0] = text
         body, table = b"", []
         for content in sections:
-            body += b"\0" * (-len(body) % 64)
+            body += b"\0" * (-len(body) % 16)
             table += [64 + len(body), len(content)]
             body += content
         data = reseal(base[:16] + struct.pack("<10I", *table) + base[56:64] + body)

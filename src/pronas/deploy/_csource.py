@@ -75,7 +75,7 @@ def c_source(graph: Graph, name: str) -> CSource:
         "CASES": "\n".join(_case(name) for name in FUNCTIONS if name in used),
         "SCORES": scores.source,
         "FACT": _facts(graph),
-        "SHAPE": "[%d * %d * %d]" % graph.input_shape,
+        "SHAPE": "[" + " * ".join(map(str, graph.input_shape)) + "]",
         "C": str(graph.input_shape[0]), "H": str(graph.input_shape[1]), "W": str(graph.input_shape[2]),
     }  # fmt: skip
     return CSource(_fill(TOP + MAIN, parts), _fill(HEADER, parts), size, constants.bytes + scores.bytes)
@@ -102,7 +102,7 @@ class _Constants:
         """Place of the thresholds: even numbers for the small ones, odd for the large."""
         assert op.thresholds is not None
         values = op.thresholds.clip(-reach - 1, reach + 1).tolist()
-        target = self.small if -128 <= min(values) and max(values) <= 127 else self.large
+        target = self.small if min(values) >= -128 and max(values) <= 127 else self.large
         target += values
         return 2 * (len(target) - len(values)) + (target is self.large)
 

@@ -15,8 +15,8 @@ HEADER = """/* A binary neural network made by pronas; see the source beside thi
 extern "C" {
 #endif
 
-/* The class, 0 to @CLASSES@ - 1, of an image: pixels 0 to 255, channel after channel, row after row. The functions share
- * static memory: one call at a time. */
+/* The class, 0 to @CLASSES@ - 1, of an image: pixels 0 to 255, channel after channel, row after row. The functions
+ * share static memory: one call at a time. */
 int @NAME@_classify(const uint8_t image@SHAPE@);
 
 /* The last layer's integer sums as well (@CLASSES@ of them). */
@@ -68,11 +68,23 @@ static void put(const operation *p, uint8_t *to, int32_t o, int set) {
   *to = (uint8_t)((i ? *to : 0) | (set ? 1 << i : 0));
 }
 
-/* Taps [low, high) of `size` that lie inside `length` when the window begins at `start`. */
+/* Where the window of output pixel `i` begins, and which of its rows and columns lie inside the map. */
+typedef struct {
+  int32_t y, x, low, high, left, right;
+} window;
+
 static void inside(int32_t start, int32_t size, int32_t length, int32_t *low, int32_t *high) {
   *low = start < 0 ? -start : 0;
   *high = length - start < size ? length - start : size;
   if (*high < *low) *high = *low;
+}
+
+static window place(const operation *p, int32_t i) {
+  window v;
+  v.y = i / p->ow * p->stride - p->ph, v.x = i % p->ow * p->stride - p->pw;
+  inside(v.y, p->kh, p->h, &v.low, &v.high);
+  inside(v.x, p->kw, p->w, &v.left, &v.right);
+  return v;
 }
 
 @FUNCTIONS@
@@ -123,18 +135,16 @@ static int bit_of(const operation *p, int32_t place, int32_t i, int32_t o) {
 """
 
 _CONV = """static void conv(const operation *p) {
-  int32_t bytes = (p->c + 7) / 8, low, high, left, right;
+  int32_t bytes = (p->c + 7) / 8;
   uint8_t *to = buffer + p->target;
   for (int32_t i = 0; i < p->oh * p->ow; i++, to += p->step) {
-    int32_t y = i / p->ow * p->stride - p->ph, x = i % p->ow * p->stride - p->pw;
+    const window v = place(p, i);
     const uint8_t *w = weight + p->weights;
-    inside(y, p->kh, p->h, &low, &high);
-    inside(x, p->kw, p->w, &left, &right);
     for (int32_t o = 0; o < p->out; o++, w += p->kh * p->kw * bytes) {
-      int32_t z = (high - low) * (right - left) * p->c;
-      for (int32_t k = low; k < high; k++)
-        z -= 2 * different(buffer + p->source + ((y + k) * p->w + x + left) * bytes, w + (k * p->kw + left) * bytes,
-                           (right - left) * bytes);
+      int32_t z = (v.high - v.low) * (v.right - v.left) * p->c;
+      for (int32_t k = v.low; k < v.high; k++)
+        z -= 2 * different(buffer + p->source + ((v.y + k) * p->w + v.x + v.left) * bytes,
+                           w + (k * p->kw + v.left) * bytes, (v.right - v.left) * bytes);
       put(p, to, o, z >= limit(p, o));
     }
   }
@@ -142,17 +152,15 @@ _CONV = """static void conv(const operation *p) {
 """
 
 _DEPTHWISE = """static void depthwise(const operation *p) {
-  int32_t bytes = (p->c + 7) / 8, low, high, left, right;
+  int32_t bytes = (p->c + 7) / 8;
   uint8_t *to = buffer + p->target;
   for (int32_t i = 0; i < p->oh * p->ow; i++, to += p->step) {
-    int32_t y = i / p->ow * p->stride - p->ph, x = i % p->ow * p->stride - p->pw;
-    inside(y, p->kh, p->h, &low, &high);
-    inside(x, p->kw, p->w, &left, &right);
+    const window v = place(p, i);
     for (int32_t o = 0; o < p->out; o++) {
-      int32_t z = (high - low) * (right - left);
-      for (int32_t k = low; k < high; k++)
-        for (int32_t j = left; j < right; j++)
-          z -= 2 * (bit_of(p, p->source, (y + k) * p->w + x + j, o) ^
+      int32_t z = (v.high - v.low) * (v.right - v.left);
+      for (int32_t k = v.low; k < v.high; k++)
+        for (int32_t j = v.left; j < v.right; j++)
+          z -= 2 * (bit_of(p, p->source, (v.y + k) * p->w + v.x + j, o) ^
                     (weight[p->weights + (k * p->kw + j) * bytes + (o >> 3)] >> (o & 7) & 1));
       put(p, to, o, z >= limit(p, o));
     }
@@ -161,16 +169,13 @@ _DEPTHWISE = """static void depthwise(const operation *p) {
 """
 
 _MAXPOOL = """static void maxpool(const operation *p) {
-  int32_t low, high, left, right;
   uint8_t *to = buffer + p->target;
   for (int32_t i = 0; i < p->oh * p->ow; i++, to += p->step) {
-    int32_t y = i / p->ow * p->stride - p->ph, x = i % p->ow * p->stride - p->pw;
-    inside(y, p->kh, p->h, &low, &high);
-    inside(x, p->kw, p->w, &left, &right);
+    const window v = place(p, i);
     for (int32_t o = 0; o < p->out; o++) {
       int any = 0;
-      for (int32_t k = low; k < high; k++)
-        for (int32_t j = left; j < right; j++) any |= bit_of(p, p->source, (y + k) * p->w + x + j, o);
+      for (int32_t k = v.low; k < v.high; k++)
+        for (int32_t j = v.left; j < v.right; j++) any |= bit_of(p, p->source, (v.y + k) * p->w + v.x + j, o);
       put(p, to, o, any);
     }
   }
@@ -214,15 +219,14 @@ _COPY = """static void copy(const operation *p) {
 
 _PIXELS = """/* Sum over the window at output pixel `i` of weight * (2 pixel - 255), channels [c, end). */
 static int32_t pixels(const operation *p, const uint8_t *image, int32_t i, int32_t c, int32_t end, int32_t bit) {
-  int32_t y = i / p->ow * p->stride - p->ph, x = i % p->ow * p->stride - p->pw, low, high, left, right, z = 0;
+  const window v = place(p, i);
+  int32_t z = 0;
   if (!p->outer) image = buffer + p->source;
-  inside(y, p->kh, p->h, &low, &high);
-  inside(x, p->kw, p->w, &left, &right);
   for (; c < end; c++, bit += p->kh * p->kw)
-    for (int32_t k = low; k < high; k++)
-      for (int32_t j = left; j < right; j++) {
-        int32_t b = bit + k * p->kw + j, v = 2 * image[(c * p->h + y + k) * p->w + x + j] - 255;
-        z += weight[p->weights + (b >> 3)] >> (b & 7) & 1 ? v : -v;
+    for (int32_t k = v.low; k < v.high; k++)
+      for (int32_t j = v.left; j < v.right; j++) {
+        int32_t b = bit + k * p->kw + j, pixel = 2 * image[(c * p->h + v.y + k) * p->w + v.x + j] - 255;
+        z += weight[p->weights + (b >> 3)] >> (b & 7) & 1 ? pixel : -pixel;
       }
   return z;
 }
@@ -246,18 +250,15 @@ _IMAGE_DEPTHWISE = """static void image_depthwise(const operation *p, const uint
 
 _IMAGE_MAXPOOL = """static void image_maxpool(const operation *p, const uint8_t *image) {
   uint8_t *to = buffer + p->target;
-  int32_t low, high, left, right;
   if (!p->outer) image = buffer + p->source;
   for (int32_t c = 0; c < p->c; c++)
     for (int32_t i = 0; i < p->oh * p->ow; i++, to++) {
-      int32_t y = i / p->ow * p->stride - p->ph, x = i % p->ow * p->stride - p->pw;
-      inside(y, p->kh, p->h, &low, &high);
-      inside(x, p->kw, p->w, &left, &right);
+      const window v = place(p, i);
       *to = 0;
-      for (int32_t k = low; k < high; k++)
-        for (int32_t j = left; j < right; j++) {
-          uint8_t v = image[(c * p->h + y + k) * p->w + x + j];
-          if (v > *to) *to = v;
+      for (int32_t k = v.low; k < v.high; k++)
+        for (int32_t j = v.left; j < v.right; j++) {
+          uint8_t pixel = image[(c * p->h + v.y + k) * p->w + v.x + j];
+          if (pixel > *to) *to = pixel;
         }
     }
 }

@@ -2,10 +2,10 @@
 
     0   "PNPACK\\r\\n"          16  five pairs (offset, size), 4 bytes each: JSON, program, thresholds, floats,
     8   version (1)               weights
-    12  size of the file      56  flags: 1: thresholds have 32 bits, not 16
+    12  size of the file      56  zero
                               60  CRC-32 of the file with these four bytes zero
 
-All numbers are little-endian; sections begin at multiples of 64. Weights are one bit each, operation after
+All numbers are little-endian; sections begin at multiples of 16. Weights are one bit each, operation after
 operation, each operation's at a byte of its own.
 """
 
@@ -32,36 +32,43 @@ _MAP = struct.Struct("<HHHBB")
 
 def pack(graph: Graph) -> bytes:
     """The bytes of a packed file."""
-    thresholds = [op.thresholds for op in graph.ops if op.thresholds is not None]
-    wide = any(abs(int(t)) > 32767 for values in thresholds for t in (values.min(), values.max()))
+    thresholds = [op.thresholds.astype(f"<i{_width(op)}") for op in graph.ops if op.thresholds is not None]
     program = struct.pack("<II", len(graph.maps), len(graph.ops))
     program += b"".join(_MAP.pack(*m.shape, m.image, 0) for m in graph.maps)
     program += b"".join(_pack_op(op) for op in graph.ops)
-    numbers = b"".join(values.astype("<i4" if wide else "<i2").tobytes() for values in thresholds)
+    numbers = b"".join(values.tobytes() for values in thresholds)
     floats = b"".join(op.logits.values.astype("<f4").tobytes() for op in graph.ops if op.logits is not None)
     bits = b"".join(
         np.packbits(op.weights.reshape(-1), bitorder="little").tobytes() for op in graph.ops if op.weights is not None
     )
     text = json.dumps(graph.info, separators=(",", ":"), ensure_ascii=False).encode()
-    return _assemble([text, program, numbers, floats, bits], int(wide))
+    return _assemble([text, program, numbers, floats, bits])
+
+
+def _width(op: Op) -> int:
+    """Bytes of one threshold: the fewest that hold them all."""
+    if op.thresholds is None:
+        return 0
+    low, high = int(op.thresholds.min()), int(op.thresholds.max())
+    return next(n for n in (1, 2, 4) if -(1 << (8 * n - 1)) <= low and high < 1 << (8 * n - 1))
 
 
 def _pack_op(op: Op) -> bytes:
     second = op.sources[1] if len(op.sources) > 1 else op.sources[0]
     form = op.logits.form if op.logits is not None else 0
-    head = (KINDS.index(op.kind), *op.kernel, op.stride, *op.padding, form, 0)
+    head = (KINDS.index(op.kind), *op.kernel, op.stride, *op.padding, form, _width(op))
     return _OP.pack(*head, op.sources[0], second, op.target, op.offset, op.channels, 0)
 
 
-def _assemble(sections: list[bytes], flags: int) -> bytes:
+def _assemble(sections: list[bytes]) -> bytes:
     table, body = [], b""
     for content in sections:
-        body += b"\0" * (-len(body) % 64)
+        body += b"\0" * (-len(body) % 16)
         table += [_HEADER.size + len(body), len(content)]
         body += content
     size = _HEADER.size + len(body)
-    crc = zlib.crc32(_HEADER.pack(MAGIC, VERSION, size, *table, flags, 0) + body)
-    return _HEADER.pack(MAGIC, VERSION, size, *table, flags, crc) + body
+    crc = zlib.crc32(_HEADER.pack(MAGIC, VERSION, size, *table, 0, 0) + body)
+    return _HEADER.pack(MAGIC, VERSION, size, *table, 0, crc) + body
 
 
 def read_info(data: bytes, name: str = "packed network") -> dict[str, Any]:
@@ -84,16 +91,15 @@ def unpack(data: bytes, name: str = "packed network") -> Graph:
         ModelFileError: what `read_info` raises, or a program that makes no sense.
     """
     text, program, numbers, floats, bits = _sections(data, name)
-    flags = _HEADER.unpack_from(data)[13]
     maps, records = _program(program, name)
-    reader = _Reader(name, numbers, "<i4" if flags & 1 else "<i2", floats, bits)
+    reader = _Reader(name, numbers, floats, bits)
     written, ops = [maps[0].channels] + [0] * (len(maps) - 1), []
     for index, record in enumerate(records):
         op = _read_op(record, name)
         problem = check_op(op, maps, written, index == len(records) - 1)
         if problem:
             raise ModelFileError(f"{name}: operation {index} ({op.kind or 'unknown'}): {problem}")
-        ops.append(reader.fill(op, maps[op.sources[0]], record[6]))
+        ops.append(reader.fill(op, maps[op.sources[0]], record[6], record[7]))
         if op.kind != "logits":
             written[op.target] += op.channels
     reader.finish()
@@ -114,7 +120,7 @@ def _sections(data: bytes, name: str) -> list[bytes]:
         raise ModelFileError(f"{name}: its checksum is wrong: the file was altered")
     sections, end = [], _HEADER.size
     for at, length in zip(table[::2], table[1::2], strict=True):
-        if at % 64 or at < end or at + length > len(data):
+        if at % 16 or at < end or at + length > len(data):
             raise ModelFileError(f"{name}: a section lies outside the file")
         sections.append(data[at : at + length])
         end = at + length
@@ -160,11 +166,11 @@ def _read_op(record: tuple[int, ...], name: str) -> Op:
 class _Reader:
     """Hands out the sections' contents, operation after operation."""
 
-    def __init__(self, name: str, numbers: bytes, width: str, floats: bytes, bits: bytes) -> None:
-        self.name, self.width = name, np.dtype(width)
+    def __init__(self, name: str, numbers: bytes, floats: bytes, bits: bytes) -> None:
+        self.name = name
         self.numbers, self.floats, self.bits = memoryview(numbers), memoryview(floats), memoryview(bits)
 
-    def fill(self, op: Op, source: Map, form: int) -> Op:
+    def fill(self, op: Op, source: Map, form: int, width: int) -> Op:
         """``op`` with its weights, thresholds and logits."""
         shape, weights, thresholds, logits = weight_shape(op, source), None, None, None
         if shape:
@@ -172,8 +178,10 @@ class _Reader:
             raw = self._take("bits", -(-count // 8))
             weights = np.unpackbits(np.frombuffer(raw, np.uint8), count=count, bitorder="little").reshape(shape)
         if op.kind in THRESHOLDED:
-            raw = self._take("numbers", op.channels * self.width.itemsize)
-            thresholds = np.frombuffer(raw, self.width).astype(np.int32)
+            if width not in (1, 2, 4):
+                raise ModelFileError(f"{self.name}: an operation has thresholds of {width} bytes")
+            raw = self._take("numbers", op.channels * width)
+            thresholds = np.frombuffer(raw, f"<i{width}").astype(np.int32)
         if op.kind == "logits":
             logits = self._logits(op, source, form)
         return Op(

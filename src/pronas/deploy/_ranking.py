@@ -57,7 +57,7 @@ def _same_order(values: NDArray[np.float64], integers: NDArray[np.int64]) -> boo
 
 def _linear(a: NDArray[np.int64], b: NDArray[np.int64], bits: int) -> Scores:
     kind, end = ("int32_t", "") if bits == 31 else ("int64_t", "LL")
-    rows = ", ".join("{%d%s, %d%s}" % (x, end, y, end) for x, y in zip(a.tolist(), b.tolist(), strict=True))
+    rows = ", ".join(f"{{{x}{end}, {y}{end}}}" for x, y in zip(a.tolist(), b.tolist(), strict=True))
     source = (
         f"typedef {kind} score_type;\nstatic const score_type scale[CLASSES][2] = {{{rows}}};\n"
         "static score_type score(int32_t c, int32_t z) { return scale[c][0] * z + scale[c][1]; }\n"

@@ -102,7 +102,7 @@ typedef struct {
 } pn_window;
 
 typedef struct {
-  uint8_t kind, relation;
+  uint8_t kind, relation, width; /* relation: form of the logits; width: bytes of a threshold */
   uint16_t src0, src1, dst, offset, cout;
   pn_window window;
   uint32_t k;            /* inputs of one output */

@@ -50,7 +50,7 @@ static int read_sections(const uint8_t *data, size_t size, section *sections, co
   size_t end = HEADER;
   for (int i = 0; i < 5; i++) {
     size_t at = u32(data + 16 + 8 * i), length = u32(data + 20 + 8 * i);
-    if (at % 64 || at < end || at > size || length > size - at) return fail(error, "section %d lies outside the file", i);
+    if (at % 16 || at < end || at > size || length > size - at) return fail(error, "section %d lies outside the file", i);
     sections[i] = (section){data + at, length};
     end = at + length;
   }
@@ -88,7 +88,7 @@ static int read_tensors(pn_network *network, const uint8_t *p, complaint *error)
 }
 
 static void read_op(pn_op *op, const uint8_t *p) {
-  op->kind = p[0], op->relation = p[6];
+  op->kind = p[0], op->relation = p[6], op->width = p[7];
   op->window.kh = p[1], op->window.kw = p[2], op->window.stride = p[3], op->window.ph = p[4], op->window.pw = p[5];
   op->src0 = (uint16_t)u16(p + 8), op->src1 = (uint16_t)u16(p + 10), op->dst = (uint16_t)u16(p + 12);
   op->offset = (uint16_t)u16(p + 14), op->cout = (uint16_t)u16(p + 16);
@@ -97,6 +97,10 @@ static void read_op(pn_op *op, const uint8_t *p) {
 
 static int windowed(const pn_op *op) { return op->kind <= PN_MAXPOOL; }
 static int narrow(const pn_op *op) { return op->kind == PN_DENSE || op->kind == PN_LOGITS; }
+
+static int thresholds(const pn_op *op) {
+  return op->kind != PN_MAXPOOL && op->kind != PN_LOGITS && op->kind != PN_COPY;
+}
 
 /* The maps an operation reads and writes exist, are complete or still open, and have fitting shapes. */
 static int check_maps(const pn_network *network, const pn_op *op, complaint *error) {
@@ -145,6 +149,8 @@ static int check_op(const pn_network *network, pn_op *op, complaint *error) {
   }
   if (k > MAX_INPUTS) return fail(error, "an output has too many inputs (%llu)", (unsigned long long)k);
   if (op->kind == PN_LOGITS && op->relation > 4) return fail(error, "unknown form of logits");
+  if (thresholds(op) && op->width != 1 && op->width != 2 && op->width != 4)
+    return fail(error, "an operation has thresholds of %u bytes", op->width);
   op->k = (uint32_t)k;
   return 1;
 }
@@ -159,10 +165,6 @@ static uint64_t weight_count(const pn_op *op) {
     case PN_ADD: return op->cout;
     default: return 0;
   }
-}
-
-static int thresholds(const pn_op *op) {
-  return op->kind != PN_MAXPOOL && op->kind != PN_LOGITS && op->kind != PN_COPY;
 }
 
 static uint64_t max64(uint64_t a, uint64_t b) { return a > b ? a : b; }
@@ -195,15 +197,16 @@ static int reserve(pn_network *network, const pn_op *op, complaint *error) {
 }
 
 /* Take what belongs to the operation from the sections, and build it. */
-static int fill_op(pn_network *network, pn_op *op, section *values, section *floats, section *bits, int wide,
-                   complaint *error) {
-  uint64_t weights = (weight_count(op) + 7) / 8, count = thresholds(op) ? op->cout : 0, size = wide ? 4 : 2;
+static int fill_op(pn_network *network, pn_op *op, section *values, section *floats, section *bits, complaint *error) {
+  uint64_t weights = (weight_count(op) + 7) / 8, count = thresholds(op) ? op->cout : 0, size = op->width;
   uint64_t numbers = op->kind != PN_LOGITS ? 0 : (uint64_t)op->cout * (op->relation == 2 ? op->k + 1u : op->relation < 2 ? 2u : 3u);
   if (weights > bits->size || count * size > values->size || numbers * 4 > floats->size)
     return fail(error, "a section is too short for its operations");
   if (count && !(op->threshold = malloc(count * sizeof(int32_t)))) return fail(error, "out of memory");
   for (uint64_t i = 0; i < count; i++)
-    op->threshold[i] = wide ? (int32_t)u32(values->at + 4 * i) : (int16_t)u16(values->at + 2 * i);
+    op->threshold[i] = size == 4   ? (int32_t)u32(values->at + 4 * i)
+                       : size == 2 ? (int16_t)u16(values->at + 2 * i)
+                                   : (int8_t)values->at[i];
   op->floats = (const float *)(const void *)floats->at;
   if (windowed(op) && !pn_window_init(&op->window, &network->tensors[op->src0])) return fail(error, "out of memory");
   if (!pn_build(network, op, bits->at)) return fail(error, "out of memory");
@@ -238,11 +241,11 @@ static int read_program(pn_network *network, const section *program, complaint *
 }
 
 /* A map whose parts do not begin at bytes is put together by or, so a following operation may share its bytes. */
-static int read_network(pn_network *network, const section *sections, int wide, complaint *error) {
+static int read_network(pn_network *network, const section *sections, complaint *error) {
   section values = sections[2], floats = sections[3], bits = sections[4];
   if (!read_program(network, &sections[1], error)) return 0;
   for (uint32_t i = 0; i < network->op_count; i++)
-    if (!fill_op(network, &network->ops[i], &values, &floats, &bits, wide, error)) return 0;
+    if (!fill_op(network, &network->ops[i], &values, &floats, &bits, error)) return 0;
   if (values.size || floats.size || bits.size) return fail(error, "a section is longer than its operations need");
   return 1;
 }
@@ -297,7 +300,7 @@ int pn_load(const uint8_t *data, size_t size, const char *kernel, int flags, pn_
   if (made->copy && made->kernels) {
     if (sections[3].size) memcpy(made->copy, sections[3].at, sections[3].size);
     sections[3].at = made->copy; /* the floats are used in place, aligned */
-    if (read_network(made, sections, u32(data + 56) & 1, &trouble)) {
+    if (read_network(made, sections, &trouble)) {
       *network = made;
       return 0;
     }
