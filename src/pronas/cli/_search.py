@@ -116,6 +116,12 @@ def command(
     timeout: Annotated[float | None, typer.Option(help="Seconds a child may take.", rich_help_panel=_RUN)] = None,
     memory: Annotated[int | None, typer.Option(help="MiB a worker may hold.", rich_help_panel=_RUN)] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join.", rich_help_panel=_RUN)] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="Local workers' devices, a slot each: cuda:0,cuda:0.", rich_help_panel=_RUN)
+    ] = None,
+    gpus: Annotated[
+        float | None, typer.Option(help="Share of a GPU a child reserves on Ray.", rich_help_panel=_RUN)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.", rich_help_panel=_RUN)] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The run folder (default: pronas-run).", rich_help_panel=_RUN)

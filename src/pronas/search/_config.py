@@ -93,7 +93,8 @@ class ExecutionConfig:
     """``[execution]``: where children are trained. Changes no result, so a run may be resumed with another.
 
     ``timeout`` is in seconds a child, ``memory`` in MiB a worker. ``threads`` are those of the winner's training (a
-    child has one); as their number changes the last bits, a resumed run keeps the first one's.
+    child has one); as their number changes the last bits, a resumed run keeps the first one's. ``devices`` are the
+    local workers', one slot each; ``gpus`` is the share of GPUs that a child reserves on Ray.
     """
 
     kind: str = "local"
@@ -102,6 +103,8 @@ class ExecutionConfig:
     timeout: float | None = None
     memory: int | None = None
     address: str | None = None
+    devices: tuple[str, ...] | None = None
+    gpus: float | None = None
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ _AT_LEAST: dict[str, float] = {
     "execution.threads": 1,
     "execution.timeout": 0,
     "execution.memory": 64,
+    "execution.gpus": 0,
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "space.kind": SPACES,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from pronas.controller import ControllerManager
 from pronas.data import Dataset
+from pronas.errors import RunError
 from pronas.search._children import Children
 from pronas.search._config import Config
 from pronas.search._limits import Costs
@@ -15,6 +17,7 @@ from pronas.search._resolve import recipe_of, skeleton_of, state_space
 from pronas.search._reuse import twin_finder
 from pronas.search._rounds import refuse_hopeless, train_round
 from pronas.search._run import Run, disk_errors
+from pronas.search._savings import Savings
 from pronas.search._skips import skip_patterns
 from pronas.search._store import Child
 from pronas.search._winner import CHECKPOINT, train_winner
@@ -42,7 +45,10 @@ class Driver:
         self.skeleton = skeleton_of(self.config.children)
         self.shape, self.classes = dataset.input_shape, len(dataset.classes)
         self.children = Children(run.folder, run.store, self.config.data.name, self.space)
-        self.costs = Costs(self.skeleton, self.shape, self.classes, self.config.limits)
+        # limits are for the network that ships, so they hold for the winner's skeleton where a winner is trained
+        shipped = skeleton_of(self.config.final) if self.config.final.epochs else self.skeleton
+        self.costs = Costs(shipped, self.shape, self.classes, self.config.limits)
+        self.savings = Savings(run.folder, self.config, self.children)
         self.find = twin_finder(self.config.search.reuse, self.config, dataset.fingerprint)
         self._start = time.monotonic()
 
@@ -60,10 +66,12 @@ class Driver:
                 store.set_meta(state="training")
             self._train_winner()
         except Exception:
-            store.set_meta(state="failed")
+            with contextlib.suppress(RunError):  # where the disk is full, the state stays as it was
+                store.set_meta(state="failed")
             raise
         finally:
-            self.children.flush()
+            with contextlib.suppress(RunError):  # what follows from the store is written anew when the run is opened
+                self.children.flush()
             self.children.board.close()
 
     def _search(self) -> None:
@@ -134,7 +142,9 @@ class Driver:
         self._train(proposed, manager)
 
     def _train(self, proposed: Sequence[Child], manager: NetworkManager) -> list[float]:
-        return train_round(proposed, self.children, self.run.store, manager, self._expected(), self.emit, self.find)
+        self.savings.forget(proposed[0].level)
+        store, total = self.run.store, self._expected()
+        return train_round(proposed, self.children, store, manager, total, self.emit, self.find, self.savings)
 
     def _train_winner(self) -> None:
         best = self.children.best()
@@ -207,9 +217,7 @@ def done_event(run: Run, best: Child, final: dict[str, Any] | None, seconds: flo
 def make_manager(config: Config, dataset: Dataset) -> NetworkManager:
     """Make the manager that trains a run's children."""
     execution = config.execution
-    options: dict[str, Any] = {}
-    if execution.address is not None:
-        options["address"] = execution.address
+    options = {name: getattr(execution, name) for name in ("address", "devices", "gpus")}
     return NetworkManager(
         dataset,
         skeleton=skeleton_of(config.children),
@@ -220,7 +228,7 @@ def make_manager(config: Config, dataset: Dataset) -> NetworkManager:
         timeout=execution.timeout,
         memory_limit=None if execution.memory is None else execution.memory << 20,
         modules=config.space.modules,
-        **options,
+        **{name: value for name, value in options.items() if value is not None},
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pronas.errors import UsageError
 from pronas.search._config import Config
+from pronas.search._halving import STOPPED
 from pronas.search._run import stored_config
 from pronas.search._schema import connect
 from pronas.search._store import STORE, Child, read_children, read_meta
@@ -16,7 +17,8 @@ from pronas.search._store import STORE, Child, read_children, read_meta
 def twin_finder(folder: str | None, config: Config, fingerprint: str) -> Callable[[Child], Child | None]:
     """Return a function that finds a child's identical twin in the run ``folder``.
 
-    Twins have the same canonical cell, skeleton, recipe and images; the seed may differ. Failed children are not taken.
+    Twins have the same canonical cell, skeleton, recipe and images; the seed may differ. Failed children are not taken,
+    nor those that were stopped early or began with a parent's weights.
 
     Raises:
         UsageError: the run trained its children otherwise, or on other images.
@@ -25,12 +27,13 @@ def twin_finder(folder: str | None, config: Config, fingerprint: str) -> Callabl
     if folder is None:
         return lambda child: None
     path = Path(folder)
-    _check(path, stored_config(path), config)
+    theirs = stored_config(path)
+    _check(path, theirs, config)
     connection = connect(path / STORE, read_only=True)
     try:
         if (read_meta(connection, "dataset") or {}).get("fingerprint") != fingerprint:
             raise UsageError(f"reuse: {path} was trained on other images (or another split of them: another seed)")
-        known = {child.canonical: child for child in read_children(connection) if child.status == "done"}
+        known = {child.canonical: child for child in read_children(connection) if _whole(child, theirs)}
     finally:
         connection.close()
 
@@ -39,6 +42,11 @@ def twin_finder(folder: str | None, config: Config, fingerprint: str) -> Callabl
         return None if twin is None else replace(twin, worker=f"reused from {path.name}")
 
     return find
+
+
+def _whole(child: Child, config: Config) -> bool:
+    inherited = config.search.inherit is not None and child.level > 1
+    return child.status == "done" and STOPPED not in child.metrics and not inherited
 
 
 def _check(path: Path, theirs: Config, ours: Config) -> None:

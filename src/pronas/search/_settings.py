@@ -58,6 +58,8 @@ class Settings(TypedDict, total=False):
     timeout: float | None
     memory: int | None
     address: str | None
+    devices: Sequence[str] | str | None
+    gpus: float | None
     seed: int | None
 
 
@@ -106,6 +108,8 @@ KEYS: dict[str, str] = {
     "timeout": "execution.timeout",
     "memory": "execution.memory",
     "address": "execution.address",
+    "devices": "execution.devices",
+    "gpus": "execution.gpus",
     "seed": "seed",
 }
 
@@ -165,7 +169,7 @@ def _apply(values: dict[str, Any], name: str, value: Any) -> None:
 def _plain(name: str, value: Any) -> Any:
     if name in ("children", "first") and value == "all":
         return 0
-    if name in ("operators", "modules", "objectives"):
+    if name in ("operators", "modules", "objectives", "devices"):
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
     if name in ("filters", "final_filters"):
         return _whole_numbers(name, value)

@@ -84,13 +84,20 @@ class NetworkManager:
         return (event for event in self.events(cells) if isinstance(event, ChildResult))
 
     def events(
-        self, cells: Iterable[Cell | str], *, recipes: Iterable[Mapping[str, Any]] | None = None
+        self,
+        cells: Iterable[Cell | str],
+        *,
+        recipes: Iterable[Mapping[str, Any]] | None = None,
+        parents: Mapping[Cell, tuple[Cell, bytes]] | None = None,
+        keep_weights: bool = False,
     ) -> Iterator[ChildProgress | ChildResult]:
         """Train children; yield an event an epoch (where the executor tells them apart) and each result as it comes.
 
         Args:
             cells: cells or their text; equal ones are trained once each time they occur.
             recipes: for each cell the fields of the recipe that differ for it, such as ``{"epochs": 3}``.
+            parents: for some cells the parent whose weights they start from (weight inheritance), and these weights.
+            keep_weights: give each child's weights with its result (``ChildResult.weights``).
 
         An iteration that is given up cancels the children that have no result yet.
         """
@@ -98,7 +105,9 @@ class NetworkManager:
         changes = [{} for _ in asked] if recipes is None else [dict(change) for change in recipes]
         if len(changes) != len(asked):
             raise UsageError(f"{len(changes)} recipes for {len(asked)} cells: give one each")
-        return self._follow(asked, changes)
+        given = parents or {}
+        starts = [_start(given.get(cell)) | ({"keep": True} if keep_weights else {}) for cell in asked]
+        return self._follow(asked, changes, starts)
 
     def child_seed(self, cell: Cell) -> int:
         """Give the seed that ``cell`` is trained with: of the run's seed and the cell's canonical form."""
@@ -136,11 +145,13 @@ class NetworkManager:
             "modules": list(modules),
         }
 
-    def _follow(self, cells: list[Cell], changes: list[dict[str, Any]]) -> Iterator[ChildProgress | ChildResult]:
+    def _follow(
+        self, cells: list[Cell], changes: list[dict[str, Any]], more: list[dict[str, Any]]
+    ) -> Iterator[ChildProgress | ChildResult]:
         asked: dict[int, Cell] = {}
-        for cell, change in zip(cells, changes, strict=True):
+        for cell, change, extra in zip(cells, changes, more, strict=True):
             asked[self._next] = cell
-            payload = {"cell": str(cell.canonical()), "seed": self.child_seed(cell), "recipe": change}
+            payload = {"cell": str(cell.canonical()), "seed": self.child_seed(cell), "recipe": change, **extra}
             self._executor.submit(Job(self._next, payload))
             self._next += 1
         try:
@@ -162,6 +173,10 @@ def _resolve(recipe: Recipe | str, binary: bool, epochs: int | None, batch: int 
         return named_recipe(recipe, binary=binary, epochs=epochs, batch=batch)
     changes = {"epochs": epochs, "batch": batch}
     return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
+
+
+def _start(parent: tuple[Cell, bytes] | None) -> dict[str, Any]:
+    return {} if parent is None else {"start": {"cell": str(parent[0].canonical()), "weights": parent[1]}}
 
 
 def _progress(cell: Cell, event: Progress) -> ChildProgress:

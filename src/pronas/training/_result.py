@@ -29,6 +29,7 @@ class ChildResult:
         activation_bytes: most memory that activations of one image hold at a time.
         worker: where it was trained.
         attempts: how often it was tried (more than once when a worker died).
+        weights: its best epoch's weights, as the content of a safetensors file, if they were asked for.
     """
 
     cell: Cell
@@ -46,6 +47,7 @@ class ChildResult:
     activation_bytes: int = 0
     worker: str = ""
     attempts: int = 1
+    weights: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

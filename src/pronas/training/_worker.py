@@ -11,6 +11,7 @@ import torch
 
 from pronas.networks import Skeleton, describe, skeleton_from_dict
 from pronas.space import Cell
+from pronas.training._inherit import inherit, weights_of
 from pronas.training._loop import DivergedError, Training, derive_seed
 from pronas.training._recipe import Recipe
 from pronas.training._tensors import Tensors
@@ -54,7 +55,8 @@ def run(context: Context, payload: Mapping[str, Any], report: Report) -> dict[st
 
     Args:
         context: from ``setup``.
-        payload: ``cell`` (canonical text), ``seed``, and optionally ``recipe`` (fields that differ from the shared).
+        payload: ``cell`` (canonical text), ``seed``, and optionally ``recipe`` (fields that differ from the shared),
+            ``start`` (``cell`` and ``weights`` of the parent to inherit from) and ``keep`` (give the weights back).
         report: told ``epoch``, ``epochs``, ``accuracy`` and ``loss`` after each epoch.
 
     Returns:
@@ -79,12 +81,17 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     network = context.skeleton.build(
         cell, shape, context.classes, seed=derive_seed(payload["seed"], "weights"), scale=context.scale
     ).to(context.device)
+    if start := payload.get("start"):
+        inherit(network, cell, Cell.parse(start["cell"]), start["weights"])
     training = Training(network, context.train, context.validation, recipe, seed=payload["seed"])
     while not training.finished:
         epoch = training.run_epoch()
         result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)
         report({"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss})
     result.update(status="done", reward=training.best_accuracy)
+    if payload.get("keep"):
+        training.load_best()
+        result["weights"] = weights_of(network)
 
 
 def _counts(description: Any) -> dict[str, int]:

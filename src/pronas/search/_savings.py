@@ -1,0 +1,75 @@
+"""Less training for the same answer: early stopping and weight inheritance, each off unless asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pronas.files import write_atomic
+from pronas.search._children import Children
+from pronas.search._config import Config
+from pronas.search._run import disk_errors
+from pronas.search._store import Child
+from pronas.space import Cell
+from pronas.training import ChildResult
+
+WEIGHTS = Path("weights") / "children"
+
+
+class Savings:
+    """What a search does to train less, and the parents' weights in the run folder that it needs for it.
+
+    Args:
+        folder: the run folder.
+        config: resolved.
+        children: of the run.
+    """
+
+    def __init__(self, folder: Path, config: Config, children: Children) -> None:
+        assert config.children.epochs is not None
+        self.epochs, self.early_stop = config.children.epochs, config.search.early_stop
+        self.inherit = config.search.inherit
+        self._folder, self._children = folder, children
+
+    def inherits(self, child: Child) -> bool:
+        """Whether the child's parent was trained and its weights are there."""
+        return self._parent(child) is not None
+
+    def parents(self, children: Sequence[Child]) -> dict[Cell, tuple[Cell, bytes]]:
+        """Return the parents of those that have one, and the parents' weights."""
+        found = {}
+        for child in children:
+            parent = self._parent(child)
+            if parent is not None:
+                with disk_errors(self._folder):
+                    found[child.cell] = (parent.cell, self._path(parent).read_bytes())
+        return found
+
+    def keep(self, child: Child, result: ChildResult) -> None:
+        """Keep a child's weights, before its result is recorded."""
+        if self.inherit is not None and result.weights is not None:
+            with disk_errors(self._folder):
+                self._path(child).parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(self._path(child), result.weights)
+
+    def forget(self, level: int) -> None:
+        """Delete the weights of children that nobody at ``level`` or above inherits from."""
+        self._delete(child for child in self._children if child.level < level - 1)
+
+    def _delete(self, children: Iterable[Child]) -> None:
+        if self.inherit is not None:
+            for child in children:
+                self._path(child).unlink(missing_ok=True)
+
+    def _parent(self, child: Child) -> Child | None:
+        """The child's cell without its last block, as a child of the level before; ``None``: none with weights."""
+        if self.inherit is None or len(child.cell.blocks) < 2 or child.cell.skips:
+            return None
+        smaller = str(Cell(child.cell.blocks[:-1]).canonical())
+        for other in self._children:
+            if other.level == child.level - 1 and other.canonical == smaller and other.status == "done":
+                return other if self._path(other).exists() else None
+        return None
+
+    def _path(self, child: Child) -> Path:
+        return self._folder / WEIGHTS / f"{child.id}.safetensors"

@@ -1,0 +1,127 @@
+"""Early stopping and weight inheritance in a search: what is trained, what is recorded, and that it can be resumed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pronas.errors import UsageError
+from pronas.search import Experiment, search
+from pronas.search._halving import STOPPED
+
+TINY = {
+    "space": "flat",
+    "operators": "identity,3x3 maxpool,3x3 dconv",
+    "blocks": 2,
+    "first": 6,
+    "children": 4,
+    "filters": 4,
+    "epochs": 4,
+    "final_epochs": 0,
+    "limit": 400,
+    "threads": 1,
+    "predictor": "gp",
+    "seed": 1,
+}
+
+
+def run(folder, **settings) -> Experiment:
+    return search("digits", out=folder, **{**TINY, "execution": "inline", **settings})
+
+
+def facts(experiment: Experiment) -> list[tuple]:
+    return [
+        (str(child.cell), child.status, child.reward, child.epochs, child.images, child.metrics)
+        for child in experiment.children()
+    ]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_at(number: int, kind: str):
+    seen = []
+
+    def on_event(event):
+        seen.append(event["event"])
+        if seen.count(kind) == number:
+            raise Interrupted
+
+    return on_event
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("stopped") / "run", early_stop=4)
+
+
+@pytest.fixture(scope="module")
+def inherited(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("inherited") / "run", inherit=1)
+
+
+def test_only_the_best_are_trained_to_the_end(stopped):
+    for level, finalists in ((1, 2), (2, 1)):
+        children = [child for child in stopped.children() if child.level == level]
+        last = [child for child in children if STOPPED not in child.metrics]
+        rest = [child for child in children if STOPPED in child.metrics]
+        assert len(last) == finalists
+        assert {child.epochs for child in last} == {4}
+        assert {child.epochs for child in rest} == {1}
+        assert {child.images for child in last} == {5 * rest[0].images}
+        assert all(child.reward < max(one.reward for one in last) for child in rest)
+        measured = {child.reward: child.metrics[STOPPED][0] for child in rest}
+        assert [measured[reward] for reward in sorted(measured)] == sorted(measured.values())
+    assert STOPPED not in stopped.best.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [(9, "progress"), (5, "child")])
+def test_a_stopped_search_with_early_stopping_is_resumed(tmp_path, stopped, when):
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", early_stop=4, on_event=interrupted_at(*when))
+    assert facts(run(tmp_path / "run", early_stop=4)) == facts(stopped)
+
+
+@pytest.mark.slow
+def test_savings_depend_on_no_executor(tmp_path, stopped, inherited):
+    local = {"execution": "local", "workers": 2}
+    assert facts(run(tmp_path / "one", early_stop=4, **local)) == facts(stopped)
+    assert facts(run(tmp_path / "two", inherit=1, **local)) == facts(inherited)
+
+
+def test_heirs_are_trained_for_their_own_few_epochs(inherited):
+    assert {child.epochs for child in inherited.children() if child.level == 1} == {4}
+    assert {child.epochs for child in inherited.children() if child.level == 2} == {1}
+    kept = sorted(path.stem for path in (inherited.path / "weights" / "children").iterdir())
+    assert kept == sorted(str(child.id) for child in inherited.children())
+
+
+@pytest.mark.slow
+def test_a_stopped_search_with_inheritance_is_resumed(tmp_path, inherited):
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", inherit=1, on_event=interrupted_at(8, "child"))
+    assert facts(run(tmp_path / "run", inherit=1)) == facts(inherited)
+
+
+def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited):
+    again = []
+    experiment = run(tmp_path / "run", reuse=str(stopped.path), blocks=1, on_event=again.append)
+    known = {event["id"] for event in again if event["event"] == "child" and event["known"]}
+    whole = {str(child.cell): child for child in stopped.children() if STOPPED not in child.metrics}
+    assert len(known) == 2
+    for child in experiment.children():
+        assert (child.id in known) == (str(child.cell) in whole)
+        if child.id in known:
+            assert child.reward == whole[str(child.cell)].reward
+    again.clear()
+    run(tmp_path / "other", reuse=str(inherited.path), on_event=again.append)
+    assert {event["level"] for event in again if event["event"] == "child" and event["known"]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"early_stop": 1}, "early_stop must be"), ({"inherit": 0}, "inherit")]
+)
+def test_values_out_of_range(tmp_path, settings, words):
+    with pytest.raises(UsageError, match=words):
+        run(tmp_path / "run", **settings)
