@@ -8,6 +8,7 @@ from pronas.controller._options import OBJECTIVES, check_objectives
 from pronas.controller._pareto import non_dominated, select_front
 from pronas.controller._predictors import PREDICTORS, load_predictor, make_predictor, save_predictor
 from pronas.controller._score import Best, TopK
+from pronas.controller._scoring import Estimate, LevelScorer, Request
 from pronas.controller._strategies import STRATEGIES
 from pronas.controller._validate import cross_validate
 
@@ -18,10 +19,13 @@ __all__ = [
     "STRATEGIES",
     "Best",
     "ControllerManager",
+    "Estimate",
     "FitReport",
+    "LevelScorer",
     "Observed",
     "Predictor",
     "Ranking",
+    "Request",
     "TopK",
     "check_objectives",
     "cross_validate",

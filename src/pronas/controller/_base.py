@@ -94,6 +94,10 @@ class Predictor(ABC):
         """Rewards (n,) on the scale of `scores`."""
         return np.atleast_1d(np.asarray(rewards, dtype=np.float64))
 
+    def rewards(self, scores: Floats) -> Floats:
+        """Scores on the scale of `scores` as rewards, any shape."""
+        return scores
+
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """Score every parent extended by every block, in tiles.
 

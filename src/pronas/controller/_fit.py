@@ -48,6 +48,19 @@ def folds(count: int, members: int, generator: np.random.Generator) -> list[NDAr
     return [np.delete(order, np.arange(m, count, parts)) for m in range(members)]
 
 
+def fold_shares(count: int, parts: int, seed: int) -> list[NDArray[np.int64]]:
+    """For each of ``parts`` parts that together hold every one of ``count`` once, the indexes outside it."""
+    part = fold_numbers(count, parts, seed)
+    return [np.flatnonzero(part != number) for number in range(parts)]
+
+
+def fold_numbers(count: int, parts: int, seed: int) -> NDArray[np.int64]:
+    """Which part each of ``count`` belongs to (count,), parts of equal size up to one."""
+    part = np.empty(count, dtype=np.int64)
+    part[np.random.default_rng(seed).permutation(count)] = np.arange(count) % parts
+    return part
+
+
 def batches(shares: list[NDArray[np.int64]], schedule: Schedule, generator: np.random.Generator) -> Iterator[Batch]:
     """Index arrays (members, batch): each member goes through its own share in its own order, epoch after epoch."""
     size = min(schedule.batch, min(len(share) for share in shares))

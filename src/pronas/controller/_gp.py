@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.controller._fit import fold_numbers
 from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.controller._tokens import compose
 from pronas.controller._warp import Warp, fit_warp
@@ -114,9 +115,10 @@ class GaussianProcess(Predictor):
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """Median and half the central 68 % of the rewards, each (n,), within [0, 1]."""
         mean, spread = self.scores(rows)
-        return self._rewards(mean), (self._rewards(mean + spread) - self._rewards(mean - spread)) / 2
+        return self.rewards(mean), (self.rewards(mean + spread) - self.rewards(mean - spread)) / 2
 
-    def _rewards(self, scores: Floats) -> Floats:
+    def rewards(self, scores: Floats) -> Floats:
+        """Rewards, in [0, 1], of scores of any shape."""
         assert self.warp is not None
         return np.clip(self.warp.inverse(scores), 0.0, 1.0)
 
@@ -136,7 +138,7 @@ class GaussianProcess(Predictor):
             points = self._place(rows[start : start + BATCH])
             prior = np.cos(points @ frequencies + phases) @ amplitudes + points @ slopes
             parts.append((prior + self._covariance(points) @ solved).T)
-        return self._rewards(np.concatenate(parts, axis=1))
+        return self.rewards(np.concatenate(parts, axis=1))
 
     def _drawn(self) -> tuple[Floats, ...]:
         """Draws from the prior as random features, and what corrects them; made once a fit."""
@@ -157,11 +159,20 @@ class GaussianProcess(Predictor):
         return self._paths
 
     def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats | None:
-        """Leave-one-out predictions in closed form (Rasmussen and Williams 2006, section 5.4.2), rewards."""
-        if not self.fitted or len(self.targets) != sum(len(part) for part in parts):
-            return None
-        inverse = linalg.cho_solve((self.factor, True), np.eye(len(self.targets)))
-        return self._rewards(self.targets - self.solved / np.diag(inverse))
+        """Predictions of each fifth from the others, in closed form (Rasmussen and Williams 2006, section 5.4.2).
+
+        The hyperparameters are those of all cells.
+        """
+        fresh = GaussianProcess(self.space, draws=self.draws)
+        fresh.fit(parts, seed)
+        inverse = linalg.cho_solve((fresh.factor, True), np.eye(len(fresh.targets)))
+        part = fold_numbers(len(fresh.targets), 5, seed)
+        result = np.empty(len(part))
+        for number in range(5):
+            index = np.flatnonzero(part == number)
+            off = linalg.solve(inverse[np.ix_(index, index)], fresh.solved[index], assume_a="pos")
+            result[index] = fresh.targets[index] - off
+        return fresh.rewards(result)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """What is known, and the hyperparameters."""

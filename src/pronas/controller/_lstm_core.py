@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pronas.controller._embedding import Parameters, tables, uniform
 from pronas.controller._tokens import Form
-
-Parameters = dict[str, Tensor]
 
 
 def initial_parameters(
@@ -22,25 +21,16 @@ def initial_parameters(
 
     ``sizes``: the rows of the embedding table of each kind of token, named ``table0``, ``table1``, …
     """
-
-    def uniform(bound: float, *shape: int) -> Tensor:
-        return (torch.rand(members, *shape, generator=generator) * 2 - 1) * bound
-
     width = embedding * (len(sizes) if form == "halves" else 1)
     bias = torch.zeros(members, 4 * cells)
     bias[:, cells : 2 * cells] = 1.0
-    return {f"table{kind}": uniform(0.1, size, embedding) for kind, size in enumerate(sizes)} | {
-        "kernel": uniform(1 / math.sqrt(width), width, 4 * cells),
-        "recurrent": uniform(1 / math.sqrt(cells), cells, 4 * cells),
+    return {f"table{kind}": uniform(generator, 0.1, members, size, embedding) for kind, size in enumerate(sizes)} | {
+        "kernel": uniform(generator, 1 / math.sqrt(width), members, width, 4 * cells),
+        "recurrent": uniform(generator, 1 / math.sqrt(cells), members, cells, 4 * cells),
         "bias": bias,
-        "out": uniform(1 / math.sqrt(cells), cells),
+        "out": uniform(generator, 1 / math.sqrt(cells), members, cells),
         "out_bias": torch.full((members,), 1.8),
     }
-
-
-def embedding_tables(parameters: Parameters) -> list[Tensor]:
-    """The embedding tables in order of their kinds."""
-    return [parameters[f"table{kind}"] for kind in range(sum(name.startswith("table") for name in parameters))]
 
 
 def gate_table(parameters: Parameters, form: Form) -> Tensor:
@@ -49,11 +39,11 @@ def gate_table(parameters: Parameters, form: Form) -> Tensor:
     There are few distinct tokens, so multiplying the tables replaces the product of every step of every cell. Form
     ``tokens``: the kinds one after the other; ``halves``: every pair of an input and an operator.
     """
-    kernel, bias, tables = parameters["kernel"], parameters["bias"][:, None], embedding_tables(parameters)
+    kernel, bias, rows = parameters["kernel"], parameters["bias"][:, None], tables(parameters)
     if form == "tokens":
-        return torch.cat(tables, dim=1) @ kernel + bias
+        return torch.cat(rows, dim=1) @ kernel + bias
     half = kernel.shape[1] // 2
-    left, right = tables[0] @ kernel[:, :half] + bias, tables[1] @ kernel[:, half:]
+    left, right = rows[0] @ kernel[:, :half] + bias, rows[1] @ kernel[:, half:]
     return (left[:, :, None] + right[:, None]).flatten(1, 2)
 
 

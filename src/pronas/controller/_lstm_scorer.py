@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pronas.controller import _lstm_core as core
 from pronas.controller import _native as native
+from pronas.controller._embedding import Parameters
 from pronas.controller._threads import one_thread
 from pronas.controller._tokens import Form
 
@@ -29,7 +30,7 @@ PARENTS = 1024
 LIMIT = 40.0
 
 
-def extension_scores(parameters: core.Parameters, form: Form, parents: Tensor, ends: Tensor) -> Iterator[Float32]:
+def extension_scores(parameters: Parameters, form: Form, parents: Tensor, ends: Tensor) -> Iterator[Float32]:
     """Every member's predictions, (members, p, m), of tiles of parents one after the other.
 
     ``parents`` (t, n) and ``ends`` (4 or 2, m) are indexes into the gate table: the parents' steps, the blocks' steps.
@@ -42,7 +43,7 @@ def extension_scores(parameters: core.Parameters, form: Form, parents: Tensor, e
 class _Scorer:
     """Parameters and blocks, prepared for any number of parents."""
 
-    def __init__(self, parameters: core.Parameters, form: Form, ends: Tensor) -> None:
+    def __init__(self, parameters: Parameters, form: Form, ends: Tensor) -> None:
         with one_thread(), torch.inference_mode():
             self.parameters, self.table = parameters, core.gate_table(parameters, form)
         self._plan(ends.numpy())

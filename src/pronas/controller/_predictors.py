@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pronas.controller._auto import AutoPredictor
 from pronas.controller._base import Predictor
 from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
+from pronas.controller._forest import ForestPredictor
 from pronas.controller._gp import GaussianProcess
 from pronas.controller._lstm import LSTMPredictor
+from pronas.controller._mlp import MLPPredictor
 from pronas.errors import ModelFileError, UsageError, nearest
 from pronas.space import Space, space_from_dict
 
-_MAKERS: dict[str, tuple[type[Predictor], dict[str, Any]]] = {
+_MAKERS: dict[str, tuple[Callable[..., Predictor], dict[str, Any]]] = {
     "lstm": (LSTMPredictor, {}),
     "lstm-ensemble": (LSTMPredictor, {"members": 5}),
+    "mlp": (MLPPredictor, {"members": 1}),
+    "mlp-ensemble": (MLPPredictor, {"members": 5}),
     "gp": (GaussianProcess, {}),
+    "forest": (ForestPredictor, {}),
 }
 
 #: Names that `make_predictor` knows.
-PREDICTORS = tuple(_MAKERS)
+PREDICTORS = (*_MAKERS, "auto")
 
 
 def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
@@ -28,6 +35,8 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
     Raises:
         UsageError: the name or a setting is unknown.
     """
+    if name == "auto":
+        return AutoPredictor(space, make_predictor, **settings)
     if name not in _MAKERS:
         raise UsageError(f"unknown predictor {name!r}{nearest(name, PREDICTORS)}; there are {', '.join(PREDICTORS)}")
     kind, defaults = _MAKERS[name]

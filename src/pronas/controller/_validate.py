@@ -7,6 +7,7 @@ import copy
 import numpy as np
 
 from pronas.controller._base import Floats, History, Observed, Predictor, check_history
+from pronas.controller._fit import fold_numbers
 from pronas.controller._metrics import Ranking, ranking
 
 #: Parts in which the evaluated cells are left out in turn.
@@ -30,8 +31,7 @@ def out_of_fold(predictor: Predictor, parts: list[Observed], seed: int = 0) -> F
     if quick is not None:
         return quick
     count = sum(len(part) for part in parts)
-    fold = np.empty(count, dtype=np.int64)
-    fold[np.random.default_rng(seed).permutation(count)] = np.arange(count) % FOLDS
+    fold = fold_numbers(count, FOLDS, seed)
     level = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     result = np.empty(count)
     for number in range(FOLDS):

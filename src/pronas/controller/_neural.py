@@ -1,0 +1,185 @@
+"""What the neural predictors share: tokens seen, fitting, batched prediction, out-of-fold members, state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pronas.controller import _embedding as embedding
+from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.controller._embedding import Parameters
+from pronas.controller._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
+from pronas.controller._threads import one_thread
+from pronas.controller._tokens import first_blocks, level_of, ordered_tokens, seen_values
+from pronas.errors import UsageError
+
+if TYPE_CHECKING:
+    from pronas.space import Space
+
+#: ``l1``: the paper's; ``rank``: besides, every pair in a minibatch is pushed into the right order.
+Loss = Literal["l1", "rank"]
+#: Rows predicted at once by plain batched scoring.
+BATCH = 1024
+#: Members of the ensemble that cross-validation fits.
+FOLDS = 5
+#: Weight of the pairwise term, and the difference of rewards at which a pair counts fully, in standard deviations.
+RANK_WEIGHT, RANK_SCALE = 0.1, 0.5
+
+
+class NeuralPredictor(Predictor):
+    """An ensemble of networks over a cell's tokens, all members fitted as one batched computation.
+
+    Inputs and operators never seen in fitting are read as the mean of those seen of their kind (earlier cells, earlier
+    blocks), so a predictor can score cells of more blocks than it was fitted on. The output is a sigmoid, the loss L1
+    (``loss="rank"``: and the order of pairs); each member of an ensemble leaves out another fifth of the cells (arXiv
+    1712.00559, section 4.2 and appendix). Adam's rate falls from ``rate`` to a twentieth: the paper starts at 0.01 and
+    continues at 0.002 on later levels; here every fit starts afresh, so that it depends on the rewards alone.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        members: int,
+        cells: int,
+        embedding: int,
+        steps: int,
+        batch: int,
+        rate: float,
+        l2: float,
+        loss: Loss,
+    ) -> None:
+        super().__init__(space)
+        if min(members, cells, embedding, steps, batch) < 1:
+            raise UsageError(f"members, cells, embedding, steps and batch of the {self.name} predictor are at least 1")
+        if loss not in ("l1", "rank"):
+            raise UsageError(f"the {self.name} predictor's loss is 'l1' or 'rank', not {loss!r}")
+        self.count, self.cells, self.embedding, self.loss = members, cells, embedding, loss
+        self.steps, self.batch, self.rate, self.l2 = steps, batch, rate, l2
+        self.parameters: Parameters | None = None
+        self.seen: list[NDArray[np.bool_]] = []
+
+    @abstractmethod
+    def _initial(self, generator: torch.Generator, sizes: list[int]) -> Parameters:
+        """Fresh parameters; embedding tables ``table0``, ``table1``, … have ``sizes`` rows."""
+
+    @abstractmethod
+    def _indexes(self, tokens: NDArray[np.int64], kinds: tuple[int, ...], sizes: list[int]) -> Tensor:
+        """What the network reads of tokens (n, L): indexes (t, n)."""
+
+    @abstractmethod
+    def _own(self, parameters: Parameters, indexes: Tensor, lengths: Tensor) -> Tensor:
+        """Pre-sigmoid scores (members, n) of cells (t, members, n) of each member's own, padded at the start."""
+
+    @abstractmethod
+    def _shared(self, parameters: Parameters, indexes: Tensor) -> Tensor:
+        """Pre-sigmoid scores (members, n) of the same cells (t, n), all of one length, by every member."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there are parameters."""
+        return self.parameters is not None
+
+    def settings(self) -> dict[str, Any]:
+        """Keyword arguments that make this predictor again."""
+        names = ("cells", "embedding", "steps", "batch", "rate", "l2", "loss")
+        return {"members": self.count} | {name: getattr(self, name) for name in names}
+
+    def fit(self, history: History, seed: int = 0) -> None:
+        """Fit all members together, in minibatches that mix the levels."""
+        parts = check_history(history)
+        generator = np.random.default_rng(seed)
+        self._fit(parts, folds(sum(len(part) for part in parts), self.count, generator), seed, generator)
+
+    def _fit(self, parts: list[Observed], shares: list[Batch], seed: int, generator: np.random.Generator) -> None:
+        tokens = [ordered_tokens(self.space, part.rows) for part in parts]
+        self._note_seen(parts, tokens)
+        sizes = [len(seen) for seen in self.seen]
+        self.parameters = self._initial(torch.Generator().manual_seed(seed), sizes)
+        schedule = Schedule(self.steps, self.batch, self.rate, self.l2)
+        read = [self._read(part.rows, values, sizes) for part, values in zip(parts, tokens, strict=True)]
+        target = torch.from_numpy(floored(joined(parts))).float()
+        deviation = float(target.std(correction=0)) or 1.0
+        with one_thread():
+            indexes, lengths = embedding.padded(read)
+            parameters = self.parameters
+
+            def loss(index: Batch) -> Tensor:
+                chosen = torch.from_numpy(index)
+                scores = self._own(parameters, indexes[:, chosen], lengths[chosen])
+                return self._loss(scores, target[chosen], deviation)
+
+            minimise(parameters, loss, batches(shares, schedule, generator), schedule)
+
+    def _loss(self, scores: Tensor, target: Tensor, deviation: float) -> Tensor:
+        value = (torch.sigmoid(scores) - target).abs().mean(1)
+        return value + RANK_WEIGHT * pairwise(scores, target, deviation) if self.loss == "rank" else value
+
+    def _note_seen(self, parts: list[Observed], tokens: list[NDArray[np.int64]]) -> None:
+        self.seen = [np.zeros(size, dtype=bool) for size in self.space.token_sizes]
+        for part, values in zip(parts, tokens, strict=True):
+            kinds = np.array(self.space.token_kinds(level_of(self.space, part.rows)))
+            for kind, size in enumerate(self.space.token_sizes):
+                self.seen[kind] |= seen_values(values[:, kinds == kind], size)
+
+    def _read(self, rows: Rows, tokens: NDArray[np.int64], sizes: list[int]) -> Tensor:
+        return self._indexes(tokens, self.space.token_kinds(level_of(self.space, rows)), sizes)
+
+    def members(self, rows: Rows) -> Floats:
+        """Predictions (members, n) in [0, 1]."""
+        self._must_be_fitted()
+        parts = [np.empty((self.count, 0))]
+        if len(rows):
+            tokens, parameters = ordered_tokens(self.space, rows), self._extended()
+            with torch.inference_mode(), one_thread():
+                for start in range(0, len(rows), BATCH):
+                    indexes = self._read(rows, tokens[start : start + BATCH], list(self.space.token_sizes))
+                    parts.append(torch.sigmoid(self._shared(parameters, indexes)).double().numpy())
+        return np.concatenate(parts, axis=1)
+
+    def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats:
+        """Each cell predicted by a member that left it out, of an ensemble of five fitted for it."""
+        shares = fold_shares(sum(len(part) for part in parts), FOLDS, seed)
+        fresh = type(self)(self.space, **(self.settings() | {"members": FOLDS}))
+        fresh._fit(parts, shares, seed, np.random.default_rng(seed))
+        members = np.concatenate([fresh.members(part.rows) for part in parts], axis=1)
+        left_out = np.ones(members.shape, dtype=bool)
+        for m, share in enumerate(shares):
+            left_out[m, share] = False
+        return np.asarray((members * left_out).sum(0) / left_out.sum(0))
+
+    def _extended(self) -> Parameters:
+        """Parameters whose tables have a sensible row for every token of the space, seen in fitting or not."""
+        assert self.parameters is not None
+        tables = {}
+        for kind, (size, first) in enumerate(zip(self.space.token_sizes, first_blocks(self.space), strict=True)):
+            tables[f"table{kind}"] = embedding.with_unseen(
+                self.parameters[f"table{kind}"], self.seen[kind], size, first
+            )
+        return self.parameters | tables
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Parameters and which tokens were seen."""
+        self._must_be_fitted()
+        assert self.parameters is not None
+        tensors: Tensors = {name: value.numpy() for name, value in self.parameters.items()}
+        return tensors, {"seen": [seen.tolist() for seen in self.seen]}
+
+    def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
+        """Take the state that ``state`` gave."""
+        self.parameters = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+        self.seen = [np.array(seen, dtype=bool) for seen in values["seen"]]
+
+
+def pairwise(scores: Tensor, target: Tensor, deviation: float) -> Tensor:
+    """Logistic loss (members,) of the order of every pair, weighted by how far apart the rewards are."""
+    apart = (target[:, :, None] - target[:, None]) / (RANK_SCALE * deviation)
+    weight = apart.abs().clamp(max=1.0)
+    wrong = torch.nn.functional.softplus(-(scores[:, :, None] - scores[:, None]) * apart.sign() * 4)
+    return (wrong * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1e-6)

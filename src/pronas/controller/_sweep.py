@@ -1,0 +1,148 @@
+"""Scoring whole levels with a fitted predictor: in chunks that can be shared out, interrupted and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pronas.controller._base import Floats, Predictor, Rows
+from pronas.controller._score import Best, TopK, best_cells
+from pronas.controller._tokens import compose
+from pronas.errors import UsageError
+from pronas.space import StateSpace
+
+#: Candidates of one chunk, about: some tenths of a second for one process.
+CHUNK = 500_000
+#: Levels of up to so many cells are held, each class once; beyond, parents are counted off with their renumberings.
+HELD = 1_000_000
+#: Kept beyond the cells asked for, until they are scored exactly.
+MARGIN = 64
+
+
+@dataclass(frozen=True)
+class Level:
+    """The candidates of one level: ``base`` rows, extended by every block of ``between`` in turn, then by ``blocks``.
+
+    The parents are never held: parent i is a base row and one block of each level between, counted off like digits.
+    """
+
+    base: Rows
+    between: tuple[Rows, ...]
+    blocks: Rows
+
+    @property
+    def parents(self) -> int:
+        """How many parents there are."""
+        count = len(self.base)
+        for blocks in self.between:
+            count *= len(blocks)
+        return count
+
+    @property
+    def candidates(self) -> int:
+        """How many candidates there are, renumbered copies counted."""
+        return self.parents * len(self.blocks)
+
+    @property
+    def chunk(self) -> int:
+        """Parents of a chunk."""
+        return max(1, CHUNK // max(1, len(self.blocks)))
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return -(-self.parents // self.chunk)
+
+    def parent_rows(self, number: int) -> Rows:
+        """The parents of a chunk."""
+        index = np.arange(number * self.chunk, min((number + 1) * self.chunk, self.parents))
+        parts: list[Rows] = []
+        for blocks in reversed(self.between):
+            parts.append(blocks[index % len(blocks)])
+            index = index // len(blocks)
+        return np.concatenate([self.base[index], *reversed(parts)], axis=1).astype(np.int16, copy=False)
+
+
+def plan_level(space: StateSpace, blocks: int, parents: Rows | None) -> Level:
+    """The candidates of level ``blocks``: extensions of ``parents``, or (None) every cell there is.
+
+    Raises:
+        UsageError: the level is below 2, or every cell of it cannot even be counted off.
+    """
+    if blocks < 2:
+        raise UsageError(f"level {blocks} is not scored: every cell of level 1 is a start; take 2 or more blocks")
+    if parents is not None:
+        return Level(parents, (), space.extensions(blocks))
+    base, level = space.level1(), 1
+    while level + 1 < blocks and len(base) * len(space.extensions(level + 1)) <= HELD:
+        base, level = np.concatenate(list(space.extend(base))), level + 1
+    plan = Level(base, tuple(space.extensions(b) for b in range(level + 1, blocks)), space.extensions(blocks))
+    if plan.candidates > 2**62:
+        raise UsageError(f"level {blocks} has {plan.candidates:.1e} candidates: score the children of the best instead")
+    return plan
+
+
+def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
+    """Parents of a chunk and the predicted rewards (parents, blocks) of their extensions."""
+    parents = level.parent_rows(number)
+    scores = np.empty((len(parents), len(level.blocks)), dtype=np.float32)
+    for start, (mean, _) in predictor.extension_scores(parents, level.blocks):
+        scores[start : start + len(mean)] = mean
+    return parents, scores
+
+
+def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, threshold: float) -> Best:
+    """The best of a chunk that are better than ``threshold``, up to k and a margin."""
+    parents, scores = score_chunk(predictor, level, number)
+    top = TopK(predictor.space, k + MARGIN, seed=number)
+    top.threshold = threshold
+    top.offer(parents, level.blocks, scores)
+    return top.best()
+
+
+def merged(space: Any, found: Sequence[Best], k: int) -> Best:
+    """The best k, and a margin, of several bests."""
+    parts = [best for best in found if len(best.rows)]
+    if not parts:
+        return Best(np.empty((0, 4), np.int16), np.empty(0))
+    rows = np.concatenate([best.rows for best in parts])
+    return best_cells(space, rows, np.concatenate([best.scores for best in parts]), k + MARGIN)
+
+
+def exact(predictor: Predictor, best: Best, k: int) -> Best:
+    """The best k by plain scoring, with predicted rewards."""
+    if not len(best.rows):
+        return best
+    scores, _ = predictor.scores(best.rows)
+    chosen = best_cells(predictor.space, best.rows, scores, k)
+    return Best(chosen.rows, predictor.predict(chosen.rows)[0])
+
+
+def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
+    """CSV lines ``score,input1,op1,…`` of every extension of a chunk's parents."""
+    parents, scores = score_chunk(predictor, level, number)
+    rewards = predictor.rewards(scores)
+    heads = _texts(predictor.space, parents)
+    tails = _texts(predictor.space, level.blocks)
+    lines = []
+    for head, row in zip(heads, rewards.tolist(), strict=True):
+        lines.append("".join([f"{score:.6f},{head},{tail}\n" for score, tail in zip(row, tails, strict=True)]))
+    return "".join(lines).encode()
+
+
+def every_row(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
+    """Rows (n, 4b) of every extension of a chunk's parents, and their predicted rewards (n,)."""
+    parents, scores = score_chunk(predictor, level, number)
+    return compose(parents, level.blocks), predictor.rewards(scores).reshape(-1)
+
+
+def _texts(space: Any, rows: Rows) -> list[str]:
+    """Rows as ``input1,op1,…``; blocks alone too, which are no cells by themselves."""
+    names = [name.replace('"', '""') for name in space.operators]
+    quoted = [f'"{name}"' if "," in name or '"' in name else name for name in names]
+    return [
+        ",".join(quoted[value] if place % 2 else str(value) for place, value in enumerate(row)) for row in rows.tolist()
+    ]
