@@ -48,10 +48,22 @@ def live_run(tmp_path, runs):
 
 
 @pytest.fixture
-def server(live_run):
-    started = Server(live_run, free_port())
-    yield started
-    started.kill()
+def serve():
+    """Start servers that are gone after the test, whatever became of it."""
+    started = []
+
+    def start(run, port):
+        started.append(Server(run, port))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+@pytest.fixture
+def server(live_run, serve):
+    return serve(live_run, free_port())
 
 
 def finish(run, runs, number, **columns):
