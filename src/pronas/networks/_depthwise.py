@@ -2,8 +2,8 @@
 
 On a CPU the library's gradient of a depthwise kernel is vectorised up to a width of 3; a 5x5 kernel's takes ten times
 as long as a 5x3 one's (14 against 1.2 ms for 128 maps of 16x16x32 on one core), and was most of the backward pass. The
-gradient of a column of the kernel depends on no other column, so wider kernels are taken in strips of three, each against
-the columns of the input that it reads.
+gradient of a column of the kernel depends on no other column, so wider kernels are taken in strips of three, each
+against the columns of the input that it reads.
 """
 
 from __future__ import annotations

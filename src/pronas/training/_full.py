@@ -17,6 +17,7 @@ from pronas.networks import Network, Skeleton
 from pronas.space import Cell
 from pronas.training._checkpoint import read_checkpoint, write_checkpoint
 from pronas.training._loop import DivergedError, Epoch, Training, derive_seed
+from pronas.training._memory import keep_freed_memory
 from pronas.training._model import ModelSpec, digest_of, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
@@ -88,6 +89,7 @@ def train_network(
         ModelFileError: ``checkpoint`` is damaged or of another training, or ``init`` does not fit the network.
         UsageError: an unknown recipe or operator.
     """
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     start = time.perf_counter()
