@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast, get_args, get_type_hints
@@ -131,9 +132,14 @@ def _check_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
+@functools.cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(Recipe)  # a millisecond or two, and asked for every field of every child
+
+
 def _convert(key: str, value: Any) -> Any:
     """Check a plain value's type: whole numbers may stand for fractions, nothing else is converted."""
-    hint = get_type_hints(Recipe)[key]
+    hint = _hints()[key]
     kinds = get_args(hint) or (hint,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
