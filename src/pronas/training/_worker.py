@@ -13,6 +13,7 @@ from pronas.networks import Skeleton, describe, skeleton_from_dict
 from pronas.space import Cell
 from pronas.training._inherit import inherit, weights_of
 from pronas.training._loop import DivergedError, Training, derive_seed
+from pronas.training._memory import keep_freed_memory
 from pronas.training._recipe import Recipe
 from pronas.training._tensors import Tensors
 
@@ -34,6 +35,7 @@ class Context:
 
 def setup(shared: Mapping[str, Any]) -> Context:
     """Put the images on the device, once a process; see ``NetworkManager`` for what ``shared`` holds."""
+    keep_freed_memory()
     if shared["threads"]:
         torch.set_num_threads(shared["threads"])
     for module in shared["modules"]:
