@@ -111,6 +111,8 @@ def test_close_twice(make):
         ("inline", {"timeout": 3.0}, "use execution 'local'"),
         ("local", {"workers": 0}, "workers must be above 0"),
         ("local", {"memory_limit": -1}, "memory_limit must be above 0"),
+        ("local", {"gpus": 0.5}, "execution 'local' knows no 'gpus': it is for 'ray'"),
+        ("inline", {"nonsense": 1}, "execution 'inline' knows no 'nonsense'"),
     ],
 )
 def test_bad_options(name, options, words):

@@ -131,6 +131,27 @@ executor.close()
 def test_a_script_without_the_main_guard_is_told_so(tmp_path):
     script = tmp_path / "driver.py"
     script.write_text(UNGUARDED.format(work=str(Path(__file__).parent)))
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=280, check=False)
     assert "__main__" in done.stdout + done.stderr
     assert "its worker died 3 times" in done.stdout
+
+
+COUNTED = """
+import sys
+sys.path.insert(0, {work!r})
+from pronas.execution import make_executor, Job
+open({marks!r}, "a").write("x")
+if __name__ == "__main__":
+    with make_executor("local", "pronas_test_work:run", "pronas_test_work:setup", {{}}, workers=2) as executor:
+        for number in range(5):
+            executor.submit(Job(number))
+        print(*sorted(event.id for event in executor.events()))
+"""
+
+
+def test_a_script_is_imported_once_for_all_workers(tmp_path):
+    script, marks = tmp_path / "driver.py", tmp_path / "marks"
+    script.write_text(COUNTED.format(work=str(Path(__file__).parent), marks=str(marks)))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=280, check=True)
+    assert done.stdout == "0 1 2 3 4\n"
+    assert marks.read_text() == "xx"

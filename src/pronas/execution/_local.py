@@ -16,6 +16,7 @@ from typing import Any, final
 
 from pronas.errors import UsageError
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, resolve
+from pronas.execution._preload import importing_main, main_named
 from pronas.execution._process import serve
 from pronas.execution._shared import SharedArrays
 
@@ -73,10 +74,13 @@ class LocalExecutor(Executor):
         self._timeout, self._memory_limit = timeout, memory_limit
         self._shared = SharedArrays(shared)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([*_PRELOAD, run.partition(":")[0]])
+        # a device must not be touched before the fork: with devices, workers live long and import the script themselves
+        main = [] if devices else ["pronas.execution._preload"]
+        self._context.set_forkserver_preload([*_PRELOAD, run.partition(":")[0], *main])
         self._queue: deque[Job] = deque()
         self._attempts: dict[int, int] = {}
         self._workers: list[_Worker] = []
+        self._leaving: list[ForkServerProcess] = []
         self._ready: deque[Progress | Outcome] = deque()
         self._count = 0
 
@@ -114,6 +118,9 @@ class LocalExecutor(Executor):
         self.cancel()
         for worker in list(self._workers):
             self._discard(worker, kill=True)
+        for process in self._leaving:
+            process.join()
+        self._leaving.clear()
         self._shared.close()
 
     def _fill(self) -> None:
@@ -132,7 +139,8 @@ class LocalExecutor(Executor):
         ours, theirs = multiprocessing.Pipe()
         arguments = (theirs, self._run, self._setup, {**self._shared.plain, "device": device})
         process = self._context.Process(target=serve, args=arguments, daemon=True)
-        process.start()
+        with main_named():
+            process.start()
         theirs.close()
         self._count += 1
         worker = _Worker(process, ours, f"local-{slot}" + (f" {device}" if device else ""), slot)
@@ -203,17 +211,20 @@ class LocalExecutor(Executor):
 
     def _discard(self, worker: _Worker, *, kill: bool) -> None:
         self._workers.remove(worker)
+        worker.connection.close()
         if kill:
             worker.process.kill()
-        worker.process.join()
-        worker.connection.close()
+            worker.process.join()
+        else:  # the next one need not wait until the kernel has taken this one apart
+            self._leaving = [process for process in [*self._leaving, worker.process] if process.exitcode is None]
 
 
 def _check(workers: int | None, timeout: float | None, memory_limit: int | None) -> None:
     for name, value in (("workers", workers), ("timeout", timeout), ("memory_limit", memory_limit)):
         if value is not None and value <= 0:
             raise UsageError(f"{name} must be above 0, not {value}")
-    if multiprocessing.parent_process() is not None and multiprocessing.current_process().daemon:
+    worker = multiprocessing.parent_process() is not None and multiprocessing.current_process().daemon
+    if worker or importing_main():
         raise UsageError(
             "a worker process tried to start workers: put the script's code under `if __name__ == '__main__':`, "
             "or use execution='inline'"

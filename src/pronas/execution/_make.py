@@ -8,7 +8,8 @@ from typing import Any
 from pronas.errors import UsageError, nearest
 from pronas.execution._base import Executor
 
-EXECUTORS = ("inline", "local", "ray")
+_OPTIONS: dict[str, tuple[str, ...]] = {"inline": (), "local": ("devices",), "ray": ("address", "cpus", "gpus")}
+EXECUTORS = tuple(_OPTIONS)
 
 
 def make_executor(
@@ -37,6 +38,12 @@ def make_executor(
         UsageError: unknown name, or an option that this executor cannot honour.
         MissingExtraError: Ray is asked for and not installed.
     """
+    if name not in _OPTIONS:
+        raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
+    for option in options:
+        if option not in _OPTIONS[name]:
+            places = " or ".join(repr(other) for other in EXECUTORS if option in _OPTIONS[other])
+            raise UsageError(f"execution {name!r} knows no {option!r}" + (f": it is for {places}" if places else ""))
     if name == "inline":
         from pronas.execution._inline import InlineExecutor
 
@@ -47,8 +54,6 @@ def make_executor(
         from pronas.execution._local import LocalExecutor
 
         return LocalExecutor(run, setup, shared, workers=workers, timeout=timeout, memory_limit=memory_limit, **options)
-    if name == "ray":
-        from pronas.execution._ray import RayExecutor
+    from pronas.execution._ray import RayExecutor
 
-        return RayExecutor(run, setup, shared, workers=workers, timeout=timeout, memory_limit=memory_limit, **options)
-    raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
+    return RayExecutor(run, setup, shared, workers=workers, timeout=timeout, memory_limit=memory_limit, **options)

@@ -19,6 +19,8 @@ from pronas.execution._ray_worker import Mailbox, do_job
 
 #: How long the driver waits for results before it looks at progress and limits, in seconds.
 _TICK = 0.2
+#: How often the cluster is asked how large it is, in seconds: it may grow.
+_COUNT_EVERY = 2.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # a node cut off from the network is noticed after half a minute instead of seven
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "10000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
@@ -56,9 +58,7 @@ class RayExecutor(Executor):
         if workers is not None and workers <= 0:
             raise UsageError(f"workers must be above 0, not {workers}")
         resolve(run), resolve(setup)
-        os.environ.update({name: value for name, value in (_QUIET | _KEEPALIVE).items() if name not in os.environ})
-        if address is None and "ray" not in sys.modules:
-            _authenticate()  # Ray reads this when it is imported
+        prepare_environment(own=address is None)
         self._ray: Any = require("ray", "ray")
         if address is not None:
             _probe(address)
@@ -69,7 +69,9 @@ class RayExecutor(Executor):
         self._key = secrets.token_hex(8)
         self._timeout, self._memory_limit = timeout, memory_limit
         self._shared = self._ray.put(dict(shared))
-        self._mailbox = self._ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, max_task_retries=0).remote()
+        self._mailbox = (
+            self._ray.remote(Mailbox).options(**_beside_driver(self._ray), num_cpus=0, max_restarts=-1).remote()
+        )
         self._task = self._ray.remote(do_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS - 1)
         self._cpus = cpus
         self._queue: deque[Job] = deque()
@@ -77,6 +79,7 @@ class RayExecutor(Executor):
         self._started: dict[int, tuple[float, str, int]] = {}
         self._stopped: dict[int, str] = {}
         self._fetched = 0.0
+        self._window, self._counted = 64, -_COUNT_EVERY
 
     @property
     def workers(self) -> int:
@@ -133,7 +136,9 @@ class RayExecutor(Executor):
 
     def _fill(self) -> None:
         # a window, not everything: thousands of queued tasks would only sit in the driver's memory
-        room = max(64, 2 * self.workers) - len(self._flying) if self._queue else 0
+        if self._queue and time.monotonic() - self._counted > _COUNT_EVERY:
+            self._window, self._counted = max(64, 2 * self.workers), time.monotonic()
+        room = self._window - len(self._flying)
         while self._queue and room > 0:
             job, room = self._queue.popleft(), room - 1
             arguments = (self._key, self._names, self._shared, (job.id, dict(job.payload)), self._mailbox)
@@ -188,6 +193,26 @@ class RayExecutor(Executor):
         for reference, job in self._flying.items():
             if job == id:
                 self._ray.cancel(reference, force=True)
+
+
+def prepare_environment(*, own: bool = True) -> None:
+    """Set the environment variables that Ray reads when it is imported; what the user has set stays.
+
+    Args:
+        own: a cluster will be started here, which needs a token to authenticate with.
+    """
+    for name, value in (_QUIET | _KEEPALIVE).items():
+        os.environ.setdefault(name, value)
+    if own and "ray" not in sys.modules:
+        _authenticate()
+
+
+def _beside_driver(ray: Any) -> dict[str, Any]:
+    # where messages go should not be lost with some other node
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
 
 
 def _probe(address: str) -> None:
