@@ -65,21 +65,12 @@ def __getattr__(name: str) -> Any:
     if name == "search":  # the package, which can be called: see pronas.search
         return importlib.import_module("pronas.search")
     if name == "__version__":
-        return _version()
+        return importlib.import_module("pronas.version").installed_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'pronas' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"pronas.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pronas")
-    except PackageNotFoundError:  # imported from a source tree that was never installed
-        return "unknown"
 
 
 def __dir__() -> list[str]:

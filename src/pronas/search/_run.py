@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pronas
 from pronas.errors import RunError, UsageError
 from pronas.files import write_atomic
 from pronas.search._config import Config
@@ -19,6 +18,7 @@ from pronas.search._lock import RunLock
 from pronas.search._schema import connect
 from pronas.search._store import STORE, Store, read_meta
 from pronas.search._toml import dumps
+from pronas.version import installed_version
 
 DEFAULT = "pronas-run"
 CONFIG = "config.toml"
@@ -78,7 +78,7 @@ def open_run(folder: Path, config: Config, dataset: Mapping[str, Any] | None) ->
         else:
             store.set_meta(
                 created=time.time(),
-                version=pronas.__version__,
+                version=installed_version(),
                 state="searching",
                 config=config.to_dict(),
                 dataset=dataset,
