@@ -1,20 +1,37 @@
 """Shipping networks: ONNX, packed bits and their runtime, C source; see ARCHITECTURE.md and docs/packed.md."""
 
+from typing import TYPE_CHECKING, Any
+
 from pronas.deploy._export import FORMATS, export, find_model, model_graph
 from pronas.deploy._format import pack, unpack
 from pronas.deploy._graph import Graph
 from pronas.deploy._packed import PackedNetwork, available_kernels, is_packed, load_packed
 
+if TYPE_CHECKING:
+    from pronas.deploy._measure import Measurement, interleaved, measure
+
 __all__ = [
     "FORMATS",
     "Graph",
+    "Measurement",
     "PackedNetwork",
     "available_kernels",
     "export",
     "find_model",
+    "interleaved",
     "is_packed",
     "load_packed",
+    "measure",
     "model_graph",
     "pack",
     "unpack",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Measuring imports torch; running a packed network must not."""
+    if name in ("Measurement", "interleaved", "measure"):
+        from pronas.deploy import _measure
+
+        return getattr(_measure, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
