@@ -13,11 +13,12 @@ from pronas.controller import _session as session
 from pronas.controller._archive import Archive, check_rewards
 from pronas.controller._base import Floats, Predictor, Rows
 from pronas.controller._choose import Chooser, Costs
-from pronas.controller._metrics import FitReport, ranking
+from pronas.controller._metrics import FitReport, Ranking, ranking
 from pronas.controller._options import build_strategy, check_options, old_predictor_settings
 from pronas.controller._predictors import make_predictor
 from pronas.controller._score import Feasible, key_bytes
 from pronas.controller._strategies import Proposal
+from pronas.controller._tokens import level_of
 from pronas.controller._validate import cross_validate
 from pronas.errors import UsageError
 from pronas.files import write_atomic
@@ -296,23 +297,31 @@ class ControllerManager:
         seconds = time.perf_counter() - started
         rewards = np.concatenate([part.rewards for part in history])
         predicted = np.concatenate([self.predictor.predict(part.rows)[0] for part in history])
-        proposal = self._current()
+        level, number = self._place()
         report = FitReport(
-            level=proposal.level,
-            round=proposal.round,
+            level=level,
+            round=number,
             predictor=self.predictor.name,
             samples=len(rewards),
             in_sample=ranking(predicted, rewards),
             cross_validated=cross_validate(self.predictor, history, self.seed) if self.validate else None,
-            extrapolation=self._extrapolation(proposal),
+            extrapolation=self._extrapolation(),
             seconds=seconds,
         )
         self._fitted_on = len(self.archive)
         self.reports.append(report)
         return report
 
-    def _extrapolation(self, proposal: Proposal) -> Any:
-        if not len(proposal) or np.isnan(proposal.mean).any():
+    def _place(self) -> tuple[int, int]:
+        """Level and round of the last proposal; before the first, of the cells told, round 0."""
+        if self._proposal is not None:
+            return self._proposal.level, self._proposal.round
+        return level_of(self.space, self.archive.history()[-1].rows), 0
+
+    def _extrapolation(self) -> Ranking | None:
+        """How the last proposal's predictions rank what was then measured."""
+        proposal = self._proposal
+        if proposal is None or not len(proposal) or np.isnan(proposal.mean).any():
             return None
         keys = key_bytes(self.space, proposal.rows)
         told = [i for i, key in enumerate(keys) if key in self.archive.keys]
