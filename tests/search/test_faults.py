@@ -1,0 +1,187 @@
+"""A search under fire: whatever dies, hangs, eats memory or fills the disk, the result is that of a quiet day."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+
+from pronas.errors import RunError
+from pronas.search import Experiment, search
+
+TINY = {
+    "space": "flat",
+    "operators": "identity,3x3 maxpool,3x3 dconv",
+    "blocks": 2,
+    "first": 6,
+    "children": 4,
+    "filters": 4,
+    "epochs": 2,
+    "final_epochs": 1,
+    "limit": 500,
+    "threads": 1,
+    "predictor": "gp",
+    "seed": 1,
+}
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def facts(experiment: Experiment) -> tuple:
+    """All of a search that must not depend on what went wrong."""
+    children = [
+        (child.id, str(child.cell), child.status, child.reward, child.predicted, child.epochs, child.images)
+        for child in experiment.children()
+    ]
+    final = experiment.final or {}
+    return children, final.get("cell"), final.get("test_accuracy"), final.get("curves")
+
+
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory):
+    return facts(search("digits", out=tmp_path_factory.mktemp("quiet") / "run", execution="inline", **TINY))
+
+
+class Killer:
+    """Kills a random worker with SIGKILL at every epoch that is reported, six in all, among them the fork server."""
+
+    def __init__(self) -> None:
+        self.kills, self._choice = 0, random.Random(0)
+
+    def __call__(self, event: dict) -> None:
+        if event["event"] == "progress" and self.kills < 6:
+            server = forkserver._forkserver._forkserver_pid
+            victims = [server] if self.kills == 3 else _children_of(server)
+            if victims:
+                self.kills += _kill(self._choice.choice(victims))
+
+
+def _children_of(pid: int | None) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_killing_workers_all_the_time_changes_nothing(tmp_path, quiet, monkeypatch):
+    # a child that is hit three times would count as failed: here only the result of those that live on is looked at
+    monkeypatch.setattr("pronas.execution._local.ATTEMPTS", 1000)
+    killer = Killer()
+    experiment = search("digits", out=tmp_path / "run", execution="local", workers=2, on_event=killer, **TINY)
+    assert killer.kills == 6
+    assert facts(experiment) == quiet
+    assert sum((child.attempts or 1) - 1 for child in experiment.children()) > 0
+
+
+ODD = """
+import time
+import numpy as np
+from torch import nn
+from pronas.networks import operator
+
+
+class Odd(nn.Module):
+    def forward(self, images):
+        if self.training:
+            {action}
+        return images
+
+
+@operator("odd {name}")
+def odd(site):
+    return nn.Sequential(Odd(), site.style.convolution(site, 1))
+"""
+ACTIONS = {
+    "raise": ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+    "hang": ("time.sleep(3600)", "time limit of 8 s"),
+    "eat": ("self.eaten = np.ones(2**28); time.sleep(3600)", "memory limit of 1200 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_odd_child_fails_alone(tmp_path, quiet, monkeypatch, name):
+    action, words = ACTIONS[name]
+    (tmp_path / f"pronas_odd_{name}.py").write_text(ODD.format(action=action, name=name))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = TINY | {
+        "operators": f"identity,3x3 maxpool,odd {name}",
+        "blocks": 1,
+        "first": "all",
+        "final_epochs": 0,
+        "modules": f"pronas_odd_{name}",
+    }
+    limits = {"timeout": 8} if name == "hang" else {"timeout": 120, "memory": 1200}
+    children = search("digits", out=tmp_path / "run", execution="local", workers=2, **limits, **settings).children()
+    assert len(children) == 6
+    known = {cell: reward for _, cell, _, reward, *_ in quiet[0]}
+    for child in children:
+        if "odd" in str(child.cell):
+            assert child.status == "failed"
+            assert words in child.error
+            assert child.reward == 0
+        else:
+            assert child.status == "done"
+            assert child.reward == known.get(str(child.cell), child.reward) > 0
+    assert sum(child.status == "done" for child in children) == 3
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs is not permitted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def _fill(folder: Path) -> Path:
+    filler = folder / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        for size in (2**16, 1):
+            try:
+                while file.write(b"0" * size):
+                    pass
+            except OSError:
+                continue
+    return filler
+
+
+def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(small_disk, quiet):
+    done, filler = [], []
+
+    def on_event(event):
+        if event["event"] == "child":
+            done.append(event["id"])
+            if len(done) == 3:
+                filler.append(_fill(small_disk))
+
+    out = small_disk / "run"
+    with pytest.raises(RunError, match="make room and run the same command again"):
+        search("digits", out=out, execution="inline", on_event=on_event, **TINY)
+    recorded = {child.id: child.reward for child in Experiment(out).children() if child.settled}
+    assert set(done) <= set(recorded)
+    filler[0].unlink()
+    again = []
+    experiment = search("digits", out=out, execution="inline", on_event=again.append, **TINY)
+    assert facts(experiment) == quiet
+    assert {event["id"] for event in again if event["event"] == "child" and event["known"]} >= set(recorded)
