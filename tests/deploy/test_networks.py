@@ -10,6 +10,7 @@ from torch import nn
 
 from pronas.deploy import pack
 from pronas.deploy._extract import graph_of
+from pronas.deploy._module import GraphModule
 from pronas.deploy._packed import PackedNetwork
 from pronas.errors import UsageError
 from pronas.networks import Binary, Flat, QuantConv2d, Sign, operator, operators
@@ -70,6 +71,16 @@ def test_the_order_of_batch_norm_s_roundings_does_not_depend_on_the_map():
         for layout in (torch.contiguous_format, torch.channels_last):
             found = norm(z.contiguous(memory_format=layout)).permute(0, 2, 3, 1)
             assert torch.equal(rows, found)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_form_exported_to_onnx_has_the_same_classes_and_logits(seed):
+    network, images = random_network(seed)
+    module = GraphModule(graph_of(network))
+    with torch.no_grad():
+        expected, found = network(torch.from_numpy(images)), module(torch.from_numpy(images))
+    assert torch.allclose(expected, found, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    assert torch.equal(expected.argmax(1), found.argmax(1))
 
 
 def test_skips_between_cells():

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pronas.errors import ModelFileError, require
+from pronas.errors import ModelFileError, UsageError, require
 from pronas.files import replacing
+from pronas.networks import Network
 
 TOLERANCE = 1e-4
 """Largest allowed difference between PyTorch's and ONNX Runtime's logits, relative to the largest logit above 1."""
@@ -47,9 +48,20 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
     network = network.eval()
     example = torch.from_numpy(_images(input_shape, 3))
     with replacing(out) as temporary:
-        _quietly(network, example, temporary)
+        _quietly(_portable(network), example, temporary)
         check_onnx(network, input_shape, temporary, str(out))
     return Path(out)
+
+
+def _portable(network: nn.Module) -> nn.Module:
+    """Binary networks as exact integer comparisons; others, and binary ones with a layer of the user's, as they are."""
+    from pronas.deploy._extract import graph_of
+    from pronas.deploy._module import GraphModule
+
+    try:
+        return GraphModule(graph_of(network)).eval() if isinstance(network, Network) else network
+    except UsageError:
+        return network
 
 
 def _quietly(network: nn.Module, example: torch.Tensor, path: Path) -> None:
