@@ -11,6 +11,7 @@ accuracy, parameters, bits and minutes, and how the searched network compares wi
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -36,7 +37,9 @@ def main() -> None:
     best = results[0][1]["test_accuracy"]
     for name, result in results[1:]:
         errors = (1 - result["test_accuracy"]) / (1 - best)
-        print(f"searched against {name}: {100 * (best - result['test_accuracy']):+.2f} points, {errors:.2f}x the errors")
+        print(
+            f"searched against {name}: {100 * (best - result['test_accuracy']):+.2f} points, {errors:.2f}x the errors"
+        )
 
 
 def _options() -> argparse.Namespace:
@@ -45,6 +48,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=int, help="training images (quicker, smaller)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2, help="of the full trainings")
     return parser.parse_args()
@@ -55,6 +59,7 @@ def _search(folder: Path, options: argparse.Namespace, strategy: str) -> None:
     _pronas(
         *("search", "--config", config, "--strategy", strategy, "--data-dir", options.data_dir, "--out", folder),
         *("--seed", options.seed, "--workers", options.workers, "--threads", options.threads),
+        *(("--limit", options.limit) if options.limit else ()),
     )
 
 
@@ -79,8 +84,6 @@ def _pronas(*words: object) -> None:
 
 def _result(folder: Path) -> dict[str, Any]:
     """What a run folder, or one of `pronas train`, says of its network."""
-    import json
-
     card = json.loads((folder / "weights" / "best.json").read_text())
     metrics = card["metrics"]
     found = {"test_accuracy": metrics["test_accuracy"], "cell": card["cell"], **metrics}
@@ -95,7 +98,8 @@ def _result(folder: Path) -> dict[str, Any]:
 
 def _line(name: str, result: dict[str, Any]) -> str:
     bits = result.get("weight_bits") or 0
-    text = f"{name}: test {100 * result['test_accuracy']:.2f} %, {result.get('parameters')} parameters, {bits / 8e3:.1f} kB"
+    text = f"{name}: test {100 * result['test_accuracy']:.2f} %, "
+    text += f"{result.get('parameters')} parameters, {bits / 8e3:.1f} kB"
     if "search" in result:
         text += f", {result['children']} children in {result['search']:.1f} min, training {result['training']:.1f} min"
     return f"{text}: {result['cell']}"
