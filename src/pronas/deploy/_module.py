@@ -43,11 +43,11 @@ class GraphModule(nn.Module):
         parts[0] = [2 * images.float() - PIXEL]
         for number, op in enumerate(self.graph.ops[:-1]):
             sources = [_whole(parts[s]) for s in op.sources]
-            parts[op.target].append(self._apply(number, op, sources))
+            parts[op.target].append(self._one(number, op, sources))
         last = len(self.graph.ops) - 1
         return self._logits(self._dense(last, _whole(parts[self.graph.ops[-1].sources[0]])))
 
-    def _apply(self, number: int, op: Op, sources: list[Tensor]) -> Tensor:
+    def _one(self, number: int, op: Op, sources: list[Tensor]) -> Tensor:
         x = sources[0]
         if op.kind == "copy":
             return x

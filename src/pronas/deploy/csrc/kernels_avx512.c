@@ -84,7 +84,8 @@ static inline void expand4(uint8_t *table, const uint8_t *weights, int real) {
 #define STORE(job, at, v) SAVE((job)->out + (at), v)
 #include "conv.inc.h"
 
-#if defined(__AVX512VPOPCNTDQ__) || defined(PN_EMULATE_POPCNT)
+#if defined(__AVX512VPOPCNTDQ__) || defined(PN_EMULATE_POPCNT) /* emulated: to test the set without the instruction */
+#define PN_POPCNT
 #define PN_SET pn_avx512_popcnt
 #define PN_NAME "avx512-vpopcntdq"
 #else
@@ -109,7 +110,7 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
   for (int r = 0; r < rows; r++, weights += bytes) {
     V total = ZERO;
     size_t i = 0;
-#if !defined(__AVX512VPOPCNTDQ__)
+#if !defined(PN_POPCNT)
     V ones = ZERO, twos = ZERO;
     for (; i + 256 <= bytes; i += 256) { /* carry-save: one count for four vectors */
       V a = XOR(LOAD(x + i), LOAD(weights + i)), b = XOR(LOAD(x + i + 64), LOAD(weights + i + 64));
