@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +22,7 @@ _SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pnas-cifar": ({"N": 1, "F": 8}, {"F": 16}),
     "pnas-imagenet": ({"N": 1, "F": 16, "stem": 32}, {}),
 }
-_BLOCKS, _CHILDREN, _FIRST = 3, 12, 24
+_BLOCKS, _CHILDREN, _FIRST = 3, 6, 12
 
 
 def resolve(config: Config, images: int | None = None) -> Config:
@@ -42,7 +43,7 @@ def resolve(config: Config, images: int | None = None) -> Config:
     search = config.search
     search = replace(
         search,
-        children=_CHILDREN if search.children is None else search.children,
+        children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,
         first=_FIRST if search.first is None else search.first,
         predictor=search.predictor or "lstm",
         reuse=os.path.abspath(search.reuse) if search.reuse else None,
@@ -96,11 +97,17 @@ def _space(space: SpaceConfig) -> SpaceConfig:
     )
 
 
+def _largest(space: SpaceConfig) -> int:
+    """Return the number of cells of the largest level, symmetric ones of later levels included."""
+    whole = state_space(Config(space=space))
+    return math.prod(len(whole.extensions(b)) for b in range(1, whole.B + 1))
+
+
 def _batch(train: TrainConfig, images: int | None) -> TrainConfig:
-    """Smaller batches for small data sets: an epoch of fewer than 32 steps learns little."""
+    """Smaller batches for small data sets: an epoch of fewer than 16 steps learns little."""
     if train.batch is not None or "batch" in train.recipe or images is None:
         return train
-    return replace(train, batch=next(size for size in (128, 64, 32) if images >= 32 * size or size == 32))
+    return replace(train, batch=next(size for size in (128, 64, 32) if images >= 16 * size or size == 32))
 
 
 def _children(train: TrainConfig, *, binary: bool, flat: bool) -> TrainConfig:
