@@ -1,0 +1,187 @@
+"""Images trained a second, beside a plain PyTorch prototype in the same run.
+
+    python benchmarks/children.py                 # four children, two processes of one thread each
+    python benchmarks/children.py --profile f1    # where the time of a step goes
+
+"Two cores" are two processes of one thread, as two workers of a search: their images a second are added. pronas and the
+prototype take turns, so that a noisy machine is as noisy for both; the best and the median turn are printed. The limit
+is what the multiply-accumulates allow: three passes (forward, to the inputs, to the weights) of two operations each, at
+the rate of one core's matrix products (measured here unless given).
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import statistics
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import torch
+
+from _plain_children import plain_epoch, plain_network
+from pronas.networks import Skeleton, describe, skeleton
+from pronas.space import Cell
+from pronas.training import recipe
+from pronas.training._loop import Training
+from pronas.training._memory import keep_freed_memory
+from pronas.training._tensors import Tensors
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child to train, and how many images a core a second the issue asks of two cores together."""
+
+    title: str
+    skeleton: str
+    filters: tuple[int, ...]
+    shape: tuple[int, int, int]
+    blocks: tuple[tuple[str, str], ...]
+    aim: int
+    images: int
+
+    @property
+    def cell(self) -> Cell:
+        return Cell.parse(" | ".join(f"0:{one} + 0:{two}" for one, two in self.blocks))
+
+    @property
+    def operators(self) -> list[str]:
+        return [name for block in self.blocks for name in block]
+
+    def make_skeleton(self) -> Skeleton:
+        return skeleton(self.skeleton, filters=self.filters)
+
+
+_FLOAT = (("3x3 dconv", "5x5 dconv"), ("7x7 dconv", "1x7-7x1 conv"), ("3x3 maxpool", "3x3 avgpool"))
+_BINARY = (("3x3 bconv", "3x3 sep-bconv"), ("5x5 bconv", "5x5 sep-bconv"), ("3x3 maxpool", "linear"))
+CHILDREN = {
+    "f1": Child("one block, float", "flat", (32, 64), (3, 32, 32), _FLOAT[:1], 7500, 5120),
+    "f3": Child("three blocks, float", "flat", (32, 64), (3, 32, 32), _FLOAT, 1100, 1024),
+    "b1": Child("one block, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY[:1], 12000, 7680),
+    "b3": Child("three blocks, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY, 2500, 2048),
+}
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+
+
+def _data(child: Child) -> Tensors:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (child.images, *child.shape), dtype=torch.uint8, generator=generator)
+    return Tensors(images, torch.randint(0, 10, (child.images,), generator=generator))
+
+
+def _training(child: Child) -> Training:
+    made = child.make_skeleton()
+    network = made.build(child.cell, child.shape, 10)
+    return Training(network, _data(child), None, recipe("search", binary=made.binary, epochs=100_000), seed=0)
+
+
+def serve(connection: Connection, key: str, kind: str, threads: int, clock: str) -> None:
+    """One of the processes: trains an epoch whenever it is told to, and says how long that took."""
+    torch.set_num_threads(threads)
+    child = CHILDREN[key]
+    if kind == "pronas":
+        keep_freed_memory()
+        run = _training(child).run_epoch
+    else:
+        data, binary = _data(child), child.skeleton == "binary"
+        network = plain_network(child.operators, child.shape, list(child.filters), binary)
+        run = plain_epoch(network, data.images, data.labels, binary)  # type: ignore[assignment]
+    now = CLOCKS[clock]
+    run()
+    connection.send("ready")
+    while connection.recv():
+        start = now()
+        run()
+        connection.send(child.images / (now() - start))
+
+
+def _measure(key: str, rounds: int, processes: int, threads: int, clock: str) -> dict[str, list[float]]:
+    context = multiprocessing.get_context("spawn")
+    teams: dict[str, list[Connection]] = {}
+    for kind in ("pronas", "plain"):
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            context.Process(target=serve, args=(theirs, key, kind, threads, clock), daemon=True).start()
+            teams.setdefault(kind, []).append(ours)
+    for team in teams.values():
+        for connection in team:
+            connection.recv()
+    rates: dict[str, list[float]] = {kind: [] for kind in teams}
+    for _ in range(rounds):
+        for kind, team in teams.items():
+            for connection in team:
+                connection.send(True)
+            rates[kind].append(sum(connection.recv() for connection in team))
+    for connection in [one for team in teams.values() for one in team]:
+        connection.send(False)
+    return rates
+
+
+def _flops() -> float:
+    """Operations a second of one core's matrix products, the best of a few tries."""
+    torch.set_num_threads(1)
+    one, best = torch.randn(1024, 1024), 0.0
+    for _ in range(12):
+        start = time.process_time()
+        one @ one
+        best = max(best, 2 * 1024**3 / (time.process_time() - start))
+    return best
+
+
+def _line(key: str, rates: dict[str, list[float]], flops: float, cores: int) -> str:
+    child = CHILDREN[key]
+    counted = describe(child.cell, child.make_skeleton(), child.shape)
+    limit = cores * flops / (6 * (counted.macs + counted.binary_macs))
+    best, plain = max(rates["pronas"]), max(rates["plain"])
+    ratios = [ours / theirs for ours, theirs in zip(rates["pronas"], rates["plain"], strict=True)]
+    return (
+        f"{key} {child.title:22} best {best:7.0f} (aim {child.aim}), median {statistics.median(rates['pronas']):7.0f}; "
+        f"prototype best {plain:7.0f}; ratio of the bests {best / plain:.2f}, "
+        f"median ratio {statistics.median(ratios):.2f}; "
+        f"{100 * best / limit:.0f} % of the limit {limit:.0f} (prototype {100 * plain / limit:.0f} %)"
+    )
+
+
+def _profile(key: str) -> None:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    training = _training(CHILDREN[key])
+    training.run_epoch()
+    with torch.profiler.profile(record_shapes=True) as profile:
+        training.run_epoch()
+    events = profile.key_averages(group_by_input_shape=True)
+    print(
+        events.table(sort_by="self_cpu_time_total", row_limit=30, max_shapes_column_width=60, max_name_column_width=45)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("children", nargs="*", default=list(CHILDREN), metavar="CHILD", help=", ".join(CHILDREN))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="a process")
+    parser.add_argument(
+        "--clock", choices=list(CLOCKS), default="wall", help="processor: on a machine that is not idle"
+    )
+    parser.add_argument("--gflops", type=float, help="of one core; default: measured")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    if options.profile:
+        for key in options.children:
+            _profile(key)
+        return
+    flops = options.gflops * 1e9 if options.gflops else _flops()
+    cores = options.processes * options.threads
+    print(f"one core multiplies at {flops / 1e9:.0f} GFLOP/s; images a second ({options.clock} clock), {cores} core(s)")
+    for key in options.children:
+        print(
+            _line(key, _measure(key, options.rounds, options.processes, options.threads, options.clock), flops, cores),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
