@@ -1,4 +1,4 @@
-"""For every test: one thread a process (two busy processes of two threads each are slower than one), no user's cache."""
+"""For every test: one thread a process (two busy processes of two threads each are slower), no user's cache."""
 
 import os
 

@@ -59,7 +59,7 @@ class Binary(Skeleton):
         strides: of each cell, or one for all.
         dense: units of the hidden dense layers; the last one, of as many units as classes, is added.
         combine: how a block joins its two operators: "concat", or "add" with batch norm and sign after the sum.
-        h: bound H of the latent weights, a number or "Glorot" (the default: with H = 1 the signs settle far too slowly).
+        h: bound H of the latent weights, a number or "Glorot" (the default: with H = 1 signs settle far too slowly).
         rate: learning-rate multiplier of the quantized layers, a number or "Glorot".
         xnor: scale output channels by their mean absolute latent weight.
         input_dropout, dropout: rates, without rescaling, on the input of the first dense layer and on the hidden ones.
