@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -17,11 +18,14 @@ from pronas.errors import RunError, UsageError, require
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, describe_error, resolve
 from pronas.execution._ray_worker import Mailbox, do_job
 
+_log = logging.getLogger(__name__)
 #: How long the driver waits for results before it looks at progress and limits, in seconds.
 _TICK = 0.2
 #: How often the cluster is asked how large it is, in seconds: it may grow.
 _COUNT_EVERY = 2.0
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# children are the work, not something to do beside it: Ray would have them step back for everything else
+_EAGER = {"RAY_worker_niceness": "0"}
 # a node cut off from the network is noticed after half a minute instead of seven
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "10000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 
@@ -133,6 +137,7 @@ class RayExecutor(Executor):
         except Exception as error:  # Ray raises whatever its layers raise
             where = f"the Ray cluster at {address!r}" if address else "a local Ray cluster"
             raise RunError(f"no connection to {where} ({describe_error(error)}); check `ray status`") from error
+        _hush()
 
     def _fill(self) -> None:
         # a window, not everything: thousands of queued tasks would only sit in the driver's memory
@@ -201,10 +206,18 @@ def prepare_environment(*, own: bool = True) -> None:
     Args:
         own: a cluster will be started here, which needs a token to authenticate with.
     """
-    for name, value in (_QUIET | _KEEPALIVE).items():
+    for name, value in (_QUIET | _KEEPALIVE | _EAGER).items():
         os.environ.setdefault(name, value)
     if own and "ray" not in sys.modules:
         _authenticate()
+
+
+def _hush() -> None:
+    # news of lost workers and nodes, pages long, which Ray prints on stdout whatever log_to_driver says: into the log
+    import ray._private.worker as inside
+
+    if hasattr(inside, "print_to_stdstream"):
+        inside.print_to_stdstream = lambda data, **_: _log.debug("%s", "\n".join(data["lines"]))
 
 
 def _beside_driver(ray: Any) -> dict[str, Any]:
