@@ -88,8 +88,8 @@ def score(candidates: float, only: list[str]) -> None:
 def stream(predictor, parents, blocks) -> tuple[float, float]:
     top = TopK(SPACE, 256)
     with Clock() as clock:
-        for start, scores in predictor.extension_scores(parents, blocks):
-            top.offer(parents[start : start + scores.shape[1]], blocks, scores[0])
+        for start, (mean, _) in predictor.extension_scores(parents, blocks):
+            top.offer(parents[start : start + len(mean)], blocks, mean)
         assert len(top.best().rows) == min(256, len(top.best().rows))
     count = len(parents) * len(blocks)
     return count / clock.wall, count / clock.cpu
@@ -103,7 +103,7 @@ def plainly(predictor, parents, blocks) -> tuple[float, float]:
 
 
 def disagreement(predictor, parents, blocks) -> float:
-    shared = np.concatenate([scores for _, scores in predictor.extension_scores(parents, blocks)], axis=1)
+    shared = np.concatenate([np.stack(scores) for _, scores in predictor.extension_scores(parents, blocks)], axis=1)
     plain = np.stack(predictor.predict(compose(parents, blocks))).reshape(shared.shape)
     return float(np.abs(shared - plain).max())
 

@@ -95,7 +95,7 @@ def test_damaged_checkpoint_is_one_clear_error(name, fitted, tmp_path):
 def test_extensions_score_as_plain_batches(name, fitted):
     parents, blocks = LEVEL2[:7], SPACE.extensions(3)
     predictor = fitted(name)
-    got = np.concatenate([scores for _, scores in predictor.extension_scores(parents, blocks)], axis=1)
+    got = np.concatenate([np.stack(scores) for _, scores in predictor.extension_scores(parents, blocks)], axis=1)
     plain = np.stack(predictor.scores(compose(parents, blocks))).reshape(2, 7, len(blocks))
     np.testing.assert_allclose(got, plain, rtol=0, atol=1e-6)
     members = np.concatenate([scores for _, scores in predictor.extension_members(parents, blocks)], axis=1)

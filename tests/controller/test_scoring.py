@@ -90,7 +90,7 @@ def test_every_row_is_streamed(run):
 
 @pytest.mark.parametrize("output", ["top", "csv"])
 def test_interrupted_it_goes_on_where_it_stopped(run, output, monkeypatch):
-    monkeypatch.setattr(_sweep, "CHUNK", 300)
+    monkeypatch.setattr(_sweep, "CHUNK", 80)
     monkeypatch.setattr("pronas.controller._scoring.PAUSE", -1.0)
 
     def score(progress):

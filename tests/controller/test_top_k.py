@@ -86,6 +86,6 @@ def test_shared_scoring_agrees_with_plain_scoring(form, native, monkeypatch):
     predictor.fit([Observed(SPACE.level1(), rng.random(21)), Observed(PARENTS, rng.random(30))], 0)
     for scale in (1.0, 30.0):  # large weights open and shut the gates fully
         predictor.parameters["recurrent"] *= scale
-        got = np.concatenate([part for _, part in predictor.extension_scores(PARENTS, BLOCKS)], axis=1)
+        got = np.concatenate([np.stack(part) for _, part in predictor.extension_scores(PARENTS, BLOCKS)], axis=1)
         plain = np.stack(predictor.predict(compose(PARENTS, BLOCKS))).reshape(got.shape)
         np.testing.assert_allclose(got, plain, rtol=0, atol=1e-6 if scale == 1 else 1e-5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
 from pronas.controller._metrics import ranking
 from pronas.controller._validate import FEWEST, out_of_fold
 from pronas.errors import UsageError
@@ -89,7 +89,7 @@ class AutoPredictor(Predictor):
         """As the chosen one."""
         return self._get().rewards(scores)
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """As the chosen one."""
         return self._get().extension_scores(parents, blocks)
 

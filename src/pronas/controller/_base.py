@@ -20,6 +20,8 @@ Rows = NDArray[np.int16]
 #: Double precision; single where a whole level streams by.
 Floats = NDArray[np.floating[Any]]
 Tensors = dict[str, NDArray[Any]]
+#: The place of the first of some parents, and mean and spread (p, m) of their extensions.
+Tile = tuple[int, tuple[Floats, Floats]]
 
 #: Candidates that the generic path scores at once; 16,384 rows of five blocks are 0.7 MB.
 CHUNK = 16_384
@@ -98,17 +100,17 @@ class Predictor(ABC):
         """Scores on the scale of `scores` as rewards, any shape."""
         return scores
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """Score every parent extended by every block, in tiles.
 
-        Yields ``(start, scores)`` with scores (2, p, m): as `scores` for the p parents from ``start`` on, each with
+        Yields ``(start, (mean, spread))``, both (p, m): as `scores` for the p parents from ``start`` on, each with
         the m blocks (m, 4). Predictors that can share a parent's work override this.
         """
         step = max(1, CHUNK // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
             mean, spread = self.scores(compose(tile, blocks))
-            yield start, np.stack([mean, spread]).reshape(2, len(tile), len(blocks))
+            yield start, (mean.reshape(len(tile), -1), spread.reshape(len(tile), -1))
 
     def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """As `extension_scores`, but every member's predictions: (members, p, m)."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pronas.controller._acquire import acquire
 from pronas.controller._archive import Archive
-from pronas.controller._base import Floats, Predictor, Rows
+from pronas.controller._base import Predictor, Rows
 from pronas.controller._pareto import select_front
 from pronas.controller._score import Feasible, TopK, best_cells, key_bytes
 from pronas.space import Cell, Space
@@ -33,13 +33,15 @@ class Candidates:
     parents: Rows
     blocks: Rows | None
 
-    def tiles(
-        self, scores: Callable[[Rows, Rows], Iterator[tuple[int, Floats]]]
-    ) -> Iterator[tuple[Rows, Rows, Floats]]:
-        """Parents, blocks and what ``scores`` (as `Predictor.extension_scores`) gives for them, tile by tile."""
+    def tiles(self, scores: Callable[[Rows, Rows], Iterator[tuple[int, Any]]]) -> Iterator[tuple[Rows, Rows, Any]]:
+        """Parents, blocks and what ``scores`` (as `Predictor.extension_scores`) gives for them, tile by tile.
+
+        That is a pair of arrays (p, m), or one array (members, p, m).
+        """
         if self.blocks is not None:
             for start, values in scores(self.parents, self.blocks):
-                yield self.parents[start : start + values.shape[1]], self.blocks, values
+                count = values[0].shape[0]
+                yield self.parents[start : start + count], self.blocks, values
         elif len(self.parents):
             for rows in self.space.extend(self.parents):
                 for _, values in scores(np.empty((1, 0), np.int16), rows):
@@ -51,7 +53,7 @@ class Candidates:
             drawn = generator.integers([len(self.parents), len(self.blocks)], size=(count, 2))
             joined = np.concatenate([self.parents[drawn[:, 0]], self.blocks[drawn[:, 1]]], axis=1)
             return joined.astype(np.int16, copy=False)
-        kept = next(self.space.extend(self.parents, count))
+        kept = self.parents[:0, :0].reshape(0, next(self.space.extend(self.parents, 1)).shape[1])
         for rows in self.space.extend(self.parents, count):
             kept = generator.permutation(np.concatenate([kept, rows]))[:count]
         return kept

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
 from pronas.controller._fit import fold_numbers
 from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.controller._tokens import compose
@@ -122,12 +122,13 @@ class GaussianProcess(Predictor):
         assert self.warp is not None
         return np.clip(self.warp.inverse(scores), 0.0, 1.0)
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """As `Predictor.extension_scores`, on the warped scale."""
         step = max(1, BATCH // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
-            yield start, np.stack(self.scores(compose(tile, blocks))).reshape(2, len(tile), len(blocks))
+            mean, spread = self.scores(compose(tile, blocks))
+            yield start, (mean.reshape(len(tile), -1), spread.reshape(len(tile), -1))
 
     def members(self, rows: Rows) -> Floats:
         """Functions drawn from the posterior (draws, n): a draw from the prior, corrected where cells are known."""

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pronas.controller import _lstm_core as core
 from pronas.controller import _lstm_scorer as scorer
-from pronas.controller._base import Floats, Rows
+from pronas.controller._base import Floats, Rows, Tile
 from pronas.controller._embedding import Parameters
-from pronas.controller._neural import Loss, NeuralPredictor
+from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
 from pronas.controller._tokens import Form, compose, ordered_tokens
 from pronas.errors import UsageError
 from pronas.space import StateSpace
@@ -84,11 +84,10 @@ class LSTMPredictor(NeuralPredictor):
         h, _ = core.run(parameters, core.gate_table(parameters, self.form), indexes)
         return core.logits(parameters, h)
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """Score parents with every block: the LSTM runs once per parent, and once per distinct start of the block."""
         for start, members in self.extension_members(parents, blocks):
-            spread = members.std(0) if self.count > 1 else np.zeros_like(members[0])
-            yield start, np.stack([members.mean(0), spread])
+            yield start, mean_and_spread(members)
 
     def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """As `extension_scores`, every member by itself."""

@@ -23,11 +23,9 @@ from pronas.controller._tokens import Form
 Float32 = NDArray[np.float32]
 
 #: Starts whose recurrent products are computed together: (starts, 4 · cells) floats should stay in the cache.
-STARTS = 512
+STARTS = 240
 #: Parents whose state is computed together.
-PARENTS = 1024
-#: Exponents are kept within ± this, so that products of exponentials stay finite; beyond it gates are shut or open.
-LIMIT = 40.0
+PARENTS = 120
 
 
 def extension_scores(parameters: Parameters, form: Form, parents: Tensor, ends: Tensor) -> Iterator[Float32]:
@@ -35,24 +33,21 @@ def extension_scores(parameters: Parameters, form: Form, parents: Tensor, ends: 
 
     ``parents`` (t, n) and ``ends`` (4 or 2, m) are indexes into the gate table: the parents' steps, the blocks' steps.
     """
-    scorer = _Scorer(parameters, form, ends)
+    with one_thread(), torch.inference_mode():
+        table = core.gate_table(parameters, form)
+        plan = Plan(ends.numpy())
+        tail = _TorchTail(parameters, table, plan) if native.library() is None else _NativeTail(parameters, table, plan)
     for start in range(0, parents.shape[1], PARENTS):
-        yield from scorer.tiles(parents[:, start : start + PARENTS])
-
-
-class _Scorer:
-    """Parameters and blocks, prepared for any number of parents."""
-
-    def __init__(self, parameters: Parameters, form: Form, ends: Tensor) -> None:
         with one_thread(), torch.inference_mode():
-            self.parameters, self.table = parameters, core.gate_table(parameters, form)
-        self._plan(ends.numpy())
-        self.tile = max(1, STARTS // self.starts)
-        if native.library() is not None:
-            self._prepare_native(parameters["out"].shape[1])
+            h, c = core.run(parameters, table, parents[:, start : start + PARENTS])
+            logits = tail.logits(h, c)
+        yield sigmoid(logits if plan.back is None else logits[..., plan.back])
 
-    def _plan(self, steps: NDArray[np.int64]) -> None:
-        """Find which starts the blocks have, and which last tokens follow each."""
+
+class Plan:
+    """Which starts the blocks (steps, m) have, and which last tokens follow each."""
+
+    def __init__(self, steps: NDArray[np.int64]) -> None:
         self.levels: list[tuple[Tensor, Tensor]] = []  # for each step but the last: the start it continues, its token
         place = np.zeros(steps.shape[1], dtype=np.int64)
         for token in steps[:-1]:
@@ -65,68 +60,80 @@ class _Scorer:
         self.first = np.searchsorted(place[order], np.arange(self.starts + 1)).astype(np.int32)
         self.back = None if (order == np.arange(len(order))).all() else np.argsort(order)
 
-    def tiles(self, parents: Tensor) -> Iterator[Float32]:
-        """Predictions of these parents with every block."""
-        with one_thread(), torch.inference_mode():
-            h, c = core.run(self.parameters, self.table, parents)
-        for start in range(0, parents.shape[1], self.tile):
-            with one_thread(), torch.inference_mode():
-                tile = slice(start, start + self.tile)
-                logits = self._tile(h[:, tile], c[:, tile])
-            if self.back is not None:
-                logits = logits[..., self.back]
-            yield sigmoid(logits)
 
-    def _tile(self, h: Tensor, c: Tensor) -> Float32:
-        """Pre-sigmoid scores (members, p, m), the blocks ordered by their starts."""
+class _TorchTail:
+    """The steps of the last block in PyTorch."""
+
+    def __init__(self, parameters: Parameters, table: Tensor, plan: Plan) -> None:
+        self.parameters, self.table, self.plan = parameters, table, plan
+
+    def logits(self, h: Tensor, c: Tensor) -> Float32:
+        """Pre-sigmoid scores (members, p, m) of parents' states (members, p, H), the blocks ordered by their starts."""
+        size = max(1, STARTS // self.plan.starts)
+        tiles = [self._tile(h[:, i : i + size], c[:, i : i + size]) for i in range(0, h.shape[1], size)]
+        return np.asarray(torch.cat(tiles, dim=1).numpy())
+
+    def _tile(self, h: Tensor, c: Tensor) -> Tensor:
         h, c = h[:, :, None], c[:, :, None]
-        for before, token in self.levels:
-            recurrent = self._recurrent(h)
-            h, c = core.advance(recurrent[:, :, before] + self.table[:, None, token], c[:, :, before])
-        recurrent = self._recurrent(h)
-        return self._by_torch(recurrent, c) if native.library() is None else self._by_core(recurrent, c)
+        for before, token in self.plan.levels:
+            gates = self._recurrent(h)[:, :, before] + self.table[:, None, token]
+            h, c = core.advance(gates, c[:, :, before])
+        recurrent, parts = self._recurrent(h), []
+        for s in range(self.plan.starts):
+            ends = torch.from_numpy(self.plan.following[self.plan.first[s] : self.plan.first[s + 1]]).long()
+            final, _ = core.advance(recurrent[:, :, s, None] + self.table[:, None, ends], c[:, :, s, None])
+            parts.append(final @ self.parameters["out"][:, None, :, None])
+        return torch.cat(parts, dim=2)[..., 0] + self.parameters["out_bias"][:, None, None]
 
     def _recurrent(self, h: Tensor) -> Tensor:
         members, count, starts, cells = h.shape
-        return (h.reshape(members, count * starts, cells) @ self.parameters["recurrent"]).view(
-            members, count, starts, -1
-        )
+        product = h.reshape(members, count * starts, cells) @ self.parameters["recurrent"]
+        return product.view(members, count, starts, -1)
 
-    def _by_torch(self, recurrent: Tensor, c: Tensor) -> Float32:
-        parts = []
-        for s in range(self.starts):
-            ends = torch.from_numpy(self.following[self.first[s] : self.first[s + 1]]).long()
-            final, _ = core.advance(recurrent[:, :, s, None] + self.table[:, None, ends], c[:, :, s, None])
-            parts.append(final @ self.parameters["out"][:, None, :, None])
-        logits = torch.cat(parts, dim=2)[..., 0] + self.parameters["out_bias"][:, None, None]
-        return np.asarray(logits.numpy())
 
-    def _prepare_native(self, cells: int) -> None:
-        self.width = -(-cells // native.LANES) * native.LANES
-        with one_thread(), torch.inference_mode():
-            self.tokens = self._exponentials(self.table).numpy()
-            self.weights = _padded(self.parameters["out"], self.width).numpy()
-        self.biases = self.parameters["out_bias"].tolist()
+class _NativeTail:
+    """The same with the compiled steps; cells are padded to whole vectors, with weights of zero."""
 
-    def _exponentials(self, gates: Tensor) -> Tensor:
-        """exp(-gates), the candidate's twice, as (…, 4, width) padded with ones."""
-        parts = gates.view(*gates.shape[:-1], 4, -1)
-        result = gates.new_zeros(*parts.shape[:-1], self.width)
-        torch.neg(parts, out=result[..., : parts.shape[-1]])
-        result[..., 3, :] *= 2
-        return result.clamp_(-LIMIT, LIMIT).exp_()
+    def __init__(self, parameters: Parameters, table: Tensor, plan: Plan) -> None:
+        self.plan, self.cells = plan, parameters["out"].shape[1]
+        self.width = -(-self.cells // native.LANES) * native.LANES
+        self.levels = [(before.int().numpy(), token.int().numpy()) for before, token in plan.levels]
+        self.tokens = self._wide(table).numpy()
+        for tokens in self.tokens:
+            native.exponentials(tokens)
+        self.recurrent = self._wide(parameters["recurrent"])
+        self.weights = self._pad(parameters["out"]).numpy()
+        self.biases = parameters["out_bias"].tolist()
 
-    def _by_core(self, recurrent: Tensor, c: Tensor) -> Float32:
-        members, count, starts, cells = c.shape
-        exponentials = self._exponentials(recurrent.reshape(members, count * starts, -1)).numpy()
-        memory = _padded(c.reshape(members, count * starts, cells), self.width).numpy()
-        scores = [
-            native.last_step(
-                exponentials[m], memory[m], self.tokens[m], self.weights[m], self.first, self.following, self.biases[m]
+    def _pad(self, values: Tensor) -> Tensor:
+        return torch.nn.functional.pad(values, (0, self.width - self.cells)).contiguous()
+
+    def _wide(self, gates: Tensor) -> Tensor:
+        """(…, 4H) to (…, 4 · width)."""
+        return self._pad(gates.reshape(*gates.shape[:-1], 4, self.cells)).flatten(-2)
+
+    def logits(self, h: Tensor, c: Tensor) -> Float32:
+        """As `_TorchTail.logits`."""
+        c = self._pad(c)
+        scores = np.empty((*h.shape[:2], len(self.plan.following)), np.float32)
+        size = max(1, STARTS // self.plan.starts)
+        for m in range(len(h)):
+            for start in range(0, h.shape[1], size):
+                tile = slice(start, start + size)
+                self._tile(m, h[m, tile], c[m, tile].numpy(), scores[m, tile])
+        return scores
+
+    def _tile(self, m: int, h: Tensor, c: Float32, scores: Float32) -> None:
+        parents = len(h)
+        for before, token in self.levels:
+            state, memory = np.empty((2, parents * len(before), self.width), np.float32)
+            native.step(
+                (h[:, : self.cells] @ self.recurrent[m]).numpy(), c, self.tokens[m], before, token, state, memory
             )
-            for m in range(members)
-        ]
-        return np.stack(scores).reshape(members, count, -1)
+            h, c = torch.from_numpy(state), memory
+        first, following = self.plan.first, self.plan.following
+        starts: Float32 = (h[:, : self.cells] @ self.recurrent[m]).numpy()
+        native.last_step(starts, c, self.tokens[m], self.weights[m], first, following, self.biases[m], scores)
 
 
 def sigmoid(logits: Float32) -> Float32:
@@ -136,7 +143,3 @@ def sigmoid(logits: Float32) -> Float32:
     np.exp(logits, out=logits)
     logits += 1.0
     return np.reciprocal(logits, out=logits)
-
-
-def _padded(values: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(values, (0, width - values.shape[-1]))

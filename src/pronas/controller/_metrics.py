@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 
 @dataclass(frozen=True)
@@ -48,4 +47,6 @@ def ranking(predicted: ArrayLike, measured: ArrayLike) -> Ranking:
     left, right = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
         return Ranking(None, None, len(left))
+    from scipy import stats  # 60 MB, and not needed for scoring
+
     return Ranking(float(stats.spearmanr(left, right)[0]), float(stats.kendalltau(left, right)[0]), len(left))

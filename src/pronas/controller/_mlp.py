@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pronas.controller import _embedding as tokens_of
-from pronas.controller._base import Floats, Rows
+from pronas.controller._base import Floats, Rows, Tile
 from pronas.controller._embedding import Parameters, uniform
-from pronas.controller._neural import Loss, NeuralPredictor
+from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
 from pronas.controller._threads import one_thread
 from pronas.controller._tokens import compose, ordered_tokens
 from pronas.space import StateSpace
@@ -128,7 +128,7 @@ class MLPPredictor(NeuralPredictor):
                 scores = torch.sigmoid(self._top(parameters, first.flatten(1, 2)))
             yield start, scores.view(self.count, len(tile), len(blocks)).numpy()
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """As `Predictor.extension_scores`, sharing what `extension_members` shares."""
         for start, members in self.extension_members(parents, blocks):
-            yield start, np.stack([members.mean(0), members.std(0)])
+            yield start, mean_and_spread(members)

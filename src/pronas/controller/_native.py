@@ -1,4 +1,4 @@
-"""The compiled last step of the LSTM, through ctypes; there may be none, and then PyTorch does the work."""
+"""The compiled steps of the LSTM (csrc/scorer.c), through ctypes; there may be none, and then PyTorch does the work."""
 
 from __future__ import annotations
 
@@ -25,35 +25,69 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         core = ctypes.CDLL(str(path))
-    except OSError:
+        pointer, whole = ctypes.c_void_p, ctypes.c_int64
+        core.pronas_exponentials.argtypes = [pointer, whole, whole]
+        core.pronas_step.argtypes = [pointer] * 5 + [whole] * 4 + [pointer] * 3
+        core.pronas_last_step.argtypes = [pointer] * 6 + [whole] * 3 + [ctypes.c_float, pointer, pointer]
+    except (OSError, AttributeError):
         return None
-    pointer, whole = ctypes.c_void_p, ctypes.c_int64
-    core.pronas_last_step.argtypes = [pointer] * 6 + [whole] * 3 + [ctypes.c_float, pointer]
-    core.pronas_last_step.restype = None
     return core
 
 
+def _core() -> ctypes.CDLL:
+    core = library()
+    assert core is not None
+    return core
+
+
+def exponentials(gates: Float32) -> None:
+    """Gates (count, 4 · width) become exp(-gates), those of the candidate exp(-2 gates), in place."""
+    _core().pronas_exponentials(_pointer(gates), len(gates), gates.shape[1] // 4)
+
+
+def step(
+    starts: Float32, memory: Float32, tokens: Float32, before: Int32, following: Int32, state: Float32, next_: Float32
+) -> None:
+    """One step of groups of starts: pair k of each group continues start ``before[k]`` with token ``following[k]``.
+
+    Args:
+        starts, memory: recurrent products (groups · each, 4 · width) and memory (groups · each, width).
+        tokens: exponentials (distinct, 4 · width).
+        before, following: (pairs,).
+        state, next_: (groups · pairs, width), take the new h and memory.
+    """
+    groups = len(state) // len(before)
+    each, width = len(starts) // groups, memory.shape[1]
+    arrays = (_pointer(array) for array in (starts, memory, tokens, before, following))
+    sizes, room = (groups, each, len(before), width), np.empty(4 * width, np.float32)
+    _core().pronas_step(*arrays, *sizes, _pointer(room), _pointer(state), _pointer(next_))
+
+
 def last_step(
-    starts: Float32, memory: Float32, tokens: Float32, weights: Float32, first: Int32, following: Int32, bias: float
-) -> Float32:
+    starts: Float32,
+    memory: Float32,
+    tokens: Float32,
+    weights: Float32,
+    first: Int32,
+    following: Int32,
+    bias: float,
+    scores: Float32,
+) -> None:
     """Pre-sigmoid scores of every start with each of its last tokens, one start after the other.
 
     Args:
-        starts, memory: (count, 4, width) exponentials and (count, width), as in csrc/scorer.c.
-        tokens, weights: (distinct, 4, width) exponentials and (width,).
+        starts, memory, tokens: as in `step`.
+        weights: (width,).
         first, following: start s is followed by ``following[first[s % k] : first[s % k + 1]]``, k = len(first) - 1.
         bias: added to every score.
+        scores: takes them.
     """
-    core = library()
-    assert core is not None
-    count, patterns = len(starts), len(first) - 1
-    scores = np.empty(count // patterns * len(following), np.float32)
-    arrays = [np.ascontiguousarray(array) for array in (starts, memory, tokens, weights, first, following)]
-    core.pronas_last_step(
-        *(_pointer(array) for array in arrays), count, patterns, starts.shape[2], bias, _pointer(scores)
-    )
-    return scores
+    patterns, room = len(first) - 1, np.empty(memory.shape[1] * 4, np.float32)
+    arrays = (_pointer(array) for array in (starts, memory, tokens, weights, first, following))
+    sizes = (len(starts), patterns, memory.shape[1])
+    _core().pronas_last_step(*arrays, *sizes, bias, _pointer(room), _pointer(scores))
 
 
 def _pointer(array: NDArray[Any]) -> int:
+    assert array.flags.c_contiguous
     return int(array.ctypes.data)

@@ -177,6 +177,13 @@ class NeuralPredictor(Predictor):
         self.seen = [np.array(seen, dtype=bool) for seen in values["seen"]]
 
 
+def mean_and_spread(members: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation over the members (members, …); of a single one nothing is copied."""
+    if len(members) == 1:
+        return members[0], np.broadcast_to(np.float32(0), members.shape[1:])
+    return np.asarray(members.mean(0)), np.asarray(members.std(0))
+
+
 def pairwise(scores: Tensor, target: Tensor, deviation: float) -> Tensor:
     """Logistic loss (members,) of the order of every pair, weighted by how far apart the rewards are."""
     apart = (target[:, :, None] - target[:, None]) / (RANK_SCALE * deviation)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from pathlib import Path
 from typing import Any
 
 from pronas.controller._auto import AutoPredictor
 from pronas.controller._base import Predictor
 from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
-from pronas.controller._forest import ForestPredictor
-from pronas.controller._gp import GaussianProcess
-from pronas.controller._lstm import LSTMPredictor
-from pronas.controller._mlp import MLPPredictor
 from pronas.errors import ModelFileError, UsageError, nearest
 from pronas.space import Space, space_from_dict
 
-_MAKERS: dict[str, tuple[Callable[..., Predictor], dict[str, Any]]] = {
-    "lstm": (LSTMPredictor, {}),
-    "lstm-ensemble": (LSTMPredictor, {"members": 5}),
-    "mlp": (MLPPredictor, {"members": 1}),
-    "mlp-ensemble": (MLPPredictor, {"members": 5}),
-    "gp": (GaussianProcess, {}),
-    "forest": (ForestPredictor, {}),
+#: Where each is, imported when it is made: what needs SciPy or scikit-learn costs memory and time.
+_MAKERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "lstm": ("_lstm", "LSTMPredictor", {}),
+    "lstm-ensemble": ("_lstm", "LSTMPredictor", {"members": 5}),
+    "mlp": ("_mlp", "MLPPredictor", {"members": 1}),
+    "mlp-ensemble": ("_mlp", "MLPPredictor", {"members": 5}),
+    "gp": ("_gp", "GaussianProcess", {}),
+    "forest": ("_forest", "ForestPredictor", {}),
 }
 
 #: Names that `make_predictor` knows.
@@ -39,7 +36,8 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
         return AutoPredictor(space, make_predictor, **settings)
     if name not in _MAKERS:
         raise UsageError(f"unknown predictor {name!r}{nearest(name, PREDICTORS)}; there are {', '.join(PREDICTORS)}")
-    kind, defaults = _MAKERS[name]
+    module, kind_name, defaults = _MAKERS[name]
+    kind: type[Predictor] = getattr(importlib.import_module(f"pronas.controller.{module}"), kind_name)
     try:
         return kind(space, **(defaults | settings))
     except TypeError as error:

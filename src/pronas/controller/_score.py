@@ -45,7 +45,7 @@ class TopK:
         self.space, self.k, self.excluded, self.feasible = space, k, excluded, feasible
         self.threshold = -np.inf
         self._generator = np.random.default_rng(seed)
-        self._batch = max(4 * k, 1024)
+        self._batch = max(k + k // 4, 64)
         self._rows: Rows | None = None
         self._scores: Floats = np.empty(0)
         self._keys: list[bytes] = []

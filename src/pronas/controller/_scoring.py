@@ -82,6 +82,8 @@ class LevelScorer:
 
     def levels(self) -> list[int]:
         """The levels to score, in order: those between what was evaluated and the one asked for."""
+        if self.blocks < 2:
+            raise UsageError(f"--blocks {self.blocks}: every cell of level 1 is a start; take 2 or more blocks")
         if self.request.children is None or self.blocks - 1 in self.evaluated:
             return [self.blocks]
         return list(range(max(self.evaluated, default=1) + 1, self.blocks + 1))

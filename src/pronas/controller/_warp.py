@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 Floats = NDArray[np.floating[Any]]
 
@@ -45,8 +45,9 @@ def fit_warp(rewards: Floats) -> Warp:
 
 
 def _normal_scores(values: Floats) -> Floats:
-    ranks = stats.rankdata(values)
-    return np.asarray(stats.norm.ppf((ranks - 0.5) / len(values)))
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # ties share their mean rank, from 1
+    return np.asarray(ndtri((ranks - 0.5) / len(values)))
 
 
 def _stretched(values: Floats) -> Floats:
