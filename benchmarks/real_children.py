@@ -3,9 +3,9 @@
     python benchmarks/real_children.py benchmarks/data/fashion_children.csv
 
 The file has a header and a line a child: ``cell`` (the text form), ``level``, ``reward``. Printed are, for each
-predictor, the rank correlation of the next level's rewards with what it predicts from the levels before; and what progressive
-search, random and evolution find when they may only choose among these cells, at the same number of children. Nothing
-is trained.
+predictor, the rank correlation of the next level's rewards with what it predicts from the levels before; and what
+progressive search, random and evolution find when they may only choose among these cells, at the same number of
+children. Nothing is trained.
 """
 
 from __future__ import annotations
