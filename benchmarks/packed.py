@@ -4,7 +4,7 @@
     python benchmarks/packed.py --only convolutions --rounds 200
     python benchmarks/packed.py --only exactness --bits 100000000
 
-Ratios are of medians over rounds in which every form runs once; times are the thread's processor time, so that other
+Ratios are of medians over rounds in which every form runs a few times; times are the thread's processor time, so other
 programs' turns are not counted (their traces in the caches are). The peers get what a float user would deploy: plain
 convolutions and ReLU, batch norm folded by ONNX Runtime. GMAC/s divided by the clock under load (see
 benchmarks/RESULTS.md for how it was taken) is MAC/cycle.
@@ -37,6 +37,7 @@ from pronas.networks import Binary, Sign  # noqa: E402
 from pronas.space import Cell  # noqa: E402
 
 SHAPES = [(14, 64), (14, 128), (56, 64), (28, 128), (14, 256), (7, 512)]
+INNER = 6
 LOGITS = Logits(0, np.ones((2, 2), np.float32))
 
 
@@ -98,16 +99,18 @@ def peers(module, example, folder, name):
 
 
 def interleave(runs, rounds):
-    """Median microseconds by name; every round runs each form once."""
+    """Median microseconds by name. In every round each form runs INNER times in a row, of which the first warms up."""
     times = {name: [] for name in runs}
     with torch.inference_mode():
-        for _ in range(rounds + 3):
+        for _ in range(rounds):
             for name, run in runs.items():
-                start = time.thread_time_ns()
-                value = run()
-                took = (time.thread_time_ns() - start) / 1000
-                times[name].append(value if isinstance(value, float) else took)
-    return {name: statistics.median(values[3:]) for name, values in times.items()}
+                for turn in range(INNER):
+                    start = time.thread_time_ns()
+                    value = run()
+                    took = (time.thread_time_ns() - start) / 1000
+                    if turn:
+                        times[name].append(value if isinstance(value, float) else took)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def one_op(network, image, op):

@@ -8,6 +8,7 @@ from pronas.deploy._graph import WINDOWED, Map, Op, inputs_of, output_size
 
 MAX_ITEMS = 4096
 MAX_INPUTS = 1 << 16
+MAX_PIXELS = 128  # of a depthwise window or a sum over pixels: the sum fits in 16 bits
 
 
 def check_op(op: Op, maps: Sequence[Map], written: Sequence[int], last: bool) -> str:
@@ -44,6 +45,8 @@ def _check_window(op: Op, source: Map) -> str:
         sizes = zip((source.height, source.width), op.kernel, op.padding, strict=True)
         if not op.stride or any(not k or p >= k or k > size + 2 * p for size, k, p in sizes):
             return f"a window of {op.kernel}, stride {op.stride}, padding {op.padding}"
+    if source.image and op.kind in ("depthwise", "sumpool") and inputs_of(op, source) > MAX_PIXELS:
+        return f"a window of {inputs_of(op, source)} pixels, more than {MAX_PIXELS}"
     if inputs_of(op, source) > MAX_INPUTS:
         return f"an output has {inputs_of(op, source)} inputs, more than {MAX_INPUTS}"
     return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -63,6 +64,12 @@ def kernels() -> list[str]:
     return found
 
 
+def _address(array: NDArray[Any]) -> int:
+    """Where an array's data lies (quicker than ``array.ctypes.data``)."""
+    place: int = array.__array_interface__["data"][0]
+    return place
+
+
 @final
 class Native:
     """A packed network in the C core. Calls release Python's global lock.
@@ -95,6 +102,7 @@ class Native:
             raise ModelFileError(f"{name}: {message.value.decode(errors='replace')}")
         self.name = kernel or known[0]
         self.classes: int = core.pn_classes(self._network)
+        self._run = core.pn_run
         self._spaces: list[int] = []
         self._spaces.append(self._workspace())
 
@@ -113,35 +121,40 @@ class Native:
         self, images: NDArray[np.uint8], threads: int = 1
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         """Integer logits (n, classes), float logits (n, classes) and classes (n,) of uint8 images (n, C, H, W)."""
-        images = np.ascontiguousarray(images)
-        count = len(images)
-        results: tuple[Any, Any, Any] = (
-            np.empty((count, self.classes), np.int32),
-            np.empty((count, self.classes), np.float32),
-            np.empty(count, np.int32),
-        )
+        count, k = len(images), self.classes
+        if not images.flags.c_contiguous:
+            images = np.ascontiguousarray(images)
+        results = np.empty(count * (2 * k + 1), np.int32)  # integers, then logits, then classes
+        source, target = _address(images), _address(results)
         threads = max(1, min(threads, count))
         if threads == 1:
-            self._part(0, images, results, 0, count)
-            return results
-        # workspaces are borrowed, so calls from several Python threads need a lock of their own only here
-        bounds = [count * i // threads for i in range(threads + 1)]
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda i: self._part(i, images, results, bounds[i], bounds[i + 1]), range(threads)))
-        return results
+            self._part(source, target, count, 0, count)
+        else:
+            step = images[0].nbytes
+            bounds = [count * i // threads for i in range(threads + 1)]
+            with ThreadPoolExecutor(threads) as pool:
+                jobs = [
+                    pool.submit(self._part, source + step * first, target, count, first, last)
+                    for first, last in itertools.pairwise(bounds)
+                ]
+            for job in jobs:
+                job.result()
+        logits = results[count * k : 2 * count * k].view(np.float32)
+        return results[: count * k].reshape(count, k), logits.reshape(count, k), results[2 * count * k :]
 
-    def _part(self, _: int, images: NDArray[np.uint8], results: tuple[Any, Any, Any], first: int, last: int) -> None:
+    def _part(self, source: int, target: int, count: int, first: int, last: int) -> None:
+        """Images [first, last) of ``count``: pixels from ``source``, results to their places behind ``target``."""
         # list.pop and list.append are atomic: each call has a workspace to itself
         try:
             space = self._spaces.pop()
         except IndexError:
             space = self._workspace()
-        try:
-            base = images.ctypes.data + first * images[0].nbytes if last > first else None
-            pointers = [r.ctypes.data + first * (r.nbytes // max(1, len(r))) for r in results]
-            self._core.pn_run(self._network, space, base, last - first, *pointers)
-        finally:
-            self._spaces.append(space)
+        row, block = 4 * self.classes, 4 * self.classes * count
+        integers = target + first * row
+        self._run(
+            self._network, space, source, last - first, integers, integers + block, target + 2 * block + 4 * first
+        )
+        self._spaces.append(space)
 
     def maps(self, images: NDArray[np.uint8], shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
         """Every map, (n, C, H, W): bits as 0 and 1, images as pixels."""

@@ -64,11 +64,11 @@ INLINE void NAMER(octet)(const pn_conv_job *job, const int32_t *offset, const ui
   eights[2] = NAMER(add)(fours, f[4], f[5]);
 }
 
-/* Counter planes of one segment, added to `p`. */
-INLINE void NAMER(count)(const pn_conv_job *job, const int32_t *offset, const uint8_t *index, W *p) {
-  const uint8_t *table = job->table;
+/* Add `left` groups to the counter planes `p`. */
+INLINE void NAMER(count)(const pn_conv_job *job, const int32_t *offset, const uint8_t *table, int left,
+                         const uint8_t *index, W *p) {
   W p0 = p[0], p1 = p[1], p2 = p[2], p3 = p[3];
-  int left = job->groups, planes = job->planes;
+  int planes = job->planes;
   for (; left >= 16; left -= 16, offset += 16, table += 16 * TABLE) {
     W e[3], f[3], x, y, z;
     NAMER(octet)(job, offset, table, index, &p0, &p1, &p2, e);
@@ -91,19 +91,17 @@ INLINE void NAMER(count)(const pn_conv_job *job, const int32_t *offset, const ui
   p[0] = p0, p[1] = p1, p[2] = p2, p[3] = p3;
 }
 
-/* Counts, then one bit for each output: R * POS positions from `at` on. */
-static void NAMER(block)(const pn_conv_job *job, int at) {
-  int planes = job->planes, extra = job->segments > 1;
-  W p[PN_MAX_PLANES + 1];
+INLINE void NAMER(begin)(const pn_conv_job *job, int at, W *p) {
+  int planes = job->planes;
   for (int b = 0; b < planes || b < 6; b++) p[b] = NAMER(zero)();
-  for (int b = 0; !extra && job->start && b < planes; b++)
+  for (int b = 0; job->segments == 1 && job->start && b < planes; b++)
     EACH p[b].v[r] = SPREAD(job->start + b * job->start_stride + at + r * POS);
-  for (int s = 0; s < job->segments; s++) {
-    for (int b = planes < 6 ? 5 : planes - 1; s && b > 0; b--) p[b] = p[b - 1];
-    if (s) p[0] = NAMER(zero)();
-    NAMER(count)(job, job->offset + s * job->groups, job->index + at, p);
-  }
-  if (extra && job->start) {
+}
+
+/* What was counted, compared: one bit for each output. */
+INLINE void NAMER(end)(const pn_conv_job *job, int at, W *p) {
+  int planes = job->planes;
+  if (job->segments > 1 && job->start) {
     W carry = NAMER(zero)(), start;
     for (int b = 0; b < planes; b++) {
       EACH start.v[r] = SPREAD(job->start + b * job->start_stride + at + r * POS);
@@ -119,6 +117,47 @@ static void NAMER(block)(const pn_conv_job *job, int at) {
   EACH ge.v[r] = ONES;
   for (int b = 0; b < planes; b++) EACH ge.v[r] = GE(p[b].v[r], LOAD(job->threshold + b * VB), ge.v[r]);
   EACH STORE(job, at + r * POS, ge.v[r]);
+}
+
+/* Pixels: one segment a bit, counters doubling between them. */
+static void NAMER(segments)(const pn_conv_job *job, int at) {
+  int planes = job->planes;
+  W p[PN_MAX_PLANES + 1];
+  NAMER(begin)(job, at, p);
+  for (int s = 0; s < job->segments; s++) {
+    for (int b = planes < 6 ? 5 : planes - 1; s && b > 0; b--) p[b] = p[b - 1];
+    if (s) p[0] = NAMER(zero)();
+    NAMER(count)(job, job->offset + s * job->groups, job->table, job->groups, job->index + at, p);
+  }
+  NAMER(end)(job, at, p);
+}
+
+/* Bits: up to TILE blocks of positions share each CHUNK of the table while it is in the nearest cache. */
+static void NAMER(tile)(const pn_conv_job *job, int at, int blocks) {
+  W p[TILE][PN_MAX_PLANES + 1];
+  for (int i = 0; i < blocks; i++) NAMER(begin)(job, at + i * R * POS, p[i]);
+  for (int first = 0; first < job->groups; first += CHUNK) {
+    int left = job->groups - first < CHUNK ? job->groups - first : CHUNK;
+    for (int i = 0; i < blocks; i++)
+      NAMER(count)(job, job->offset + first, job->table + (size_t)first * TABLE, left, job->index + at + i * R * POS, p[i]);
+  }
+  for (int i = 0; i < blocks; i++) NAMER(end)(job, at + i * R * POS, p[i]);
+}
+
+/* Positions from `at` to `end`, as many as whole blocks cover; returns where it stopped. */
+static int NAMER(run)(const pn_conv_job *job, int at, int end) {
+  while (at + (R - 1) * POS < end) {
+    int blocks = (end - at - (R - 1) * POS + R * POS - 1) / (R * POS);
+    if (job->segments > 1) {
+      NAMER(segments)(job, at);
+      blocks = 1;
+    } else {
+      if (blocks > TILE) blocks = TILE;
+      NAMER(tile)(job, at, blocks);
+    }
+    at += blocks * R * POS;
+  }
+  return at;
 }
 
 #undef W

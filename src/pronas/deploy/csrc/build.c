@@ -147,31 +147,38 @@ static int build_conv(pn_network *network, pn_op *op, const uint8_t *bits) {
          build_start(op, source->c * unit) && build_tables(network, op);
 }
 
+/* Few pixels an output: weights one byte each, (out, inputs). */
+static int build_pixels(pn_op *op, const uint8_t *bits) {
+  op->direct = 1;
+  op->weight_bytes = (size_t)op->cout * op->k;
+  op->weights = pn_take(op->weight_bytes);
+  if (!op->weights) return 0;
+  for (uint32_t o = 0; o < op->cout; o++)
+    for (uint32_t i = 0; i < op->k; i++)
+      op->weights[(size_t)o * op->k + i] = (uint8_t)bit_at(bits, op->kind == PN_SUMPOOL ? o : (size_t)o * op->k + i);
+  return 1;
+}
+
 /* Bit maps: weights [byte][tap] and threshold planes [byte][plane]. */
 static int build_depthwise(pn_network *network, pn_op *op, const uint8_t *bits) {
-  const pn_tensor_t *source = &network->tensors[op->src0];
   uint32_t taps = op->window.kh * op->window.kw, tied = op->kind == PN_SUMPOOL;
-  size_t unit = source->image ? 1 : 8, planes = ((size_t)op->cout + unit - 1) / unit;
+  size_t planes = network->tensors[op->src0].planes;
   op->planes = (int)bit_length(taps + 1);
   op->weight_bytes = planes * taps;
   op->weights = pn_take(op->weight_bytes);
   op->levels = pn_take(planes * op->planes);
   op->odd_lanes = pn_take(planes);
   if (!op->weights || !op->levels || !op->odd_lanes) return 0;
-  for (uint32_t o = 0; o < op->cout; o++) {
-    int limit_odd;
-    uint32_t limit;
-    for (uint32_t t = 0; t < taps; t++)
-      op->weights[o / unit * taps + t] |= (uint8_t)(bit_at(bits, tied ? o : (size_t)o * taps + t) << (o % unit));
-    count_limit(op->threshold[o], taps, &limit, &limit_odd);
-    for (int b = 0; b < op->planes && !source->image; b++)
-      op->levels[o / 8 * op->planes + b] |= (uint8_t)((limit >> b & 1) << (o & 7));
-    op->odd_lanes[o / unit] |= (uint8_t)(limit_odd << (o % unit));
+  for (uint32_t o = 0; o < 8 * planes; o++) {
+    int odd = 0;
+    uint32_t limit = taps + 1; /* never, behind the last channel */
+    if (o < op->cout) count_limit(op->threshold[o], taps, &limit, &odd);
+    for (uint32_t t = 0; o < op->cout && t < taps; t++)
+      op->weights[o / 8 * taps + t] |= (uint8_t)(bit_at(bits, tied ? o : (size_t)o * taps + t) << (o & 7));
+    for (int b = 0; b < op->planes; b++) op->levels[o / 8 * op->planes + b] |= (uint8_t)((limit >> b & 1) << (o & 7));
+    op->odd_lanes[o / 8] |= (uint8_t)(odd << (o & 7));
   }
-  for (uint32_t o = op->cout; o % 8 && !source->image; o++) /* never */
-    for (int b = 0; b < op->planes; b++)
-      op->levels[o / 8 * op->planes + b] |= (uint8_t)(((taps + 1) >> b & 1) << (o & 7));
-  return source->image || build_start(op, 1);
+  return build_start(op, 1);
 }
 
 /* Rows in the order of the map's bytes, [plane][pixel][8 channels], padded to 64 bytes. */
@@ -204,6 +211,11 @@ static int build_add(pn_op *op, const uint8_t *bits) {
 }
 
 int pn_build(pn_network *network, pn_op *op, const uint8_t *bits) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  /* three channels fill a group of the look-up kernel; fewer are summed as 16-bit integers */
+  if (source->image && (op->kind == PN_DEPTHWISE || op->kind == PN_SUMPOOL ||
+                        (op->kind == PN_CONV && source->c < 3 && op->k <= PN_MAX_PIXELS)))
+    return build_pixels(op, bits);
   switch (op->kind) {
     case PN_CONV: return build_conv(network, op, bits);
     case PN_DEPTHWISE:

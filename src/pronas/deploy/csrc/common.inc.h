@@ -63,22 +63,57 @@ static void index_image(const uint8_t *restrict padded, size_t size, uint32_t ch
     }
 }
 
-/* Max pooling of one plane whose padding is zero: or for bits, largest for pixels. */
-static void pool_plane(const uint8_t *restrict plane, const int32_t *offset, int taps, int positions, int image,
-                       uint8_t *restrict out) {
-  memcpy(out, plane + offset[0], (size_t)positions);
-  for (int t = 1; t < taps; t++) {
-    const uint8_t *from = plane + offset[t];
+/* Max pooling of one plane, outside counting as zero: or for bits, largest for pixels. */
+static void pool_plane(const uint8_t *restrict plane, const uint8_t *restrict inside, const int32_t *offset, int taps,
+                       int positions, int image, uint8_t *restrict out) {
+  memset(out, 0, (size_t)positions);
+  for (int t = 0; t < taps; t++) {
+    const uint8_t *from = plane + offset[t], *mask = inside + offset[t];
     if (image)
-      for (int i = 0; i < positions; i++) out[i] = out[i] > from[i] ? out[i] : from[i];
+      for (int i = 0; i < positions; i++) {
+        uint8_t x = from[i] & mask[i];
+        out[i] = out[i] > x ? out[i] : x;
+      }
     else
-      for (int i = 0; i < positions; i++) out[i] |= from[i];
+      for (int i = 0; i < positions; i++) out[i] |= from[i] & mask[i];
+  }
+}
+
+typedef uint16_t words __attribute__((vector_size(VB)));
+typedef int16_t signed_words __attribute__((vector_size(VB)));
+typedef uint8_t half_bytes __attribute__((vector_size(VB / 2)));
+
+/* 16-bit sums of pixels, compared with the threshold; 64 positions at once, `positions` is a multiple of that. */
+static void sum_pixels(const pn_pixel_job *job) {
+  enum { STEP = VB / 2, WIDE = 64 / STEP };
+  if (job->threshold > 32767) return; /* never */
+  int16_t limit = (int16_t)(job->threshold < -32768 ? -32768 : job->threshold);
+  for (int at = 0; at < job->positions; at += 64) {
+    words sum[WIDE] = {{0}};
+    const uint8_t *weight = job->weights;
+    for (int c = 0; c < job->channels; c++)
+      for (int t = 0; t < job->taps; t++) {
+        const int16_t *from = job->values + (size_t)c * job->size + job->offset[t] + at;
+        words minus = (words){0} + (uint16_t)(*weight++ - 1); /* all ones for -1 */
+        for (int i = 0; i < WIDE; i++) {
+          words x;
+          memcpy(&x, from + i * STEP, VB);
+          sum[i] += (x ^ minus) - minus;
+        }
+      }
+    for (int i = 0; i < WIDE; i++) {
+      signed_words above = (signed_words)sum[i] >= (signed_words){0} + limit;
+      half_bytes out, bit = (half_bytes){0} + (uint8_t)(1 << job->bit);
+      memcpy(&out, job->out + at + i * STEP, sizeof out);
+      out |= __builtin_convertvector(above, half_bytes) & bit;
+      memcpy(job->out + at + i * STEP, &out, sizeof out);
+    }
   }
 }
 
 /* One byte of 8 channels, each with its own kernel; VB positions at once. */
-static inline V agree(const pn_depthwise_job *job, int tap, int at) {
-  if (tap >= job->taps) return ZERO;
+static inline V agree(const pn_depthwise_job *job, int taps, int tap, int at) {
+  if (tap >= taps) return ZERO;
   V x = LOAD(job->plane + job->offset[tap] + at), inside = LOAD(job->mask + job->offset[tap] + at);
   return ANDNOT(XOR(x, FILL(job->weights[tap])), inside);
 }
@@ -89,16 +124,16 @@ static inline V add_planes(V *sum, V a, V b) {
   return carry;
 }
 
-static void depthwise(const pn_depthwise_job *job) {
+static inline __attribute__((always_inline)) void depthwise_of(const pn_depthwise_job *job, int taps, int planes) {
   for (int at = 0; at < job->positions; at += VB) {
     V p[PN_MAX_PLANES];
-    for (int b = 0; b < job->planes || b < 2; b++)
-      p[b] = job->start && b < job->planes ? LOAD(job->start + b * job->start_stride + at) : ZERO;
-    for (int t = 0; t < job->taps; t += 4) {
-      V c0 = add_planes(&p[0], agree(job, t, at), agree(job, t + 1, at));
-      V c1 = add_planes(&p[0], agree(job, t + 2, at), agree(job, t + 3, at));
+    for (int b = 0; b < planes || b < 2; b++)
+      p[b] = job->start && b < planes ? LOAD(job->start + b * job->start_stride + at) : ZERO;
+    for (int t = 0; t < taps; t += 4) {
+      V c0 = add_planes(&p[0], agree(job, taps, t, at), agree(job, taps, t + 1, at));
+      V c1 = add_planes(&p[0], agree(job, taps, t + 2, at), agree(job, taps, t + 3, at));
       V c = add_planes(&p[1], c0, c1);
-      for (int b = 2; b < job->planes; b++) {
+      for (int b = 2; b < planes; b++) {
         V next = AND(p[b], c);
         p[b] = XOR(p[b], c);
         c = next;
@@ -106,14 +141,26 @@ static void depthwise(const pn_depthwise_job *job) {
     }
     if (job->odd) {
       V one = AND(LOAD(job->odd + at), FILL(job->odd_lanes));
-      for (int b = 0; b < job->planes; b++) {
+      for (int b = 0; b < planes; b++) {
         V next = AND(p[b], one);
         p[b] = XOR(p[b], one);
         one = next;
       }
     }
     V ge = ONES;
-    for (int b = 0; b < job->planes; b++) ge = GE(p[b], FILL(job->threshold[b]), ge);
+    for (int b = 0; b < planes; b++) ge = GE(p[b], FILL(job->threshold[b]), ge);
     SAVE(job->out + at, ge);
   }
+}
+
+/* The usual windows with their sizes known to the compiler: 3x3, 5x5 and 7x7. */
+static void depthwise(const pn_depthwise_job *job) {
+  if (job->taps == 9 && job->planes == 4)
+    depthwise_of(job, 9, 4);
+  else if (job->taps == 25 && job->planes == 5)
+    depthwise_of(job, 25, 5);
+  else if (job->taps == 49 && job->planes == 6)
+    depthwise_of(job, 49, 6);
+  else
+    depthwise_of(job, job->taps, job->planes);
 }

@@ -13,6 +13,8 @@
  * a vector. Planes are added by full adders, so counters stay bit-sliced, and comparing them with a threshold gives
  * packed bits. An index whose top bit is set (a tap outside the image) adds nothing: zero padding costs nothing. */
 
+#define TILE 4
+#define CHUNK 128 /* groups: a multiple of 16 */
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 
@@ -33,9 +35,9 @@
 static void NAME(conv)(const pn_conv_job *job) {
   int at = 0;
 #if MANY > 1
-  for (; at + (MANY - 1) * POS < job->positions; at += MANY * POS) PASTE(NAME(block), _many)(job, at);
+  at = PASTE(NAME(run), _many)(job, at, job->positions);
 #endif
-  for (; at < job->positions; at += POS) PASTE(NAME(block), _single)(job, at);
+  PASTE(NAME(run), _single)(job, at, job->positions);
 }
 
 /* Tables of 16 entries for each group: 8 times ones, 8 times twos. */
@@ -53,5 +55,7 @@ static const pn_mode_t NAME(mode) = {LANES, POS, VB, TABLE, NAME(conv), NAME(exp
 #undef STORE
 #undef POS
 #undef LANES
+#undef TILE
+#undef CHUNK
 #undef PASTE
 #undef PASTE_

@@ -59,6 +59,20 @@ struct pn_mode_t {
   void (*expand)(uint8_t *table, const uint8_t *weights, int real, int groups);
 };
 
+/* Sums over a window of pixels for one output channel. */
+typedef struct {
+  const int16_t *values;       /* 2 x - 255, or 0 outside: planes of `size` */
+  size_t size;
+  const int32_t *offset;       /* taps */
+  const uint8_t *weights;      /* channels * taps bytes, 1 or 0 */
+  int channels, taps, positions;
+  int32_t threshold;
+  int bit;                     /* of `out` that is or-ed in */
+  uint8_t *out;
+} pn_pixel_job;
+
+#define PN_MAX_PIXELS 128 /* inputs whose sum fits in 16 bits */
+
 typedef struct {
   const uint8_t *plane, *mask; /* padded bits; 255 where inside the image */
   const int32_t *offset;
@@ -85,7 +99,9 @@ struct pn_kernels_t {
                      size_t carry);
   void (*index_image)(const uint8_t *padded, size_t size, uint32_t channels, const uint8_t *pads, uint8_t *index,
                       size_t carry);
-  void (*pool)(const uint8_t *plane, const int32_t *offset, int taps, int positions, int image, uint8_t *out);
+  void (*pool)(const uint8_t *plane, const uint8_t *inside, const int32_t *offset, int taps, int positions, int image,
+               uint8_t *out);
+  void (*pixels)(const pn_pixel_job *job);
 };
 
 extern const pn_kernels_t pn_portable, pn_avx2, pn_avx512, pn_avx512_popcnt, pn_neon;
@@ -121,6 +137,7 @@ typedef struct {
   uint8_t *start, *odd;
   size_t start_stride;
   size_t row_bytes;      /* dense */
+  int direct;            /* few pixels: 16-bit sums, weights one byte each */
 } pn_op;
 
 struct pn_network {
@@ -151,9 +168,6 @@ int pn_build(pn_network *network, pn_op *op, const uint8_t *bits);
 /* tables.c */
 void *pn_take(size_t bytes);
 void pn_release(void *memory);
-/* image.c */
-void pn_image_window(const pn_network *network, const pn_op *op, const uint8_t *source, pn_workspace *work);
-
 /* run.c */
 void pn_execute(const pn_network *network, const pn_op *op, pn_workspace *work);
 

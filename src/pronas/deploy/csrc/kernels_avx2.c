@@ -86,8 +86,10 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
       V t = add_planes(&ones, a, b), u = add_planes(&ones, c, d);
       total = _mm256_add_epi64(total, count64(add_planes(&twos, t, u)));
     }
-    total = _mm256_slli_epi64(total, 2);
-    total = _mm256_add_epi64(total, _mm256_add_epi64(count64(ones), _mm256_slli_epi64(count64(twos), 1)));
+    if (i) {
+      total = _mm256_slli_epi64(total, 2);
+      total = _mm256_add_epi64(total, _mm256_add_epi64(count64(ones), _mm256_slli_epi64(count64(twos), 1)));
+    }
     for (; i < bytes; i += 32) total = _mm256_add_epi64(total, count64(XOR(LOAD(x + i), LOAD(weights + i))));
     __m128i half = _mm_add_epi64(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
     mismatches[r] = (int32_t)(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
@@ -100,5 +102,5 @@ static int available(void) {
 }
 
 static const pn_mode_t *const modes[] = {&mode_16, &mode_32};
-const pn_kernels_t pn_avx2 = {"avx2", available, modes, 2, depthwise, dense, index_bits, index_image, pool_plane};
+const pn_kernels_t pn_avx2 = {"avx2", available, modes, 2, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
 #endif

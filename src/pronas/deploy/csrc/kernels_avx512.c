@@ -118,8 +118,10 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
       V t = add_planes(&ones, a, b), u = add_planes(&ones, c, d);
       total = _mm512_add_epi64(total, count64(add_planes(&twos, t, u)));
     }
-    total = _mm512_slli_epi64(total, 2);
-    total = _mm512_add_epi64(total, _mm512_add_epi64(count64(ones), _mm512_slli_epi64(count64(twos), 1)));
+    if (i) {
+      total = _mm512_slli_epi64(total, 2);
+      total = _mm512_add_epi64(total, _mm512_add_epi64(count64(ones), _mm512_slli_epi64(count64(twos), 1)));
+    }
 #endif
     for (; i < bytes; i += 64) total = _mm512_add_epi64(total, count64(XOR(LOAD(x + i), LOAD(weights + i))));
     mismatches[r] = (int32_t)_mm512_reduce_add_epi64(total);
@@ -135,5 +137,5 @@ static int available(void) {
 }
 
 static const pn_mode_t *const modes[] = {&mode_16, &mode_32, &mode_64};
-const pn_kernels_t PN_SET = {PN_NAME, available, modes, 3, depthwise, dense, index_bits, index_image, pool_plane};
+const pn_kernels_t PN_SET = {PN_NAME, available, modes, 3, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
 #endif

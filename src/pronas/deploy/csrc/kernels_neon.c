@@ -45,5 +45,5 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
 static int available(void) { return 1; }
 
 static const pn_mode_t *const modes[] = {&mode_16};
-const pn_kernels_t pn_neon = {"neon", available, modes, 1, depthwise, dense, index_bits, index_image, pool_plane};
+const pn_kernels_t pn_neon = {"neon", available, modes, 1, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
 #endif

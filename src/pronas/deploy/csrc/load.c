@@ -147,6 +147,8 @@ static int check_op(const pn_network *network, pn_op *op, complaint *error) {
   } else if (to->h != from->h || to->w != from->w) {
     return fail(error, "an operation's output has a bad size");
   }
+  if (from->image && (op->kind == PN_DEPTHWISE || op->kind == PN_SUMPOOL) && k > PN_MAX_PIXELS)
+    return fail(error, "a window of %llu pixels is too large", (unsigned long long)k);
   if (k > MAX_INPUTS) return fail(error, "an output has too many inputs (%llu)", (unsigned long long)k);
   if (op->kind == PN_LOGITS && op->relation > 4) return fail(error, "unknown form of logits");
   if (thresholds(op) && op->width != 1 && op->width != 2 && op->width != 4)
@@ -177,15 +179,15 @@ static int reserve(pn_network *network, const pn_op *op, complaint *error) {
   if (windowed(op)) {
     const pn_window *w = &op->window;
     uint64_t s = w->stride, height = from->h + 2u * w->ph, width = from->w + 2u * w->pw;
-    size = (height + s) * (width + s) + 8;
+    size = (height + s) * (width + s) + 8 * s * s + 8;
     positions = size;
     out = max64(out, 8 * (size + 256));
-    if (op->kind == PN_CONV) index = 2 * size * ((from->c + 2) / 3) * (from->image ? 8 : 1);
-    if (from->image) out = max64(out, (op->cout + 7u) / 8 * size);
+    if (op->kind == PN_CONV || from->image) index = 2 * size * ((from->c + 2) / 3) * (from->image ? 8 : 1);
+    if (from->image) out = max64(out, (op->cout + 7u) / 8 * (size + 64));
   }
   out = max64(out, op->cout / 8u + 64);
   uint64_t table = ((uint64_t)op->window.kh * op->window.kw * ((from->c + 2) / 3) + 4) * 128;
-  uint64_t padded = from->planes * size, sums = 4 * max64(positions, op->cout);
+  uint64_t padded = from->planes * size, sums = 4 * max64(positions + 64, op->cout);
   if (padded > MAX_TOTAL || index > MAX_TOTAL || out > MAX_TOTAL || table > MAX_TOTAL || sums > MAX_TOTAL)
     return fail(error, "an operation needs too much memory");
   network->padded_bytes = (size_t)max64(network->padded_bytes, padded);

@@ -33,12 +33,17 @@ static void deliver(const pn_network *network, const pn_op *op, const uint8_t *f
   }
 }
 
-static void pad_all(const pn_network *network, const pn_op *op, pn_workspace *work) {
+/* The padded planes; a single tap reads the map as it is. */
+static const uint8_t *pad_all(const pn_network *network, const pn_op *op, pn_workspace *work) {
   const pn_tensor_t *source = &network->tensors[op->src0];
   const uint8_t *from = at(network, work, op->src0);
+  if (op->window.kh * op->window.kw == 1 && op->window.size == (size_t)source->h * source->w &&
+      op->window.stride == 1)
+    return from;
   for (uint32_t i = 0; i < source->planes; i++)
     pn_pad(&op->window, from + (size_t)i * source->h * source->w, source->h, source->w,
            work->padded + i * op->window.size);
+  return work->padded;
 }
 
 static void run_conv(const pn_network *network, const pn_op *op, pn_workspace *work) {
@@ -48,9 +53,9 @@ static void run_conv(const pn_network *network, const pn_op *op, pn_workspace *w
   size_t table = (size_t)op->groups * mode->table, levels = (size_t)op->planes * mode->vector;
   size_t carry = (size_t)op->segments * ((source->c + 2) / 3) * op->window.size;
   size_t stride = ((size_t)op->window.positions + 127) & ~(size_t)63;
-  pad_all(network, op, work);
+  const uint8_t *padded = pad_all(network, op, work);
   (source->image ? network->kernels->index_image : network->kernels->index_bits)(
-      work->padded, op->window.size, source->c, op->index_pads, work->index, carry);
+      padded, op->window.size, source->c, op->index_pads, work->index, carry);
   pn_conv_job job = {.index = work->index, .carry = carry, .offset = op->index_offset, .segments = op->segments,
                      .groups = op->groups, .planes = op->planes, .start = op->start, .start_stride = op->start_stride,
                      .odd = op->odd, .positions = op->window.positions, .out = work->out, .out_stride = stride};
@@ -70,9 +75,9 @@ static void run_conv(const pn_network *network, const pn_op *op, pn_workspace *w
 static void run_depthwise(const pn_network *network, const pn_op *op, pn_workspace *work) {
   const pn_tensor_t *source = &network->tensors[op->src0];
   int taps = (int)(op->window.kh * op->window.kw);
-  pad_all(network, op, work);
+  const uint8_t *padded = pad_all(network, op, work);
   for (uint32_t i = 0; i < source->planes; i++) {
-    pn_depthwise_job job = {.plane = work->padded + i * op->window.size, .mask = op->window.inside,
+    pn_depthwise_job job = {.plane = padded + i * op->window.size, .mask = op->window.inside,
                             .offset = op->window.tap, .weights = op->weights + (size_t)i * taps, .taps = taps,
                             .planes = op->planes, .start = op->start, .odd = op->odd,
                             .start_stride = op->start_stride, .odd_lanes = op->odd_lanes[i],
@@ -86,10 +91,9 @@ static void run_depthwise(const pn_network *network, const pn_op *op, pn_workspa
 static void run_maxpool(const pn_network *network, const pn_op *op, pn_workspace *work) {
   const pn_tensor_t *source = &network->tensors[op->src0], *target = &network->tensors[op->dst];
   int taps = (int)(op->window.kh * op->window.kw);
-  memset(work->padded, 0, source->planes * op->window.size);
-  pad_all(network, op, work);
+  const uint8_t *padded = pad_all(network, op, work);
   for (uint32_t i = 0; i < source->planes; i++) {
-    network->kernels->pool(work->padded + i * op->window.size, op->window.tap, taps, op->window.positions,
+    network->kernels->pool(padded + i * op->window.size, op->window.inside, op->window.tap, taps, op->window.positions,
                            source->image, work->out);
     if (source->image)
       pn_crop(work->out, target->h, target->w, op->window.pitch,
@@ -134,45 +138,43 @@ static void run_dense(const pn_network *network, const pn_op *op, pn_workspace *
   deliver(network, op, work->out, 1, 1, 0, (op->cout + 7u) / 8, work);
 }
 
+/* Convolutions, depthwise kernels and sums over pixels: sum of weight * (2 x - 255) over the taps inside. */
+static void run_pixels(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  const pn_window *window = &op->window;
+  size_t size = window->size, n = ((size_t)window->positions + 63) & ~(size_t)63; /* whole vectors */
+  int whole = op->kind == PN_CONV, taps = (int)(window->kh * window->kw);
+  int16_t *values = (int16_t *)(void *)work->index;
+  const uint8_t *padded = pad_all(network, op, work);
+  for (uint32_t c = 0; c < source->c; c++)
+    for (size_t i = 0; i < size; i++)
+      values[c * size + i] = (int16_t)((2 * padded[c * size + i] - 255) & -(window->inside[i] & 1));
+  memset(work->out, 0, (op->cout + 7u) / 8 * n);
+  for (uint32_t o = 0; o < op->cout; o++) {
+    pn_pixel_job job = {.values = values + (whole ? 0 : o * size), .size = size, .offset = window->tap,
+                        .weights = op->weights + (size_t)o * op->k, .channels = whole ? (int)source->c : 1, .taps = taps,
+                        .positions = (int)n, .threshold = op->threshold[o], .bit = (int)(o & 7),
+                        .out = work->out + o / 8 * n};
+    network->kernels->pixels(&job);
+  }
+  deliver(network, op, work->out, n, window->pitch, 0, (op->cout + 7u) / 8, work);
+}
+
 void pn_execute(const pn_network *network, const pn_op *op, pn_workspace *work) {
-  int image = network->tensors[op->src0].image;
+  if (op->direct) {
+    run_pixels(network, op, work);
+    return;
+  }
   switch (op->kind) {
     case PN_CONV: run_conv(network, op, work); break;
     case PN_SUMPOOL:
-    case PN_DEPTHWISE:
-      if (!image) {
-        run_depthwise(network, op, work);
-        break;
-      }
-      pn_image_window(network, op, at(network, work, op->src0), work);
-      deliver(network, op, work->out, (size_t)op->window.positions, op->window.pitch, 0, (op->cout + 7u) / 8, work);
-      break;
+    case PN_DEPTHWISE: run_depthwise(network, op, work); break;
     case PN_MAXPOOL: run_maxpool(network, op, work); break;
     case PN_DENSE: run_dense(network, op, work); break;
     case PN_LOGITS: sums(network, op, work); break;
     case PN_ADD: run_add(network, op, work); break;
     case PN_COPY: run_copy(network, op, work); break;
     default: break;
-  }
-}
-
-/* Depthwise kernels and sums over pixels: sum of weight * (2 x - 255) over the taps inside, compared as integers. */
-void pn_image_window(const pn_network *network, const pn_op *op, const uint8_t *source, pn_workspace *work) {
-  const pn_tensor_t *from = &network->tensors[op->src0];
-  const pn_window *window = &op->window;
-  int taps = (int)(window->kh * window->kw), n = window->positions;
-  memset(work->out, 0, (op->cout + 7u) / 8 * (size_t)n);
-  for (uint32_t c = 0; c < from->c; c++) {
-    int32_t *sum = work->sums;
-    uint8_t *out = work->out + c / 8 * (size_t)n;
-    pn_pad(window, source + (size_t)c * from->h * from->w, from->h, from->w, work->padded);
-    memset(sum, 0, (size_t)n * sizeof *sum);
-    for (int t = 0; t < taps; t++) {
-      const uint8_t *x = work->padded + window->tap[t], *inside = window->inside + window->tap[t];
-      int32_t sign = op->weights[(size_t)c * taps + t] ? 1 : -1;
-      for (int i = 0; i < n; i++) sum[i] += inside[i] ? sign * (2 * (int32_t)x[i] - 255) : 0;
-    }
-    for (int i = 0; i < n; i++) out[i] |= (uint8_t)((sum[i] >= op->threshold[c]) << (c & 7));
   }
 }
 

@@ -28,7 +28,7 @@ int pn_window_init(pn_window *window, const pn_tensor_t *source) {
   window->ow = (width - window->kw) / s + 1;
   window->rows = (height + s - 1) / s;
   window->pitch = s == 1 ? source->w + window->pw : (width + s - 1) / s;
-  window->phase = (size_t)window->rows * window->pitch + (s == 1 ? window->pw : 0);
+  window->phase = (size_t)window->rows * window->pitch + (s == 1 ? window->pw : 8); /* split_row's room */
   window->size = ((size_t)s * s * window->phase + 7) & ~(size_t)7;
   window->positions = (int)((window->oh - 1) * window->pitch + window->ow);
   window->tap = malloc(sizeof(int32_t) * window->kh * window->kw);
@@ -46,7 +46,7 @@ void pn_window_free(pn_window *window) {
   pn_release(window->inside);
 }
 
-/* Copy `width` bytes; short rows without a call. */
+/* Copy `width` bytes exactly; short rows without a call. */
 static inline void copy_row(uint8_t *to, const uint8_t *from, uint32_t width) {
   if (width >= 16) {
     uint32_t i = 0;
@@ -61,21 +61,44 @@ static inline void copy_row(uint8_t *to, const uint8_t *from, uint32_t width) {
   }
 }
 
-/* Copy one plane of h x w bytes into its padded, phase-split place; the padding is left as it is. */
+/* Every second byte of eight, the first in the lowest byte. */
+static inline uint32_t half_of(uint64_t x) {
+  x &= 0x00ff00ff00ff00ffull;
+  x = (x | x >> 8) & 0x0000ffff0000ffffull;
+  return (uint32_t)(x | x >> 16);
+}
+
+/* Split a row into its even and odd bytes; up to 3 bytes behind each half are overwritten. */
+static inline void split_row(uint8_t *even, uint8_t *odd, const uint8_t *from, uint32_t width) {
+  for (uint32_t i = 0; i < width; i += 8, even += 4, odd += 4) {
+    uint64_t x;
+    memcpy(&x, from + i, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint32_t low = half_of(x), high = half_of(x >> 8);
+    memcpy(even, &low, 4), memcpy(odd, &high, 4);
+#else
+    for (int k = 0; k < 4; k++) even[k] = from[i + 2 * k], odd[k] = from[i + 2 * k + 1];
+#endif
+  }
+}
+
+/* Copy one plane of h x w bytes into its padded, phase-split place. What stands in the padding afterwards is undefined:
+ * whoever reads it uses the window's `inside`. Rows go in order, so what one writes too far is overwritten or padding. */
 void pn_pad(const pn_window *window, const uint8_t *plane, uint32_t h, uint32_t w, uint8_t *padded) {
   uint32_t s = window->stride;
   for (uint32_t y = 0; y < h; y++, plane += w) {
+    uint32_t row = y + window->ph;
     if (s == 1) {
-      copy_row(padded + place(window, y + window->ph, window->pw), plane, w);
+      copy_row(padded + place(window, row, window->pw), plane, w);
+      continue;
+    }
+    if (s == 2 && w > 1) {
+      split_row(padded + place(window, row, window->pw), padded + place(window, row, window->pw + 1), plane, w);
       continue;
     }
     for (uint32_t r = 0; r < s && r < w; r++) {
-      uint8_t *to = padded + place(window, y + window->ph, r + window->pw);
-      const uint8_t *from = plane + r;
-      if (s == 2)
-        for (uint32_t i = 0; i < (w - r + 1) / 2; i++) to[i] = from[2 * i];
-      else
-        for (uint32_t i = 0; i < (w - r + s - 1) / s; i++) to[i] = from[i * s];
+      uint8_t *to = padded + place(window, row, r + window->pw);
+      for (uint32_t i = 0; i < (w - r + s - 1) / s; i++) to[i] = plane[r + i * s];
     }
   }
 }
