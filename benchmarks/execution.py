@@ -62,25 +62,27 @@ def children(arguments: argparse.Namespace) -> None:
             )  # fmt: skip
             managers[name] = stack.enter_context(manager)
             list(manager.get_rewards(cells[:2]))  # starts fork server and workers
-        walls, trained, rewards = dict.fromkeys(variants, 0.0), dict.fromkeys(variants, 0.0), {}
+        walls, spent, trained = (dict.fromkeys(variants, 0.0) for _ in range(3))
+        rewards = {}
         for _ in range(arguments.turns):
             for name, manager in managers.items():
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), _processor_time()
                 results = list(manager.get_rewards(cells))
                 walls[name] += time.perf_counter() - start
+                spent[name] += _processor_time() - cpu
                 trained[name] += sum(result.seconds for result in results)
                 rewards[name] = {str(result.cell): result.reward for result in results}
     total = count * arguments.turns
     assert all(found == rewards["inline"] for found in rewards.values()), "rewards differ between executors"
-    print(f"{arguments.turns} turns of {count} children, {trained['inline'] / total:.3f} s of training each (inline)")
+    print(f"{arguments.turns} turns of {count} children; a child's mean:")
     for name in variants:
-        overhead = 1000 * (walls[name] - trained[name]) / total if name[-1] != "2" else float("nan")
-        per_hour = 3600 * total / walls[name]
+        waited = 1000 * (walls[name] - trained[name] / (2 if name[-1] == "2" else 1)) / total
+        more = 1000 * (spent[name] - spent["inline"]) / total
         print(
-            f"{name:8} {per_hour:8.0f} children/hour, training {trained[name] / total:.3f} s, "
-            f"overhead {overhead:5.1f} ms"
+            f"{name:8} {1000 * walls[name] / total:6.0f} ms of wall time, {waited:5.1f} ms of it not training; "
+            f"{1000 * spent[name] / total:6.0f} ms of processor time, {more:5.1f} ms more than inline"
         )
-    print(f"two local workers against one: {walls['local 1'] / walls['local 2']:.2f}")
+    print(f"children an hour, two local workers against one: {walls['local 1'] / walls['local 2']:.2f}")
 
 
 def scale(arguments: argparse.Namespace) -> None:
@@ -99,6 +101,7 @@ def idle(arguments: argparse.Namespace) -> None:
         for _ in executor.events():
             pass
         start, cpu, seen = time.perf_counter(), time.process_time(), 0
+        everything = _processor_time()
         memory = [_resident()]
         for number in range(count):
             executor.submit(Job(number, {"cell": "0:identity + 0:identity", "seed": number}))
@@ -107,14 +110,32 @@ def idle(arguments: argparse.Namespace) -> None:
             if seen % max(1, count // 5) == 0 and len(memory) <= 5 * seen // count:
                 memory.append(_resident())
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+        everything = _processor_time() - everything
         processes = executor.workers
     print(f"{count} jobs that take no time, {arguments.execution}, {processes} workers")
-    print(
-        f"wall time a job {1000 * wall / count:.2f} ms, the driver's processor time a job {1000 * cpu / count:.2f} ms"
-    )
+    print(f"wall time a job {1000 * wall / count:.2f} ms, processor time of the driver {1000 * cpu / count:.2f} ms,")
+    print(f"processor time of all processes together {1000 * everything / count:.2f} ms")
     print(
         "the driver's memory, MiB, before and after each fifth: " + " ".join(f"{size / 2**20:.0f}" for size in memory)
     )
+
+
+def _processor_time() -> float:
+    """Seconds of processor time of this process and all below it, those that have ended included."""
+    parents, times = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+            times[int(entry.name)] = sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+    def ours(pid: int) -> bool:
+        return pid == os.getpid() or (pid in parents and ours(parents[pid]))
+
+    return sum(seconds for pid, seconds in times.items() if ours(pid))
 
 
 def _resident() -> int:
