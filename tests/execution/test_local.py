@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
+from pronas.errors import RunError
 from pronas.execution import Job, Outcome, Progress, make_executor
 
 RUN, SETUP = "pronas_test_work:run", "pronas_test_work:setup"
@@ -155,3 +157,26 @@ def test_a_script_is_imported_once_for_all_workers(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=280, check=True)
     assert done.stdout == "0 1 2 3 4\n"
     assert marks.read_text() == "xx"
+
+
+def test_a_worker_killed_as_it_starts_is_started_again(monkeypatch):
+    start, failures = ForkServerProcess.start, [EOFError("unexpected EOF")] * 2
+
+    def start_at_the_third_time(process):
+        if failures:
+            raise failures.pop()
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", start_at_the_third_time)
+    with local() as executor:
+        executor.submit(Job(1, {"x": 2}))
+        assert outcomes(executor)[1].value["double"] == 4
+
+
+def test_workers_that_never_start_are_an_error(monkeypatch):
+    def never(process):
+        raise EOFError("unexpected EOF")
+
+    monkeypatch.setattr(ForkServerProcess, "start", never)
+    with local() as executor, pytest.raises(RunError, match="killed as they start"):
+        executor.submit(Job(1))

@@ -144,7 +144,15 @@ def test_local_workers_end_with_their_driver(tmp_path, signal_):
     out, mark = tmp_path / "run", f"PRONAS_TEST_MARK={tmp_path}"
     command = [sys.executable, "-m", "pronas", "search", *TINY, "--json", "--workers", "2", "--out", str(out)]
     environment = {**os.environ, "PRONAS_TEST_MARK": str(tmp_path)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell's background job ignores Ctrl-C, and so would what it starts
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if json.loads(line)["event"] == "progress":

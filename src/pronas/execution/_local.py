@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import Any, final
 
-from pronas.errors import UsageError
+from pronas.errors import RunError, UsageError
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, resolve
 from pronas.execution._preload import importing_main, main_named
 from pronas.execution._process import serve
@@ -22,6 +22,8 @@ from pronas.execution._shared import SharedArrays
 
 #: How often limits are looked at, in seconds.
 _TICK = 0.1
+#: How often a process is started that is killed at once.
+_STARTS = 10
 _PRELOAD = ("torch", "torch._dynamo")
 
 
@@ -138,14 +140,20 @@ class LocalExecutor(Executor):
         device = self._devices[slot % len(self._devices)] if self._devices else None
         ours, theirs = multiprocessing.Pipe()
         arguments = (theirs, self._run, self._setup, {**self._shared.plain, "device": device})
-        process = self._context.Process(target=serve, args=arguments, daemon=True)
-        with main_named():
-            process.start()
+        process = self._born(arguments)
         theirs.close()
         self._count += 1
         worker = _Worker(process, ours, f"local-{slot}" + (f" {device}" if device else ""), slot)
         self._workers.append(worker)
         return worker
+
+    def _born(self, arguments: tuple[Any, ...]) -> ForkServerProcess:
+        for _ in range(_STARTS):
+            process = self._context.Process(target=serve, args=arguments, daemon=True)
+            with main_named(), suppress(EOFError):  # killed before it could say its number: nothing is lost yet
+                process.start()
+                return process
+        raise RunError("worker processes are killed as they start (out of memory?); use fewer workers")
 
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.job, worker.started = job, time.monotonic()
