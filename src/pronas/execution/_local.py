@@ -24,7 +24,8 @@ from pronas.execution._shared import SharedArrays
 _TICK = 0.1
 #: How often a process is started that is killed at once.
 _STARTS = 10
-_PRELOAD = ("torch", "torch._dynamo")
+# what every training imports sooner or later; a name that this torch does not know is passed over
+_PRELOAD = ("torch", "torch._dynamo", "torch.profiler._cupti_monitor")
 
 
 @dataclass

@@ -19,6 +19,8 @@ from pronas.training._tensors import Tensors
 
 Report = Callable[[Mapping[str, Any]], None]
 
+Cell.parse("0:identity + 0:identity")  # loads the parser before workers are forked, not in each of them
+
 
 @dataclass(frozen=True)
 class Context:
