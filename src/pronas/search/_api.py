@@ -60,7 +60,7 @@ def search(
     else:
         wanted = configuration(given | _data_setting(dataset), config)
         images = _images(dataset, wanted)
-        wanted = resolve(wanted, len(images.train))
+        wanted = resolve(wanted, images)
         folder = choose_folder(None if out is None else Path(out), wanted)
     experiment = _finished(folder, wanted, emit)
     if experiment is not None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pronas.data import Dataset
 from pronas.errors import UsageError
 from pronas.networks import Skeleton
 from pronas.networks import skeleton as named_skeleton
@@ -25,12 +26,12 @@ _SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 _BLOCKS, _CHILDREN, _FIRST = 3, 6, 12
 
 
-def resolve(config: Config, images: int | None = None) -> Config:
+def resolve(config: Config, dataset: Dataset | None = None) -> Config:
     """Return ``config`` with everything chosen that it leaves open: what ``config.toml`` of a run holds.
 
     Args:
         config: what was asked for.
-        images: number of training images, which the batch follows.
+        dataset: its images; the batch and the threads follow their number and size.
 
     Raises:
         UsageError: an unknown operator, skeleton or recipe, or values that do not go together.
@@ -48,6 +49,7 @@ def resolve(config: Config, images: int | None = None) -> Config:
         predictor=search.predictor or "lstm",
         reuse=os.path.abspath(search.reuse) if search.reuse else None,
     )
+    images = None if dataset is None else len(dataset.train)
     children = _children(_batch(config.children, images), binary=binary, flat=space.lookback == 0)
     resolved = replace(
         config,
@@ -55,7 +57,7 @@ def resolve(config: Config, images: int | None = None) -> Config:
         search=search,
         children=children,
         final=_final(_batch(config.final, images), children),
-        execution=replace(config.execution, threads=config.execution.threads or cores()),
+        execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
     )
     state_space(resolved)  # says what is wrong with the space
     return check(resolved, "settings")
@@ -82,9 +84,11 @@ def recipe_of(train: TrainConfig) -> Recipe:
     return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0))
+def _threads(dataset: Dataset | None) -> int:
+    """One thread for small images: their steps are too short to share, and two that wait for each other on a busy
+    machine fall to a tenth of one thread's speed."""
+    small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16
+    return 1 if small else len(os.sched_getaffinity(0))
 
 
 def _space(space: SpaceConfig) -> SpaceConfig:

@@ -83,7 +83,7 @@ def plan_training(
         given = {**_kind(cell), **given}
     config = Config.from_dict(merged(_fresh(base, given), asked({**_DEFAULTS, **given})), "settings")
     images = load_images(config)
-    config = resolve(config, len(images.train))
+    config = resolve(config, images)
     if expansion:
         config = _expanded(config, images)
     return Plan(cell, config, Path(load_saved) if load_saved else None), images
