@@ -22,7 +22,7 @@ class Costs:
     """What cells cost with one skeleton and one shape of images. Remembers what it has seen.
 
     Args:
-        skeleton: the children's.
+        skeleton: that of the network that ships.
         input_shape: (C, H, W).
         classes: number of classes.
         limits: what ``feasible`` holds cells against.
