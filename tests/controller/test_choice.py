@@ -77,6 +77,15 @@ def test_front_has_cheap_and_good_cells():
     assert {0, 4} <= counts
 
 
+def test_with_limited_lookforward_nothing_is_out_of_reach():
+    space = StateSpace(3, ["3x3 dconv", "identity"], 0, 1)
+    manager = ControllerManager(space, K=200, predictor="gp", validate=False)
+    levels = drive(manager)
+    grown = [np.concatenate(list(space.extend(space.encode(cells)))) for cells in levels[:2]]
+    assert [len(cells) for cells in levels[1:]] == [len(rows) for rows in grown]
+    assert {cell.canonical() for cell in levels[2]} == {cell.canonical() for cell in space.decode(grown[1])}
+
+
 def test_non_dominated_sorting():
     values = np.array([[0.0, 5.0], [1.0, 1.0], [5.0, 0.0], [2.0, 2.0], [1.0, 1.0]])
     assert non_dominated(values).tolist() == [True, True, True, False, True]
@@ -136,6 +145,32 @@ class Strings:
 
     def to_dict(self):
         return {"kind": "strings"}
+
+
+class DeadEnds(Strings):
+    """The same with a second level, to which nothing leads."""
+
+    B = 2
+
+    def token_kinds(self, b):
+        return (0,) * 4 * b
+
+
+@pytest.mark.parametrize("objectives", [("accuracy",), ("accuracy", "macs")])
+def test_a_search_ends_where_nothing_can_be_extended(objectives):
+    def costs(cells):
+        return np.array([[float(cell[0])] for cell in cells])
+
+    manager = ControllerManager(
+        DeadEnds(), K=5, first=12, predictor="gp", objectives=objectives, costs=costs, validate=False
+    )
+    found = []
+    while cells := manager.get_actions():
+        found += cells
+        manager.tell(cells, [sum(cell) / 8 for cell in cells])
+        manager.update()
+    assert len(set(found)) == 12
+    assert manager.finished
 
 
 @pytest.mark.parametrize("predictor", ["gp", "lstm", "mlp-ensemble", "forest"])

@@ -48,14 +48,14 @@ class Candidates:
                     yield np.empty((1, 0), np.int16), rows, values
 
     def draw(self, count: int, generator: np.random.Generator) -> Rows:
-        """Random candidates (count, w), repeats possible."""
+        """Random candidates (count, w), repeats possible; none (0, 0) where there is nothing to extend."""
         if self.blocks is not None:
             drawn = generator.integers([len(self.parents), len(self.blocks)], size=(count, 2))
             joined = np.concatenate([self.parents[drawn[:, 0]], self.blocks[drawn[:, 1]]], axis=1)
             return joined.astype(np.int16, copy=False)
-        kept = self.parents[:0, :0].reshape(0, next(self.space.extend(self.parents, 1)).shape[1])
-        for rows in self.space.extend(self.parents, count):
-            kept = generator.permutation(np.concatenate([kept, rows]))[:count]
+        kept = np.empty((0, 0), np.int16)
+        for rows in self.space.extend(self.parents, count) if len(self.parents) else ():
+            kept = generator.permutation(np.concatenate([kept, rows]) if len(kept) else rows)[:count]
         return kept
 
 
@@ -106,12 +106,12 @@ class Chooser:
         assert self.costs is not None
         best = Chooser(self.space, self.acquisition, self.feasible)
         rows = best.choose(predictor, candidates, SHORTLIST * count, archive, seed)
+        if not len(rows):
+            return rows  # nothing to extend, or nothing that may be proposed
         extra = candidates.draw(SHORTLIST * count, np.random.default_rng(seed))
         top = self._top(archive, len(rows) + len(extra), seed)
         top.offer_rows(np.concatenate([rows, extra]), np.zeros(len(rows) + len(extra)))
         rows = top.best().rows
-        if not len(rows):
-            return rows
         name = "mean" if self.acquisition == "thompson" else self.acquisition
         value = acquire(name, *predictor.scores(rows), float(predictor.utility(archive.best())[0]))
         costs = np.asarray(self.costs(self.space.decode(rows)), dtype=np.float64).reshape(len(rows), -1)

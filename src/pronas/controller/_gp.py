@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
+from pronas.controller._base import CHUNK, Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
 from pronas.controller._fit import fold_numbers
 from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.controller._tokens import compose
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Random features of a draw from the prior.
 FREQUENCIES = 512
-#: Cells whose covariances with the fitted ones are held at once.
-BATCH = 4096
+#: Cells whose covariances with the fitted ones are held at once: so few that they stay in the cache.
+BATCH = 1024
 
 
 class GaussianProcess(Predictor):
@@ -79,32 +79,44 @@ class GaussianProcess(Predictor):
         covariance[np.diag_indices(len(covariance))] += hyper.noise + JITTER
         self.factor = linalg.cholesky(covariance, lower=True)
         self.solved = linalg.cho_solve((self.factor, True), targets)
+        self._whiten: Floats | None = None
         self._paths: tuple[Floats, ...] | None = None
 
     def _features(self, rows: Rows) -> Floats:
         return np.asarray(self.space.features(rows), dtype=np.float64)
 
     def _place(self, rows: Rows) -> Floats:
-        return np.asarray((self._features(rows) - self.centre) * self.stretch)
+        points = self._features(rows) - self.centre
+        points *= self.stretch
+        return points
 
     def _covariance(self, points: Floats) -> Floats:
         """Covariances (n, known) of points with the known cells."""
         products = points @ self.points.T
-        squared = (points**2).sum(1)[:, None] + (self.points**2).sum(1) - 2 * products
-        return np.asarray(self.hyper.matern * matern(squared) + self.hyper.linear * products)
+        squared = -2 * products
+        squared += np.einsum("ij,ij->i", points, points)[:, None]
+        squared += np.einsum("ij,ij->i", self.points, self.points)
+        covariance = matern(squared)
+        covariance *= self.hyper.matern
+        products *= self.hyper.linear
+        covariance += products
+        return covariance
 
     def scores(self, rows: Rows) -> tuple[Floats, Floats]:
         """Mean and spread (n,) on the warped scale, on which they are normal."""
         self._must_be_fitted()
-        means, spreads = [np.empty(0)], [np.empty(0)]
+        if self._whiten is None:  # one product a batch is cheaper than a triangular solution
+            self._whiten = linalg.solve_triangular(self.factor, np.eye(len(self.factor)), lower=True).T
+        mean, variance = np.empty(len(rows)), np.empty(len(rows))
         for start in range(0, len(rows), BATCH):
-            points = self._place(rows[start : start + BATCH])
+            part = slice(start, start + BATCH)
+            points = self._place(rows[part])
             across = self._covariance(points)
-            reduced = linalg.solve_triangular(self.factor, across.T, lower=True, check_finite=False)
-            own = self.hyper.matern + self.hyper.linear * (points**2).sum(1)
-            means.append(across @ self.solved)
-            spreads.append(np.sqrt(np.maximum(own - (reduced**2).sum(0), 1e-12)))
-        return np.concatenate(means), np.concatenate(spreads)
+            reduced = across @ self._whiten
+            mean[part] = across @ self.solved
+            variance[part] = self.hyper.matern - np.einsum("ij,ij->i", reduced, reduced)
+            variance[part] += self.hyper.linear * np.einsum("ij,ij->i", points, points)
+        return mean, np.sqrt(np.maximum(variance, 1e-12))
 
     def utility(self, rewards: ArrayLike) -> Floats:
         """Rewards on the scale of `scores`."""
@@ -124,7 +136,7 @@ class GaussianProcess(Predictor):
 
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """As `Predictor.extension_scores`, on the warped scale."""
-        step = max(1, BATCH // max(1, len(blocks)))
+        step = max(1, CHUNK // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
             mean, spread = self.scores(compose(tile, blocks))

@@ -43,8 +43,17 @@ def group_scales(features: Floats, groups: Sequence[Ints]) -> Floats:
 
 def matern(squared: Floats) -> Floats:
     """Matérn 5/2 of squared distances, in place of them."""
-    r = np.sqrt(np.maximum(squared, 0) * 5)
-    return np.asarray((1 + r + r * r / 3) * np.exp(-r))
+    r = squared
+    np.maximum(r, 0, out=r)
+    r *= 5
+    near = r / 3  # 1 + r + r²/3, times exp(-r)
+    np.sqrt(r, out=r)
+    near += r
+    near += 1
+    np.negative(r, out=r)
+    np.exp(r, out=r)
+    r *= near
+    return r
 
 
 def fit_hyperparameters(features: Floats, groups: Sequence[Ints], scales: Floats, targets: Floats) -> Hyperparameters:

@@ -199,11 +199,17 @@ def parents_of(archive: Archive, level: int) -> Rows:
 
 
 def candidates_of(space: Space, archive: Archive, level: int) -> Candidates:
-    """Everything that level ``level`` may propose, given what was evaluated."""
+    """Everything that level ``level`` may propose, given what was evaluated.
+
+    The parents of a `StateSpace` are its extension's: with a limited lookforward some children need renumbered ones.
+    """
     if level == 1:
         return Candidates(space, np.empty((1, 0), np.int16), space.level1())
     parents = parents_of(archive, level)
-    return Candidates(space, parents, space.extensions(level) if isinstance(space, StateSpace) else None)
+    if not isinstance(space, StateSpace) or not len(parents):
+        return Candidates(space, parents, None)
+    extension = space.extension(parents)
+    return Candidates(space, extension.parents, extension.blocks)
 
 
 def draw_cells(
