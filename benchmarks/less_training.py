@@ -3,7 +3,8 @@
     python benchmarks/less_training.py rank --data-dir DATA      cheap rewards against full ones, on the same children
     python benchmarks/less_training.py search --data-dir DATA    whole searches, plain and saving, several seeds
 
-Images trained are counted in the children's results, all rungs included. Everything runs in one process.
+Images trained are counted in the children's results, all rungs included. Everything runs in one process. Searches in
+``--out`` are gone on with when the same command is started again.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import argparse
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
+
+if TYPE_CHECKING:
+    from pronas.search import Experiment
 
 OPERATORS = ("3x3 dconv", "5x5 dconv", "1x7-7x1 conv", "3x3 maxpool", "3x3 avgpool", "identity")
 
@@ -40,6 +45,10 @@ def main() -> None:
     parser.add_argument("--early-stop", type=int, default=8)
     parser.add_argument("--inherit", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--image-size", type=int, help="scale the images to this many pixels a side")
+    parser.add_argument("--predictor", default="gp", help="of the searches")
+    parser.add_argument("--kinds", nargs="+", choices=list(_kinds(1, 1)), default=list(_kinds(1, 1)))
+    parser.add_argument("--out", type=Path, help="keep the runs here (default: a folder that is removed)")
     arguments = parser.parse_args()
     {"rank": rank, "search": searches}[arguments.what](arguments)
 
@@ -52,8 +61,9 @@ def rank(arguments: argparse.Namespace) -> None:
     from pronas.training import ChildResult, NetworkManager
 
     dataset = load_dataset(
-        arguments.data, data_dir=arguments.data_dir, validation=int(arguments.validation), limit=arguments.limit
-    )
+        arguments.data, data_dir=arguments.data_dir, validation=int(arguments.validation), limit=arguments.limit,
+        image_size=arguments.image_size,
+    )  # fmt: skip
     space = StateSpace(arguments.blocks, OPERATORS, 0)
     cells = space.decode(space.sample(arguments.children, 2, np.random.default_rng(arguments.seeds[0])))
     parents = [Cell(cell.blocks[:1]) for cell in cells]
@@ -84,34 +94,70 @@ def _compare(name: str, cheap: dict[Any, Any], full: dict[Any, Any]) -> None:
 
 def searches(arguments: argparse.Namespace) -> None:
     """Run plain and saving searches, taking turns."""
-    from pronas.search import search
-
-    kinds: dict[str, dict[str, int]] = {
-        "plain": {},
-        "early stop": {"early_stop": arguments.early_stop},
-        "inherit": {"inherit": arguments.inherit},
-        "both": {"early_stop": arguments.early_stop, "inherit": arguments.inherit},
-    }
-    tests: dict[str, list[float]] = {name: [] for name in kinds}
-    images: dict[str, list[int]] = {name: [] for name in kinds}
-    with tempfile.TemporaryDirectory() as folder:
+    kinds = {name: _kinds(arguments.early_stop, arguments.inherit)[name] for name in arguments.kinds}
+    found: dict[str, list[Experiment]] = {name: [] for name in kinds}
+    with ExitStack() as stack:
+        out = arguments.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for seed in arguments.seeds:
             for name, savings in kinds.items():
-                experiment = search(
-                    arguments.data, out=Path(folder) / f"{name}-{seed}", data_dir=arguments.data_dir, space="flat",
-                    operators=OPERATORS, blocks=arguments.blocks, first=arguments.first, children=arguments.children,
-                    filters=arguments.filters, epochs=arguments.epochs, final_epochs=arguments.final_epochs,
-                    limit=arguments.limit, validation=arguments.validation, execution="inline", threads=1, seed=seed,
-                    **savings,
-                )  # fmt: skip
-                tests[name].append(experiment.test_accuracy or 0.0)
-                images[name].append(sum(child.images or 0 for child in experiment.children()))
-                print(f"seed {seed} {name:10} test {tests[name][-1]:.4f} images {images[name][-1]:,}", flush=True)
-    for name in kinds:
-        share = sum(images[name]) / sum(images["plain"])
-        gap = 100 * (statistics.mean(tests[name]) - statistics.mean(tests["plain"]))
-        mean = statistics.mean(tests[name])
-        print(f"{name:10} test {mean:.4f} ({gap:+.2f} points against plain), {share:.2f} of plain's images")
+                experiment = _search(arguments, out / f"{name.replace(' ', '-')}-{seed}", seed, savings)
+                found[name].append(experiment)
+                test, images = experiment.test_accuracy or 0.0, _images([experiment])
+                print(f"seed {seed} {name:10} test {test:.4f} images {images:,} {experiment.best.cell}", flush=True)
+        for name, experiments in found.items():
+            _against(name, experiments, found.get("plain", []))
+
+
+def _kinds(early_stop: int, inherit: int) -> dict[str, dict[str, int]]:
+    return {
+        "plain": {},
+        "early stop": {"early_stop": early_stop},
+        "inherit": {"inherit": inherit},
+        "both": {"early_stop": early_stop, "inherit": inherit},
+    }
+
+
+def _search(arguments: argparse.Namespace, out: Path, seed: int, savings: dict[str, int]) -> Experiment:
+    from pronas.search import search
+
+    return search(
+        arguments.data, out=out, data_dir=arguments.data_dir, space="flat", operators=OPERATORS,
+        blocks=arguments.blocks, first=arguments.first, children=arguments.children, filters=arguments.filters,
+        epochs=arguments.epochs, final_epochs=arguments.final_epochs, limit=arguments.limit,
+        validation=arguments.validation, image_size=arguments.image_size, predictor=arguments.predictor,
+        execution="inline", threads=1, seed=seed, **savings,
+    )  # fmt: skip
+
+
+def _images(experiments: Iterable[Experiment]) -> int:
+    return sum(child.images or 0 for experiment in experiments for child in experiment.children())
+
+
+def _against(name: str, experiments: list[Experiment], plain: list[Experiment]) -> None:
+    """Print what a kind of search reached, beside plain ones of the same seeds."""
+    tests = [experiment.test_accuracy or 0.0 for experiment in experiments]
+    line = f"{name:10} test {statistics.mean(tests):.4f}"
+    if plain and name != "plain":
+        gaps = [100 * (test - (other.test_accuracy or 0.0)) for test, other in zip(tests, plain, strict=True)]
+        line += f" ({statistics.mean(gaps):+.2f} points against plain: {' '.join(f'{gap:+.2f}' for gap in gaps)})"
+        line += f", {_images(experiments) / _images(plain):.3f} of plain's images"
+    print(line)
+    if plain and name != "plain":
+        _agree(experiments, plain)
+
+
+def _agree(experiments: list[Experiment], plain: list[Experiment]) -> None:
+    """Print how the rewards of children that occur in both searches of a seed agree."""
+    pairs: dict[int, list[list[tuple[float, float]]]] = {}
+    for ours, theirs in zip(experiments, plain, strict=True):
+        full = {str(child.cell.canonical()): child.reward for child in theirs.children()}
+        for level in {child.level for child in ours.children()}:
+            mine = [child for child in ours.children() if child.level == level]
+            both = [(child.reward or 0.0, full.get(str(child.cell.canonical()))) for child in mine]
+            pairs.setdefault(level, []).append([(cheap, known) for cheap, known in both if known is not None])
+    for level, seeds in sorted(pairs.items()):
+        rhos = [f"{spearmanr(found).statistic:.2f} (n={len(found)})" for found in seeds if len(found) > 2]
+        print(f"{'':10} level {level}: Spearman of cheap and full rewards, a seed each: {', '.join(rhos) or 'too few'}")
 
 
 if __name__ == "__main__":

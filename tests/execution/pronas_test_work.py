@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 
+left = []
+
 
 def setup(shared):
     return shared
@@ -27,10 +29,20 @@ def run(context, payload, report):
         raise RuntimeError("two\nlines")
     if payload.get("forever"):
         time.sleep(3600)
+    if payload.get("leave"):
+        left.append(np.ones(payload["leave"] // 8))
+    if payload.get("hold"):
+        left.append(np.ones(payload["hold"] // 8))
+        time.sleep(1)
     if payload.get("eat"):
         eaten = np.ones(payload["eat"] // 8)
         time.sleep(3600)
         return {"eaten": float(eaten.sum())}
     table = context.get("table")
     total = None if table is None else int(table.sum())
-    return {"double": 2 * payload.get("x", 0), "total": total, "pid": os.getpid(), "device": context.get("device")}
+    return {
+        "double": 2 * payload.get("x", 0),
+        "total": total,
+        "pid": os.getpid(),
+        "device": context.get("device"),
+    } | payload.get("more", {})

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -76,6 +77,67 @@ def test_devices_keep_their_workers():
         ended = outcomes(executor).values()
     assert {event.value["device"] for event in ended} <= {"a", "b"}
     assert len({event.value["pid"] for event in ended}) <= 2
+
+
+def pids(executor):
+    return [event.value["pid"] for event in executor.events() if isinstance(event, Outcome) and event.value]
+
+
+def test_a_worker_does_sixteen_jobs():
+    with local(workers=1) as executor:
+        for number in range(20):
+            executor.submit(Job(number))
+        seen = pids(executor)
+        executor.submit(Job(20))
+        seen += pids(executor)
+    assert [seen.count(pid) for pid in dict.fromkeys(seen)] == [16, 5]
+
+
+@pytest.mark.parametrize("wrong", [{"raise": True}, {"more": {"error": "it diverged"}}])
+def test_a_job_that_failed_ends_its_worker(wrong):
+    with local(workers=1) as executor:
+        for number, payload in enumerate([{}, {}, wrong, {}]):
+            executor.submit(Job(number, payload))
+        seen = pids(executor)
+    assert seen[0] == seen[1]
+    assert seen[-1] != seen[0]
+
+
+def test_an_idle_worker_that_died_costs_no_attempt():
+    with local(workers=1) as executor:
+        executor.submit(Job(1))
+        (pid,) = pids(executor)
+        os.kill(pid, signal.SIGKILL)
+        while alive(pid):
+            time.sleep(0.01)
+        executor.submit(Job(2))
+        ended = outcomes(executor)[2]
+    assert (ended.status, ended.attempts) == ("ok", 1)
+
+
+def test_memory_that_an_earlier_job_left_does_not_count():
+    with local(workers=1, memory_limit=800 * 2**20) as executor:
+        executor.submit(Job(1, {"leave": 350 * 2**20}))
+        executor.submit(Job(2, {"hold": 350 * 2**20}))
+        executor.submit(Job(3, {"hold": 900 * 2**20}))
+        ended = outcomes(executor)
+    assert [ended[number].status for number in (1, 2, 3)] == ["ok", "ok", "failed"]
+    assert ended[1].value["pid"] != ended[2].value["pid"]
+    assert ended[2].attempts == 1
+    assert "memory limit of 800 MiB" in ended[3].error
+
+
+def test_limits_hold_when_the_fork_server_is_gone():
+    with local(timeout=3.0) as executor:
+        executor.submit(Job(1, {"forever": True, "steps": 1}))
+        assert isinstance(next(executor.events()), Progress)
+        worker = executor._workers[0].process
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
+        executor.submit(Job(2, {"x": 1}))  # starts another server, and has the dead one's workers taken for ended
+        ended = outcomes(executor)
+        assert "time limit of 3 s" in ended[1].error
+        assert ended[2].status == "ok"
+        assert not alive(worker.pid)
 
 
 def test_close_leaves_no_process():

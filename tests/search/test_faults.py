@@ -52,13 +52,23 @@ class Killer:
 
     def __init__(self) -> None:
         self.kills, self._choice = 0, random.Random(0)
+        self._orphans: list[int] = []
 
     def __call__(self, event: dict) -> None:
         if event["event"] == "progress" and self.kills < 6:
             server = forkserver._forkserver._forkserver_pid
-            victims = [server] if self.kills == 3 else _children_of(server)
-            if victims:
-                self.kills += _kill(self._choice.choice(victims))
+            workers = [*_children_of(server), *filter(_alive, self._orphans)]  # they outlive their server
+            if self.kills == 3:
+                self._orphans, workers = workers, [server]
+            if workers:
+                self.kills += _kill(self._choice.choice(workers))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _children_of(pid: int | None) -> list[int]:

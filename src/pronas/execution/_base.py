@@ -61,8 +61,8 @@ class Executor(ABC):
 
     The worker function ``run(context, payload, report) -> dict`` and ``setup(shared) -> context`` (called once a
     process) are named as ``"module:function"``, so that any process can find them. An exception in ``run`` is a failed
-    outcome and is not tried again; a worker that dies is replaced and its job tried again, at most ``ATTEMPTS`` times
-    in all.
+    outcome and is not tried again; a result may hold an ``error`` of its own (text or None). A worker that dies is
+    replaced and its job tried again, at most ``ATTEMPTS`` times in all.
     """
 
     @abstractmethod

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
 from typing import Any, final
 
-from pronas.errors import RunError, UsageError
+from pronas.errors import UsageError
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, resolve
-from pronas.execution._preload import importing_main, main_named
-from pronas.execution._process import serve
+from pronas.execution._handle import Handle
+from pronas.execution._preload import importing_main
 from pronas.execution._shared import SharedArrays
 
 #: How often limits are looked at, in seconds.
 _TICK = 0.1
-#: How often a process is started that is killed at once.
-_STARTS = 10
+#: How many jobs a process does before another takes its place. Its start, its first steps and its end cost as much
+#: processor time as a tenth of a second of training; a sixteenth of that is little, and what leaks does not grow.
+_JOBS = 16
 # what every training imports sooner or later; a name that this torch does not know is passed over
 _PRELOAD = ("torch", "torch._dynamo", "torch.profiler._cupti_monitor")
 
@@ -32,17 +31,18 @@ _PRELOAD = ("torch", "torch._dynamo", "torch.profiler._cupti_monitor")
 class _Worker:
     """A live process and the job it has in hand."""
 
-    process: ForkServerProcess
+    process: Handle
     connection: Connection
     name: str
     slot: int
     job: Job | None = None
     started: float = 0.0
+    given: int = 0
 
 
 @final
 class LocalExecutor(Executor):
-    """One process a job (on a CPU), or one long-lived process a slot (``devices`` given: a GPU's start is dear).
+    """A process a slot, replaced after 16 jobs on a CPU; with ``devices`` given it lives on: a GPU's start is dear.
 
     Args:
         run: worker function, ``"module:function"``.
@@ -54,8 +54,10 @@ class LocalExecutor(Executor):
         memory_limit: bytes of resident memory a worker may hold; then its job has failed.
         devices: one slot each, e.g. ``["cuda:0", "cuda:0", "cuda:1"]``.
 
-    A worker that dies is replaced and its job tried again, three times in all. Scripts that use this executor need the
-    usual ``if __name__ == "__main__":`` guard of multiprocessing.
+    A worker that dies is replaced and its job tried again in a fresh one, three times in all. A job that failed, or
+    whose result holds an ``error``, ends its worker, so that nothing follows in a process that may be spoilt. A job is
+    failed for its memory only if it passed the limit in a fresh process: what earlier jobs left does not count.
+    Scripts that use this executor need the usual ``if __name__ == "__main__":`` guard of multiprocessing.
     """
 
     def __init__(
@@ -82,10 +84,10 @@ class LocalExecutor(Executor):
         self._context.set_forkserver_preload([*_PRELOAD, run.partition(":")[0], *main])
         self._queue: deque[Job] = deque()
         self._attempts: dict[int, int] = {}
+        self._careful: set[int] = set()  # jobs that went wrong in a process and are to have a fresh one
         self._workers: list[_Worker] = []
-        self._leaving: list[ForkServerProcess] = []
+        self._leaving: list[Handle] = []
         self._ready: deque[Progress | Outcome] = deque()
-        self._count = 0
 
     @property
     def workers(self) -> int:
@@ -112,6 +114,7 @@ class LocalExecutor(Executor):
         self._queue.clear()
         self._ready.clear()
         self._attempts.clear()
+        self._careful.clear()
         for worker in list(self._workers):
             if worker.job:
                 self._discard(worker, kill=True)
@@ -122,18 +125,24 @@ class LocalExecutor(Executor):
         for worker in list(self._workers):
             self._discard(worker, kill=True)
         for process in self._leaving:
-            process.join()
+            process.ended(None)
         self._leaving.clear()
         self._shared.close()
 
     def _fill(self) -> None:
         while self._queue:
-            worker = next((worker for worker in self._workers if worker.job is None), None)
+            worker = self._free(fresh=self._queue[0].id in self._careful)
             if worker is None:
-                if len(self._workers) >= self._slots:
-                    return
-                worker = self._start()
+                return
             self._give(worker, self._queue.popleft())
+
+    def _free(self, *, fresh: bool) -> _Worker | None:
+        for worker in [worker for worker in self._workers if worker.job is None]:
+            # an idle one that has something to say has died
+            if not fresh and not worker.connection.poll():
+                return worker
+            self._discard(worker, kill=True)
+        return self._start() if len(self._workers) < self._slots else None
 
     def _start(self) -> _Worker:
         taken = {worker.slot for worker in self._workers}
@@ -141,28 +150,18 @@ class LocalExecutor(Executor):
         device = self._devices[slot % len(self._devices)] if self._devices else None
         ours, theirs = multiprocessing.Pipe()
         arguments = (theirs, self._run, self._setup, {**self._shared.plain, "device": device})
-        process = self._born(arguments)
+        process = Handle(self._context, arguments)
         theirs.close()
-        self._count += 1
         worker = _Worker(process, ours, f"local-{slot}" + (f" {device}" if device else ""), slot)
         self._workers.append(worker)
         return worker
 
-    def _born(self, arguments: tuple[Any, ...]) -> ForkServerProcess:
-        for _ in range(_STARTS):
-            process = self._context.Process(target=serve, args=arguments, daemon=True)
-            with main_named(), suppress(EOFError):  # killed before it could say its number: nothing is lost yet
-                process.start()
-                return process
-        raise RunError("worker processes are killed as they start (out of memory?); use fewer workers")
-
     def _give(self, worker: _Worker, job: Job) -> None:
         worker.job, worker.started = job, time.monotonic()
+        worker.given += 1
         self._attempts[job.id] = self._attempts.get(job.id, 0) + 1
         with suppress(BrokenPipeError, ConnectionResetError):  # it died at once: noticed when listening
             worker.connection.send((job.id, dict(job.payload)))
-            if not self._devices:
-                worker.connection.send(None)
 
     def _listen(self) -> None:
         busy = [worker for worker in self._workers if worker.job]
@@ -181,51 +180,62 @@ class LocalExecutor(Executor):
         except (EOFError, OSError):
             return self._died(worker)
         if message[0] == "progress":
-            self._ready.append(Progress(worker.job.id, message[2], worker.name))
+            if message[1] == worker.job.id:  # not something an earlier job left running
+                self._ready.append(Progress(worker.job.id, message[2], worker.name))
             return None
         _, _, value, error, seconds = message
         self._finish(worker, value, error, seconds)
-        if not self._devices:
+        spoilt = error is not None or value.get("error") is not None
+        if spoilt or (worker.given >= _JOBS and not self._devices):
             self._discard(worker, kill=False)
         return None
 
     def _finish(self, worker: _Worker, value: Any, error: str | None, seconds: float) -> None:
         assert worker.job
         attempts = self._attempts.pop(worker.job.id)
+        self._careful.discard(worker.job.id)
         status = "failed" if error else "ok"
         self._ready.append(Outcome(worker.job.id, status, value, error, seconds, worker.name, attempts))  # type: ignore[arg-type]
         worker.job = None
 
     def _died(self, worker: _Worker) -> None:
-        worker.process.join(5)
-        job, seconds = worker.job, time.monotonic() - worker.started
-        assert job
-        if self._attempts[job.id] < ATTEMPTS:
-            self._queue.appendleft(job)
+        worker.process.ended(5)
+        assert worker.job
+        if self._attempts[worker.job.id] < ATTEMPTS:
+            self._again(worker.job)
         else:
-            reason = f"its worker died {ATTEMPTS} times, the last time {_cause(worker.process.exitcode)}"
-            self._finish(worker, None, reason, seconds)
+            reason = f"its worker died {ATTEMPTS} times, the last time {worker.process.cause()}"
+            self._finish(worker, None, reason, time.monotonic() - worker.started)
         self._discard(worker, kill=True)
 
+    def _again(self, job: Job) -> None:
+        self._careful.add(job.id)
+        self._queue.appendleft(job)
+
     def _limit(self, worker: _Worker) -> None:
+        assert worker.job
         seconds = time.monotonic() - worker.started
         reason = None
         if self._timeout is not None and seconds > self._timeout:
             reason = f"it passed the time limit of {self._timeout:g} s"
-        elif self._memory_limit is not None and _resident(worker.process.pid) > self._memory_limit:
+        elif self._memory_limit is not None and worker.process.resident > self._memory_limit:
             reason = f"it passed the memory limit of {self._memory_limit / 2**20:.0f} MiB"
+            if worker.given > 1:  # perhaps with what others left: it is tried alone, as if for the first time
+                self._attempts[worker.job.id] -= 1
+                self._again(worker.job)
+                return self._discard(worker, kill=True)
         if reason:
             self._finish(worker, None, reason, seconds)
             self._discard(worker, kill=True)
+        return None
 
     def _discard(self, worker: _Worker, *, kill: bool) -> None:
         self._workers.remove(worker)
-        worker.connection.close()
+        worker.connection.close()  # which ends a worker that waits for a job
         if kill:
             worker.process.kill()
-            worker.process.join()
         else:  # the next one need not wait until the kernel has taken this one apart
-            self._leaving = [process for process in [*self._leaving, worker.process] if process.exitcode is None]
+            self._leaving = [process for process in [*self._leaving, worker.process] if not process.ended()]
 
 
 def _check(workers: int | None, timeout: float | None, memory_limit: int | None) -> None:
@@ -242,21 +252,3 @@ def _check(workers: int | None, timeout: float | None, memory_limit: int | None)
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cause(code: int | None) -> str:
-    if code is None:
-        return "without a trace"
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"with exit code {code}"
-
-
-def _resident(pid: int | None) -> int:
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            resident, shared = (int(word) for word in file.read().split()[1:3])
-    except (OSError, ValueError):
-        return 0
-    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")

@@ -17,7 +17,7 @@ from pronas.execution._shared import open_shared
 
 
 def serve(connection: Connection, run: str, setup: str, plain: Mapping[str, Any]) -> None:
-    """Do jobs from ``connection`` until it says None or closes.
+    """Do jobs from ``connection`` until it closes.
 
     Messages to the driver: ``("progress", id, value)``, ``("done", id, value, None, seconds)`` and
     ``("done", id, None, error, seconds)``. All of them are plain data on a private pipe.
@@ -31,10 +31,10 @@ def serve(connection: Connection, run: str, setup: str, plain: Mapping[str, Any]
     except Exception as error:
         problem = f"the worker could not be set up: {describe_error(error)}"
     try:
-        while (job := connection.recv()) is not None:
-            connection.send(_do(function, context, problem, connection, *job))
+        while True:
+            connection.send(_do(function, context, problem, connection, *connection.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the driver is gone, and with it whoever wanted the answer
+        pass  # no more jobs for this process, or the driver is gone, and with it whoever wanted the answer
     finally:
         _leave()
 
