@@ -55,6 +55,9 @@ def _options() -> argparse.Namespace:
 
 
 def _search(folder: Path, options: argparse.Namespace, strategy: str) -> None:
+    if (folder / "config.toml").exists():  # begun before, perhaps by hand with more settings
+        _pronas("search", "--resume", folder)
+        return
     config = CONFIGS / f"fashion_{options.kind}.toml"
     _pronas(
         *("search", "--config", config, "--strategy", strategy, "--data-dir", options.data_dir, "--out", folder),
