@@ -1,22 +1,27 @@
 """What executing children costs beyond training them.
 
-    python benchmarks/execution.py children            two workers against one, and the overhead of a child
-    python benchmarks/execution.py children --ray      the same on Ray, too
+    python benchmarks/execution.py two                 two local workers against one (2 minutes on a quiet machine)
+    python benchmarks/execution.py overhead            what a child costs beyond its training (1 minute)
+    python benchmarks/execution.py overhead --ray      the same on Ray, too
     python benchmarks/execution.py scale --workers 200 the driver's time for 10,000 children that take no time, on Ray
     python benchmarks/execution.py idle --execution local   jobs that do nothing, on any executor
 
-Children are real ones (Fashion-MNIST or digits), short enough for the overhead to show. The variants take turns, so
-that a noisy machine is noisy for all of them; ratios are of sums over all turns.
+Children are real ones (digits, or another data set): of `two` of about a second, of `overhead` as short as possible, so
+that the overhead is not lost in the noise of training. Variants take turns, so that a noisy machine is noisy for all of
+them; each turn is printed. Processor time counts the process and all below it, workers that have ended included.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,73 +29,105 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("children", "scale", "idle"))
-    parser.add_argument("--children", type=int, help="how many (default: 12 a turn; 10,000 that take no time)")
+    parser.add_argument("what", choices=("two", "overhead", "scale", "idle"))
+    parser.add_argument("--children", type=int, help="how many a turn (default: 24; 32 of overhead; 10,000 idle ones)")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--workers", type=int, default=200, help="of scale and idle")
     parser.add_argument("--execution", default="local", help="of idle: inline, local or ray")
-    parser.add_argument("--ray", action="store_true", help="measure Ray, too")
+    parser.add_argument("--ray", action="store_true", help="of overhead: measure Ray, too")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--data-dir")
-    parser.add_argument("--limit", type=int, default=1000)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="images (default: 1,000; 300 of overhead)")
+    parser.add_argument("--epochs", type=int, help="of a child (default: 3; 1 of overhead)")
     arguments = parser.parse_args()
-    {"children": children, "scale": scale, "idle": idle}[arguments.what](arguments)
+    {"two": two, "overhead": overhead, "scale": scale, "idle": idle}[arguments.what](arguments)
 
 
-def children(arguments: argparse.Namespace) -> None:
+def two(arguments: argparse.Namespace) -> None:
+    """Compare the children an hour of two workers and of one."""
+    variants = {"local 1": ("local", 1), "local 2": ("local", 2)}
+    turns = _measure(arguments, variants, children=24, limit=1000, epochs=3, filters=[8, 16])
+    clock = [turn["local 1"].wall / turn["local 2"].wall for turn in turns]
+    spent = [2 * turn["local 1"].processor / turn["local 2"].processor for turn in turns]
+    print("children an hour, two workers against one, a turn each:")
+    print(f"  by the clock            {_listed(clock)}")
+    print(f"  were no core ever idle  {_listed(spent)}  (2 x processor time with one / with two: what sharing leaves)")
+
+
+def overhead(arguments: argparse.Namespace) -> None:
+    """Compare the processor time of children in workers with that of the same children in this process."""
+    variants = {"inline": ("inline", None), "local": ("local", 1)} | ({"ray": ("ray", 1)} if arguments.ray else {})
+    turns = _measure(arguments, variants, children=32, limit=300, epochs=1, filters=[4, 8])
+    count = arguments.children or 32
+    for name in list(variants)[1:]:
+        more = [1000 * (turn[name].processor - turn["inline"].processor) / count for turn in turns]
+        waited = [1000 * (turn[name].wall - turn[name].training) / count for turn in turns]
+        print(f"{name}: processor time a child beyond inline, ms: {_listed(more, 1)}")
+        print(f"{name}: time by the clock a child beyond its training, ms: {_listed(waited, 1)}")
+
+
+class Turn:
+    """What ``children`` cost in one turn of one executor: seconds by the clock, of processors, and of training."""
+
+    def __init__(self, manager: Any, cells: list[Any]) -> None:
+        start, spent = time.perf_counter(), _processor_time()
+        results = list(manager.get_rewards(cells))
+        self.wall, self.processor = time.perf_counter() - start, _processor_time() - spent
+        self.training = sum(result.seconds for result in results)
+        self.rewards = {str(result.cell): result.reward for result in results}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wall:7.2f} s by the clock, {self.processor:7.2f} s of processors, {self.training:7.2f} s training"
+        )
+
+
+def _measure(
+    arguments: argparse.Namespace, variants: Mapping[str, tuple[str, int | None]], *, children: int, limit: int,
+    epochs: int, filters: list[int],
+) -> list[dict[str, Turn]]:  # fmt: skip
+    import numpy as np
+
     from pronas.data import load_dataset
     from pronas.networks import skeleton
     from pronas.space import named_space
     from pronas.training import NetworkManager
 
-    dataset = load_dataset(arguments.data, data_dir=arguments.data_dir, limit=arguments.limit)
+    dataset = load_dataset(arguments.data, data_dir=arguments.data_dir, limit=arguments.limit or limit)
     space = named_space("flat", 2)
-    count = arguments.children or 12
-    import numpy as np
-
-    cells = space.decode(space.sample(count, 2, np.random.default_rng(0)))
-    variants = {"inline": ("inline", None), "local 1": ("local", 1), "local 2": ("local", 2)}
-    if arguments.ray:
-        variants |= {"ray 1": ("ray", 1)}  # two Ray workers: a second cluster cannot be joined by one process
+    cells = space.decode(space.sample(arguments.children or children, 2, np.random.default_rng(0)))
+    turns: list[dict[str, Turn]] = []
     with ExitStack() as stack:
         managers = {}
         for name, (execution, workers) in variants.items():
-            manager = NetworkManager(
-                dataset, arguments.epochs, 64, skeleton=skeleton("flat", filters=[8, 16]), execution=execution,
-                workers=workers,
-            )  # fmt: skip
+            options = {"execution": execution, "workers": workers, "skeleton": skeleton("flat", filters=filters)}
+            manager = NetworkManager(dataset, arguments.epochs or epochs, 64, **options)
             managers[name] = stack.enter_context(manager)
             list(manager.get_rewards(cells[:2]))  # starts fork server and workers
-        walls, spent, trained = (dict.fromkeys(variants, 0.0) for _ in range(3))
-        rewards = {}
-        for _ in range(arguments.turns):
+        for number in range(arguments.turns):
+            turns.append({})
             for name, manager in managers.items():
-                start, cpu = time.perf_counter(), _processor_time()
-                results = list(manager.get_rewards(cells))
-                walls[name] += time.perf_counter() - start
-                spent[name] += _processor_time() - cpu
-                trained[name] += sum(result.seconds for result in results)
-                rewards[name] = {str(result.cell): result.reward for result in results}
-    total = count * arguments.turns
-    assert all(found == rewards["inline"] for found in rewards.values()), "rewards differ between executors"
-    print(f"{arguments.turns} turns of {count} children; a child's mean:")
-    for name in variants:
-        waited = 1000 * (walls[name] - trained[name] / (2 if name[-1] == "2" else 1)) / total
-        more = 1000 * (spent[name] - spent["inline"]) / total
-        print(
-            f"{name:8} {1000 * walls[name] / total:6.0f} ms of wall time, {waited:5.1f} ms of it not training; "
-            f"{1000 * spent[name] / total:6.0f} ms of processor time, {more:5.1f} ms more than inline"
-        )
-    print(f"children an hour, two local workers against one: {walls['local 1'] / walls['local 2']:.2f}")
+                turns[-1][name] = Turn(manager, cells)
+                print(f"turn {number + 1} {name:8} {len(cells)} children: {turns[-1][name]}", flush=True)
+    first = next(iter(turns[0].values())).rewards
+    assert all(turn.rewards == first for found in turns for turn in found.values()), "rewards differ"
+    print(f"load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}; all rewards equal")
+    return turns
+
+
+def _listed(values: list[float], digits: int = 2) -> str:
+    each = " ".join(f"{value:.{digits}f}" for value in values)
+    return f"{statistics.median(values):.{digits}f} ({each})"
 
 
 def scale(arguments: argparse.Namespace) -> None:
+    """Let Ray do many jobs that take no time."""
     arguments.execution = "ray"
     idle(arguments)
 
 
 def idle(arguments: argparse.Namespace) -> None:
+    """Let an executor do many jobs that take no time."""
     from pronas.execution import Job, Outcome, make_executor
 
     count = arguments.children or 10_000
@@ -100,24 +137,24 @@ def idle(arguments: argparse.Namespace) -> None:
             executor.submit(Job(number))
         for _ in executor.events():
             pass
-        start, cpu, seen = time.perf_counter(), time.process_time(), 0
-        everything = _processor_time()
-        memory = [_resident()]
+        start, cpu, everything, seen = time.perf_counter(), time.process_time(), _processor_time(), 0
+        memory, named = [_resident()], set()
         for number in range(count):
             executor.submit(Job(number, {"cell": "0:identity + 0:identity", "seed": number}))
         for event in executor.events():
-            seen += isinstance(event, Outcome)
-            if seen % max(1, count // 5) == 0 and len(memory) <= 5 * seen // count:
-                memory.append(_resident())
+            if isinstance(event, Outcome):
+                seen += 1
+                named.add(event.worker)
+                if seen % max(1, count // 10) == 0:
+                    memory.append(_resident())
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
         everything = _processor_time() - everything
-        processes = executor.workers
-    print(f"{count} jobs that take no time, {arguments.execution}, {processes} workers")
+        room = executor.workers
+    print(f"{count} jobs that take no time, {arguments.execution}, room for {room}, {len(named)} workers did them")
     print(f"wall time a job {1000 * wall / count:.2f} ms, processor time of the driver {1000 * cpu / count:.2f} ms,")
     print(f"processor time of all processes together {1000 * everything / count:.2f} ms")
-    print(
-        "the driver's memory, MiB, before and after each fifth: " + " ".join(f"{size / 2**20:.0f}" for size in memory)
-    )
+    sizes = " ".join(f"{size / 2**20:.0f}" for size in memory)
+    print(f"the driver's memory, MiB, at the start and after each tenth: {sizes}")
 
 
 def _processor_time() -> float:

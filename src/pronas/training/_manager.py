@@ -11,7 +11,7 @@ import numpy as np
 from pronas.data import Dataset, load_dataset, scale_of
 from pronas.errors import UsageError
 from pronas.execution import Job, Outcome, Progress, make_executor
-from pronas.networks import Skeleton
+from pronas.networks import Skeleton, describe
 from pronas.networks import skeleton as named_skeleton
 from pronas.space import Cell
 from pronas.training._loop import derive_seed
@@ -145,11 +145,26 @@ class NetworkManager:
             "modules": list(modules),
         }
 
+    def _longest_first(self, asked: list[_Asked]) -> list[_Asked]:
+        """Order children for several workers: a long one that comes last keeps all but one waiting."""
+        if self.workers == 1:
+            return asked
+        shape, classes = self.dataset.input_shape, len(self.dataset.classes)
+
+        def cost(child: _Asked) -> int:
+            try:
+                size = describe(child[0], self.skeleton, shape, classes)
+            except Exception:  # whatever is wrong with it, its worker will say so
+                return 0
+            return (size.macs + size.binary_macs) * int(child[1].get("epochs", self.recipe.epochs))
+
+        return sorted(asked, key=cost, reverse=True)
+
     def _follow(
         self, cells: list[Cell], changes: list[dict[str, Any]], more: list[dict[str, Any]]
     ) -> Iterator[ChildProgress | ChildResult]:
         asked: dict[int, Cell] = {}
-        for cell, change, extra in zip(cells, changes, more, strict=True):
+        for cell, change, extra in self._longest_first(list(zip(cells, changes, more, strict=True))):
             asked[self._next] = cell
             payload = {"cell": str(cell.canonical()), "seed": self.child_seed(cell), "recipe": change, **extra}
             self._executor.submit(Job(self._next, payload))
@@ -165,6 +180,7 @@ class NetworkManager:
                 self._executor.cancel()
 
 
+_Asked = tuple[Cell, dict[str, Any], dict[str, Any]]
 _RUN, _SETUP = "pronas.training._worker:run", "pronas.training._worker:setup"
 
 
