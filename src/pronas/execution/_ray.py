@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 _TICK = 0.2
 #: How often the cluster is asked how large it is, in seconds: it may grow.
 _COUNT_EVERY = 2.0
+#: How often a cluster is started here: Ray gives each start half a minute, which a busy machine can exceed.
+_STARTS = 4
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # children are the work, not something to do beside it: Ray would have them step back for everything else
 _EAGER = {"RAY_worker_niceness": "0"}
@@ -132,11 +134,16 @@ class RayExecutor(Executor):
             options |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
         else:
             options |= {"address": address}
-        try:
-            self._ray.init(**options)
-        except Exception as error:  # Ray raises whatever its layers raise
-            where = f"the Ray cluster at {address!r}" if address else "a local Ray cluster"
-            raise RunError(f"no connection to {where} ({describe_error(error)}); check `ray status`") from error
+        for tries_left in reversed(range(_STARTS if address is None else 1)):
+            try:
+                self._ray.init(**options)
+                break
+            except Exception as error:  # Ray raises whatever its layers raise
+                self._ray.shutdown()
+                if tries_left and "timed out during startup" in str(error):
+                    continue
+                where = f"the Ray cluster at {address!r}" if address else "a local Ray cluster"
+                raise RunError(f"no connection to {where} ({describe_error(error)}); check `ray status`") from error
         _hush()
 
     def _fill(self) -> None:
