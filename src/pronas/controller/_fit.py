@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pronas.controller._adam import Adam
 from pronas.controller._base import Floats, Observed
 
 Batch = NDArray[np.int64]
@@ -79,24 +79,16 @@ def minimise(
     schedule: Schedule,
 ) -> None:
     """Adam over the batches. ``loss`` gives the mean loss of every member, (members,); members do not interact."""
-    leaves = [parameter.requires_grad_(True) for parameter in parameters.values()]
-    optimiser = torch.optim.Adam(leaves, lr=schedule.rate)
+    optimiser = Adam(parameters)
     for step, index in enumerate(order):
-        _set_rate(optimiser, schedule, step)
-        optimiser.zero_grad(set_to_none=True)
-        total = loss(index).sum()
-        if schedule.l2:
-            total = total + schedule.l2 * sum((leaf * leaf).sum() for leaf in leaves)
-        total.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    for leaf in leaves:
-        leaf.requires_grad_(False)
+        optimiser.step(loss(index).sum(), _rate(schedule, step), schedule.l2)
+    for name, leaf in parameters.items():
+        parameters[name] = leaf.detach().clone()
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, schedule: Schedule, step: int) -> None:
+def _rate(schedule: Schedule, step: int) -> float:
     done = step / max(1, schedule.steps)
-    for group in optimiser.param_groups:
-        group["lr"] = schedule.rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done)))
+    return float(schedule.rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done))))
 
 
 def joined(parts: list[Observed]) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from pronas.controller import _lstm_core as core
 from pronas.controller import _lstm_scorer as scorer
 from pronas.controller._base import Floats, Rows, Tile
 from pronas.controller._embedding import Parameters
+from pronas.controller._lstm_fit import run_members
 from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
 from pronas.controller._tokens import Form, compose, ordered_tokens
 from pronas.errors import UsageError
@@ -77,7 +78,7 @@ class LSTMPredictor(NeuralPredictor):
         return core.step_indexes(tokens, kinds, sizes, self.form)
 
     def _own(self, parameters: Parameters, indexes: Tensor, lengths: Tensor) -> Tensor:
-        h = core.run_members(parameters, core.gate_table(parameters, self.form), indexes, lengths)
+        h = run_members(parameters["recurrent"], core.gate_table(parameters, self.form), indexes, lengths)
         return core.logits(parameters, h)
 
     def _shared(self, parameters: Parameters, indexes: Tensor) -> Tensor:

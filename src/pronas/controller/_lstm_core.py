@@ -81,25 +81,3 @@ def run(parameters: Parameters, table: Tensor, steps: Tensor) -> tuple[Tensor, T
 def logits(parameters: Parameters, h: Tensor) -> Tensor:
     """Pre-sigmoid scores (members, n) of final states (members, n, H)."""
     return torch.baddbmm(parameters["out_bias"][:, None, None], h, parameters["out"][:, :, None])[..., 0]
-
-
-def run_members(parameters: Parameters, table: Tensor, steps: Tensor, lengths: Tensor) -> Tensor:
-    """Final h (members, n, H) where every member reads cells of its own.
-
-    ``steps`` (t, members, n) are padded at the start; ``lengths`` (members, n) are the steps that count: until a cell
-    starts, its state is held at zero.
-    """
-    member = torch.arange(len(lengths))[:, None]
-    ragged = bool((lengths != len(steps)).any())
-    h: Tensor | None = None
-    c: Tensor | None = None
-    for t in range(len(steps)):
-        gates = table[member, steps[t]]
-        if h is not None:
-            gates = torch.baddbmm(gates, h, parameters["recurrent"])
-        h, c = advance(gates, c)
-        if ragged:
-            started = (lengths >= len(steps) - t)[..., None]
-            h, c = h * started, c * started
-    assert h is not None  # a cell has at least one block
-    return h

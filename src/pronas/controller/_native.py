@@ -1,4 +1,4 @@
-"""The compiled steps of the LSTM (csrc/scorer.c), through ctypes; there may be none, and then PyTorch does the work."""
+"""The compiled steps of the LSTM (csrc), through ctypes; there may be none, and then PyTorch does the work."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ def library() -> ctypes.CDLL | None:
         core.pronas_exponentials.argtypes = [pointer, whole, whole]
         core.pronas_step.argtypes = [pointer] * 5 + [whole] * 4 + [pointer] * 3
         core.pronas_last_step.argtypes = [pointer] * 6 + [whole] * 3 + [ctypes.c_float, pointer, pointer]
+        core.pronas_forward.argtypes = [pointer] * 3 + [whole] * 2 + [pointer] * 3
+        core.pronas_backward.argtypes = [pointer] * 4 + [whole] * 2 + [pointer] * 3
+        core.pronas_adam.argtypes = [pointer] * 4 + [whole] + [ctypes.c_float] * 5
     except (OSError, AttributeError):
         return None
     return core
@@ -86,6 +89,28 @@ def last_step(
     arrays = (_pointer(array) for array in (starts, memory, tokens, weights, first, following))
     sizes = (len(starts), patterns, memory.shape[1])
     _core().pronas_last_step(*arrays, *sizes, bias, _pointer(room), _pointer(scores))
+
+
+def forward(*arrays: NDArray[Any]) -> None:
+    """One step of fitting: gates (…, 4H), memory before, started (…) uint8; memory, its tanh and state are written."""
+    first, last = arrays[:3], arrays[3:]
+    sizes = (arrays[2].size, arrays[1].shape[-1])
+    _core().pronas_forward(*map(_pointer, first), *sizes, *map(_pointer, last))
+
+
+def backward(*arrays: NDArray[Any]) -> None:
+    """The same backwards: activations, memory before, tanh of memory, started, gradients of state, memory, gates."""
+    first, last = arrays[:4], arrays[4:]
+    sizes = (arrays[3].size, arrays[1].shape[-1])
+    _core().pronas_backward(*map(_pointer, first), *sizes, *map(_pointer, last))
+
+
+def adam(
+    values: Float32, gradient: Float32, first: Float32, second: Float32, decays: tuple[float, float], *rest: float
+) -> None:
+    """A step of Adam, all (count,): ``rest`` are the corrected rate, the correction of the root, epsilon."""
+    arrays = (values, gradient, first, second)
+    _core().pronas_adam(*map(_pointer, arrays), values.size, *decays, *rest)
 
 
 def _pointer(array: NDArray[Any]) -> int:
