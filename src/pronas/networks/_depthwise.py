@@ -1,4 +1,4 @@
-"""Depthwise convolution whose kernel gradient is computed in strips.
+"""Depthwise convolution with compiled kernels, or, where there are none, with its kernel gradient in strips.
 
 On a CPU the library's gradient of a depthwise kernel is vectorised up to a width of 3; a 5x5 kernel's takes ten times
 as long as a 5x3 one's (14 against 1.2 ms for 128 maps of 16x16x32 on one core), and was most of the backward pass. The
@@ -15,8 +15,61 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pronas.networks import _native as native
+from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
+
 _STRIP = 3
 _FEWEST_CHANNELS = 8
+
+
+class _Compiled(torch.autograd.Function):
+    """Depthwise convolution by the compiled kernels."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, stride: int, gradient: GradientSum | None) -> Tensor:
+        n, c, h, w = inputs.shape
+        ctx.save_for_backward(inputs, weight)
+        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[2], stride), gradient
+        outputs = native.empty_maps(inputs, stride)
+        native.call("pronas_depthwise", inputs, weight, outputs, *ctx.sizes)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+        inputs, weight = ctx.saved_tensors
+        room, add, to_inputs, to_weight = None, False, None, None
+        if ctx.needs_input_grad[0]:
+            room, add, to_inputs = gradient_room(ctx.gradient, inputs)
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.empty_like(weight)
+        tensors = (native.channels_last(gradients[0]), inputs, weight, room, to_weight)
+        native.call("pronas_depthwise_backward", *tensors, *ctx.sizes, add)
+        return to_inputs, to_weight, None, None
+
+
+def compiled_depthwise(inputs: Tensor, weight: Tensor, stride: int) -> Tensor:
+    """Depthwise convolution with a square kernel of odd size and "same" zero padding, compiled.
+
+    Args:
+        inputs: (n, c, h, w), such that `can_be_compiled`.
+        weight: (c, 1, kernel, kernel).
+        stride: 1 or 2.
+    """
+    weight = weight.contiguous()
+    return _Compiled.apply(inputs, weight, stride, gradient_sum(inputs))  # type: ignore[no-any-return,no-untyped-call]
+
+
+def can_be_compiled(inputs: Tensor, weight: Tensor, stride: Sequence[int]) -> bool:
+    """Whether `compiled_depthwise` can compute this depthwise convolution, in training."""
+    height, width = weight.shape[2:]
+    return (
+        height == width
+        and height in native.KERNELS
+        and stride[0] == stride[1]
+        and stride[0] in (1, 2)
+        and weight.dtype is torch.float32
+        and native.usable(inputs, height // 2)
+    )
 
 
 class _Depthwise(torch.autograd.Function):

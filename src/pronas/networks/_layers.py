@@ -12,7 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.networks._depthwise import depthwise, pays_in_strips
+from pronas.networks import _native as native
+from pronas.networks._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
+from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps
 from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
 
 
@@ -102,16 +104,16 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        inputs, kernel = stride_one_channel(inputs), self.quantized_weight()
-        if (
-            self.groups == self.out_channels > 1
-            and self.dilation == (1, 1)
-            and pays_in_strips(inputs, kernel, self.stride)
-        ):
-            outputs = depthwise(inputs, kernel, self.stride)
-        else:
-            outputs = F.conv2d(inputs, kernel, None, self.stride, self.padding, self.dilation, self.groups)
+        outputs = self._convolve(stride_one_channel(inputs), self.quantized_weight())
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
+
+    def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        if self.groups == self.in_channels == self.out_channels and self.dilation == (1, 1):
+            if self.training and can_be_compiled(inputs, kernel, self.stride):
+                return compiled_depthwise(inputs, kernel, self.stride[0])
+            if self.groups > 1 and pays_in_strips(inputs, kernel, self.stride):
+                return depthwise(inputs, kernel, self.stride)
+        return F.conv2d(inputs, kernel, None, self.stride, self.padding, self.dilation, self.groups)
 
 
 class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
@@ -143,6 +145,8 @@ class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
 class Sign(nn.Module):
     """±1 activation ("binary tanh"): `ste_sign` as a layer."""
 
+    after_norm = native.SIGN
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape; values -1 and +1."""
         return ste_sign(inputs)
@@ -153,6 +157,13 @@ class MaxPool(nn.MaxPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2)
+        self._window = kernel, stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
+        if can_pool(self, inputs, *self._window):
+            return max_pool(inputs, *self._window)
+        return super().forward(inputs)  # type: ignore[no-any-return]
 
 
 class AveragePool(nn.AvgPool2d):
@@ -160,6 +171,13 @@ class AveragePool(nn.AvgPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, count_include_pad=False)
+        self._window = kernel, stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
+        if can_pool(self, inputs, *self._window):
+            return average_pool(inputs, *self._window, mean=True)
+        return super().forward(inputs)
 
 
 class SumPool(nn.AvgPool2d):
@@ -167,6 +185,13 @@ class SumPool(nn.AvgPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, divisor_override=1)
+        self._window = kernel, stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
+        if can_pool(self, inputs, *self._window):
+            return average_pool(inputs, *self._window, mean=False)
+        return super().forward(inputs)
 
 
 class DropoutNoScale(nn.Module):
@@ -206,6 +231,8 @@ class ImageScale(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(n, c, h, w) pixel values to the same shape, float32."""
         pixels = images.to(dtype=self.gain.dtype, memory_format=torch.channels_last)
+        if self.training:
+            return stride_one_channel(torch.addcmul(self.offset, pixels, self.gain))
         return stride_one_channel(pixels * self.gain + self.offset)
 
 
@@ -236,6 +263,8 @@ class GlobalAveragePool(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c)."""
+        if self.training and native.usable(inputs):
+            return mean_of_maps(inputs)
         return _channels_last_gradient(inputs).mean((2, 3))
 
 

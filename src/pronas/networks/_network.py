@@ -17,7 +17,8 @@
         head: Sequential
         auxiliary: Sequential or None
 
-Every Sequential holds layers of a closed set: QuantConv2d, QuantLinear, BatchNorm1d/2d, Sign, ReLU, MaxPool,
+Every Sequential (some are `Chain`s, in which a batch norm and an activation may run as one in training) holds layers of
+a closed set: QuantConv2d, QuantLinear, BatchNorm1d/2d, Sign, ReLU, MaxPool,
 AveragePool, SumPool, Flatten, GlobalAveragePool, FactorizedReduction, Dropout, DropoutNoScale, Linear (users' operators
 may add others). Empty ones are the identity.
 """
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
+from pronas.networks._sums import shared
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
@@ -47,14 +49,18 @@ def _concatenate(maps: Sequence[Tensor]) -> Tensor:
 
 class _Nodes:
     """The maps of a cell: each is a list of maps to be concatenated, which happens only where an operator reads it, so
-    that a block that goes straight to the cell's output is copied once."""
+    that a block that goes straight to the cell's output is copied once. Where several operators read a map, their
+    gradients are summed in place."""
 
-    def __init__(self, inputs: list[Tensor]) -> None:
+    def __init__(self, inputs: list[Tensor], readers: Sequence[int]) -> None:
         self.parts = [[tensor] for tensor in inputs]
+        self.readers = list(readers)
 
     def __getitem__(self, index: int) -> Tensor:
         if len(self.parts[index]) > 1:
             self.parts[index] = [_concatenate(self.parts[index])]
+        if self.readers[index] > 1:
+            self.parts[index], self.readers[index] = [shared(self.parts[index][0])], 1
         return self.parts[index][0]
 
     def output(self, indexes: tuple[int, ...]) -> Tensor:
@@ -102,10 +108,12 @@ class CellModule(nn.Module):
         self.inputs = nn.ModuleList(InputModule(i) for i in plan.inputs)
         self.blocks = nn.ModuleList(BlockModule(b) for b in plan.blocks)
         self.outputs = plan.outputs
+        read = [source for block in plan.blocks for source in block.sources]
+        self.readers = tuple(read.count(node) for node in range(len(plan.inputs) + len(plan.blocks)))
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        nodes = _Nodes([read(states) for read in self.inputs])
+        nodes = _Nodes([read(states) for read in self.inputs], self.readers)
         for block in self.blocks:
             nodes.parts.append(block(nodes, drop))
         return nodes.output(self.outputs)

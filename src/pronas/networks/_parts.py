@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
+from pronas.networks._fused import Chain
 from pronas.networks._layers import GlobalAveragePool, QuantConv2d, reduce_map
 from pronas.networks._registry import Site, Style, build_operator, is_built_in, memoised_on_registry
 
@@ -98,7 +99,7 @@ class Stem(Part):
     def build(self) -> nn.Module:
         """Convolution, batch norm."""
         conv = QuantConv2d(self.channels, self.filters, 3, self.stride)
-        return nn.Sequential(conv, nn.BatchNorm2d(self.filters, eps=self.epsilon))
+        return Chain(conv, nn.BatchNorm2d(self.filters, eps=self.epsilon))
 
 
 @final

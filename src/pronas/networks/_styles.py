@@ -9,16 +9,17 @@ from typing import final
 
 from torch import nn
 
+from pronas.networks._fused import Chain
 from pronas.networks._layers import AveragePool, FactorizedReduction, MaxPool, QuantConv2d, Sign, SumPool, reduce_map
 from pronas.networks._registry import Site, Style
 
 
-def _chain(*parts: nn.Module | Iterable[nn.Module]) -> nn.Sequential:
+def _chain(*parts: nn.Module | Iterable[nn.Module]) -> Chain:
     """One flat sequence of layers."""
     layers: list[nn.Module] = []
     for part in parts:
         layers.extend([part] if isinstance(part, nn.Module) and not isinstance(part, nn.Sequential) else part)
-    return nn.Sequential(*layers)
+    return Chain(*layers)
 
 
 @final
@@ -33,7 +34,7 @@ class FlatStyle(Style):
     binary = False
 
     def _normal(self, filters: int) -> nn.Sequential:
-        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon), nn.ReLU(inplace=True))
+        return Chain(nn.BatchNorm2d(filters, eps=self.epsilon), nn.ReLU(inplace=True))
 
     def convolution(self, site: Site, kernel: int, dilation: int = 1) -> nn.Sequential:
         """Convolution, batch norm, ReLU."""
@@ -92,7 +93,7 @@ class PnasStyle(Style):
 
     def _unit(self, *convolutions: QuantConv2d) -> nn.Sequential:
         filters = convolutions[-1].out_channels
-        return nn.Sequential(nn.ReLU(), *convolutions, nn.BatchNorm2d(filters, eps=self.epsilon))
+        return Chain(nn.ReLU(), *convolutions, nn.BatchNorm2d(filters, eps=self.epsilon))
 
     def convolution(self, site: Site, kernel: int, dilation: int = 1) -> nn.Sequential:
         """ReLU, convolution, batch norm."""
@@ -116,7 +117,7 @@ class PnasStyle(Style):
         if not site.projects:
             return nn.Sequential()
         conv = QuantConv2d(site.channels, site.filters, 1)
-        return nn.Sequential(conv, nn.BatchNorm2d(site.filters, eps=self.epsilon))
+        return Chain(conv, nn.BatchNorm2d(site.filters, eps=self.epsilon))
 
     def max_pool(self, site: Site, kernel: int) -> nn.Sequential:
         """Max pool, then a 1x1 convolution and batch norm where channels change."""
@@ -166,7 +167,7 @@ class BinaryStyle(Style):
 
     def normal_sign(self, filters: int) -> nn.Sequential:
         """Batch norm and sign."""
-        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign())
+        return Chain(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign())
 
     def _unit(
         self, channels: int, filters: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1

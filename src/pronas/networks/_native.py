@@ -1,0 +1,106 @@
+"""The compiled training kernels (csrc/), through ctypes; there may be none, and then PyTorch does the work.
+
+They serve training on a processor only: what is evaluated or exported runs on PyTorch's own operators. Each call runs
+in the calling thread and sums in one order, so results are the same to the bit whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+#: Pixels of a map with its border that the kernels' buffers hold: beyond it PyTorch does the work.
+_LARGEST = 8192
+#: Kernel sizes of windows (square) that were compiled.
+KERNELS = (3, 5, 7)
+#: What follows a batch norm.
+NOTHING, RELU, SIGN = 0, 1, 2
+
+_SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
+    "pronas_depthwise": "ppp" + "w" * 6,
+    "pronas_depthwise_backward": "ppppp" + "w" * 7,
+    "pronas_max_pool": "ppp" + "w" * 6,
+    "pronas_max_pool_backward": "pwwpp" + "w" * 7,
+    "pronas_average_pool": "pp" + "w" * 7,
+    "pronas_average_pool_backward": "pwwp" + "w" * 8,
+    "pronas_norm": "ppppppp" + "www" + "dd",
+    "pronas_norm_backward": "p" + "wwww" + "ppppppp" + "ww",
+}
+_TYPES = {"p": ctypes.c_void_p, "w": ctypes.c_int64, "d": ctypes.c_double}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels beside this file, or None."""
+    path = Path(__file__).with_name("libpronas_children.so")
+    if not path.is_file():
+        return None
+    try:
+        core = ctypes.CDLL(str(path))
+        for name, signature in _SIGNATURES.items():
+            getattr(core, name).argtypes = [_TYPES[letter] for letter in signature]
+    except (OSError, AttributeError):
+        return None
+    return core
+
+
+def usable(maps: Tensor, padding: int = 0) -> bool:
+    """Whether the kernels can read these maps.
+
+    There are kernels, gradients are wanted, and the maps (n, c, h, w) are float32, channels last, on a processor, and
+    small enough with ``padding`` pixels on every side.
+    """
+    return (
+        type(maps) in (Tensor, nn.Parameter)
+        and maps.dtype is torch.float32
+        and maps.is_cpu
+        and maps.dim() == 4
+        and maps.numel() > 0
+        and torch.is_grad_enabled()
+        and maps.is_contiguous(memory_format=torch.channels_last)
+        and (maps.shape[2] + 2 * padding) * (maps.shape[3] + 2 * padding) <= _LARGEST
+        and library() is not None
+    )
+
+
+def call(name: str, *arguments: Tensor | float | None) -> None:
+    """Call a kernel: tensors by their address, None as no address.
+
+    Raises:
+        MemoryError: there was no memory for its buffers.
+    """
+    plain = (one.data_ptr() if isinstance(one, Tensor) else one for one in arguments)
+    if getattr(library(), name)(*plain):
+        raise MemoryError(f"no memory for the buffers of {name}")
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """The same maps laid out channels last."""
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+def empty_maps(like: Tensor, stride: int = 1) -> Tensor:
+    """Room for maps ``stride`` times smaller, channels last."""
+    n, c, h, w = like.shape
+    shape = (n, c, -(-h // stride), -(-w // stride))
+    return torch.empty(shape, dtype=like.dtype, memory_format=torch.channels_last)
+
+
+def spaced(maps: Tensor) -> tuple[Tensor, int, int]:
+    """Maps whose channels stand together and whose pixels are evenly spaced.
+
+    Slices of channels need no copy, nor do expanded maps.
+
+    Returns:
+        The maps, and the distances in floats from one image and from one pixel to the next (0: they share values).
+    """
+    _, c, h, w = maps.shape
+    image, channel, row, column = maps.stride()
+    pixel = column if w > 1 else row
+    if (channel == 1 or c == 1) and (h == 1 or w == 1 or row == w * column):
+        return maps, image, pixel
+    return channels_last(maps), c * h * w, c

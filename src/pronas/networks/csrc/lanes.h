@@ -1,0 +1,159 @@
+/* What the training kernels share. Maps are float32, channels last: (n, h, w, c).
+ *
+ * Window kernels work on units of 16 lanes: 16 channels of one image or, where a map has fewer channels, the channels of
+ * several images. A unit is packed into a small buffer with a border, so that the arithmetic knows neither borders nor
+ * how many channels there are. The last 16 channels of an image may overlap the ones before: what is stored twice is the
+ * same, and what is summed counts only the lanes that are new (`fresh`).
+ */
+#ifndef PRONAS_LANES_H
+#define PRONAS_LANES_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES 16
+typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors cross no call: everything is inlined */
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define EXPORT __attribute__((visibility("default"))) CLONES
+#define INLINE static inline __attribute__((always_inline))
+
+#define AT(place) (*(vec *)(place))
+#define READ(place) (*(const vec *)(place))
+
+/* One map: n images of h x w pixels of c channels. */
+typedef struct {
+    int64_t n, h, w, c;
+} Map;
+
+/* 16 lanes of a map. */
+typedef struct {
+    int64_t image, channel; /* the first of each */
+    int64_t images;         /* more than one only where a map has fewer channels than lanes */
+    int fresh;              /* lanes below this belong to the unit before as well */
+} Unit;
+
+INLINE int64_t units_of(int64_t n, int64_t c) {
+    int64_t together = LANES / c;
+    return c >= LANES ? n * ((c + LANES - 1) / LANES) : (n + together - 1) / together;
+}
+
+INLINE Unit unit_at(int64_t n, int64_t c, int64_t index) {
+    if (c < LANES) {
+        int64_t together = LANES / c, first = index * together;
+        return (Unit){first, 0, n - first < together ? n - first : together, 0};
+    }
+    int64_t blocks = (c + LANES - 1) / LANES, channel = index % blocks * LANES;
+    int64_t over = channel + LANES > c ? channel + LANES - c : 0;
+    return (Unit){index / blocks, channel - over, 1, (int)over};
+}
+
+/* Which of a block's sums a unit adds to: blocks of channels keep their own. */
+INLINE int64_t block_of(int64_t c, int64_t index) { return c < LANES ? 0 : index % ((c + LANES - 1) / LANES); }
+
+INLINE vec fresh_lanes(vec values, int fresh) {
+    ivec keep = {0};
+    for (int lane = 0; lane < LANES; lane++) keep[lane] = lane >= fresh ? -1 : 0;
+    return (vec)((ivec)values & keep);
+}
+
+INLINE float *room(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors > 0 ? vectors : 1) * 64); }
+
+INLINE void fill(float *place, int64_t vectors, float value) {
+    for (int64_t i = 0; i < vectors; i++) AT(place + i * LANES) = (vec){0} + value;
+}
+
+/* Ask for a unit's share of the next image's memory: units read and write scattered lines, which the processor does not
+ * foresee. `write` is 1 for memory that will be written. */
+INLINE void ask_for_next(const float *map, int64_t pixels, int64_t c, int64_t n, Unit unit, const int write) {
+    int64_t size = pixels * c, width = c < LANES ? c : LANES;
+    if (c < LANES || unit.image + 1 >= n) return;
+    const float *next = map + (unit.image + 1) * size + unit.channel * pixels;
+    for (int64_t at = 0; at < width * pixels; at += LANES) __builtin_prefetch(next + at, write, 2);
+}
+
+/* A unit of a map into the middle of a buffer of `row` pixels a row; the border is left as it is. Images and pixels of the
+ * map begin `image` and `pixel` floats after one another (both may be 0: one value for all). */
+INLINE void pack_from(const float *map, int64_t image, int64_t pixel, int64_t h, int64_t w, int64_t c, Unit unit,
+                      float *buffer, int64_t row) {
+    const float *from = map + unit.image * image + unit.channel;
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++, from += pixel) {
+            float *place = buffer + (y * row + x) * LANES;
+            if (c >= LANES)
+                AT(place) = READ(from);
+            else
+                for (int64_t i = 0; i < unit.images; i++)
+                    for (int64_t k = 0; k < c; k++) place[i * c + k] = from[i * image + k];
+        }
+}
+
+INLINE void pack(const float *map, int64_t h, int64_t w, int64_t c, Unit unit, float *buffer, int64_t row) {
+    pack_from(map, h * w * c, c, h, w, c, unit, buffer, row);
+}
+
+/* The reverse for maps of few channels; with `add`, on top of what is there. */
+INLINE void unpack(const float *buffer, int64_t pixels, int64_t c, Unit unit, float *map, int add) {
+    for (int64_t i = 0; i < unit.images; i++) {
+        float *to = map + (unit.image + i) * pixels * c;
+        for (int64_t p = 0; p < pixels; p++)
+            for (int64_t k = 0; k < c; k++) {
+                float value = buffer[p * LANES + i * c + k];
+                to[p * c + k] = add ? to[p * c + k] + value : value;
+            }
+    }
+}
+
+/* Where a window kernel writes a unit's pixels: straight into the map, or into a buffer that is unpacked afterwards. */
+typedef struct {
+    float *first;
+    int64_t pixel; /* floats from one pixel to the next */
+    int add, fresh;
+} Target;
+
+INLINE Target target_of(float *map, int64_t pixels, int64_t c, Unit unit, float *buffer, int add) {
+    if (c < LANES) return (Target){buffer, LANES, 0, 0};
+    return (Target){map + unit.image * pixels * c + unit.channel, c, add, unit.fresh};
+}
+
+INLINE void put(vec value, float *place, Target target) {
+    if (target.add) value = READ(place) + fresh_lanes(value, target.fresh);
+    AT(place) = value;
+}
+
+/* `count` neighbouring results of a sum over taps; `step` is how many source pixels lie between two of them. */
+INLINE void tile(const int count, const int step, const float *source, const float *weights, const int32_t *offsets,
+                 int taps, float *place, int64_t between, Target target) {
+    vec sums[8];
+    for (int i = 0; i < count; i++) sums[i] = (vec){0};
+    for (int tap = 0; tap < taps; tap++) {
+        vec weight = READ(weights + tap * LANES);
+        const float *from = source + offsets[tap] * LANES;
+        for (int i = 0; i < count; i++) sums[i] += weight * READ(from + i * step * LANES);
+    }
+    for (int i = 0; i < count; i++) put(sums[i], place + i * between, target);
+}
+
+/* A row of results. */
+INLINE void sum_row(const int step, const float *source, const float *weights, const int32_t *offsets, int taps,
+                    int64_t count, float *place, int64_t between, Target target) {
+    for (; count >= 8; count -= 8, source += 8 * step * LANES, place += 8 * between)
+        tile(8, step, source, weights, offsets, taps, place, between, target);
+    if (count >= 4) {
+        tile(4, step, source, weights, offsets, taps, place, between, target);
+        count -= 4, source += 4 * step * LANES, place += 4 * between;
+    }
+    if (count == 3) tile(3, step, source, weights, offsets, taps, place, between, target);
+    if (count == 2) tile(2, step, source, weights, offsets, taps, place, between, target);
+    if (count == 1) tile(1, step, source, weights, offsets, taps, place, between, target);
+}
+
+#endif

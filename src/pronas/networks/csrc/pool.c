@@ -1,0 +1,153 @@
+/* Max and average pooling with "same" padding; taps outside the image do not count. See lanes.h, window.h and _native.py. */
+#include <math.h>
+
+#include "window.h"
+
+INLINE void max_row(Shape s, const float *source, float *place, Target to, int8_t *which) {
+    for (int64_t x = 0; x < s.ow; x++, source += s.stride * LANES, place += to.pixel, which += LANES) {
+        vec best = READ(source);
+        ivec found = {0};
+        for (int tap = 1; tap < s.kernel * s.kernel; tap++) {
+            vec value = READ(source + (tap / s.kernel * s.row + tap % s.kernel) * LANES);
+            ivec better = (value > best) | (value != value);
+            best = (vec)(((ivec)value & better) | ((ivec)best & ~better));
+            found = (((ivec){0} + tap) & better) | (found & ~better);
+        }
+        *(bytes *)which = __builtin_convertvector(found, bytes);
+        put(best, place, to);
+    }
+}
+
+INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *which, float *buffer, float *results) {
+    int64_t units = units_of(s.in.n, s.in.c), c = s.in.c;
+    for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
+        Unit unit = unit_at(s.in.n, c, index);
+        ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
+        pack(inputs, s.in.h, s.in.w, c, unit, buffer + (s.pad * s.row + s.pad) * LANES, s.row);
+        Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
+        for (int64_t y = 0; y < s.oh; y++)
+            max_row(s, buffer + y * s.stride * s.row * LANES, to.first + y * s.ow * to.pixel, to, which + y * s.ow * LANES);
+        if (c < LANES) unpack(results, s.oh * s.ow, c, unit, outputs, 0);
+    }
+}
+
+/* inputs (n, h, w, c) to outputs (n, ceil(h / stride), ceil(w / stride), c) and, for the gradient, which tap each came from:
+ * 16 bytes a unit and pixel. Kernel 3 or 5. Returns 0, or 1 if there is no memory. */
+EXPORT int pronas_max_pool(const float *inputs, float *outputs, int8_t *which, int64_t n, int64_t h, int64_t w, int64_t c,
+                           int64_t kernel, int64_t stride) {
+    Shape s = shape_of(n, h, w, c, kernel, stride);
+    int64_t padded = (h + 2 * s.pad) * s.row;
+    float *buffer = room(padded + s.oh * s.ow);
+    if (!buffer) return 1;
+    fill(buffer, padded, -INFINITY);
+    if (s.kernel == 3) {
+        s.kernel = 3; /* known to the compiler */
+        max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
+    } else {
+        max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
+    }
+    free(buffer);
+    return 0;
+}
+
+INLINE void scatter(Shape s, const float *gradients, const int8_t *which, float *buffer) {
+    for (int64_t y = 0; y < s.oh; y++)
+        for (int64_t x = 0; x < s.ow; x++, which += LANES) {
+            vec gradient = READ(gradients + (y * s.ow + x) * LANES);
+            ivec from = __builtin_convertvector(*(const bytes *)which, ivec);
+            float *window = buffer + (y * s.row + x) * s.stride * LANES;
+            for (int tap = 0; tap < s.kernel * s.kernel; tap++)
+                AT(window + (tap / s.kernel * s.row + tap % s.kernel) * LANES) += (vec)((ivec)gradient & (from == tap));
+        }
+}
+
+INLINE void write_middle(Shape s, const float *buffer, Target to) {
+    for (int64_t y = 0; y < s.in.h; y++)
+        for (int64_t x = 0; x < s.in.w; x++)
+            put(READ(buffer + ((y + s.pad) * s.row + x + s.pad) * LANES), to.first + (y * s.in.w + x) * to.pixel, to);
+}
+
+/* output: gradient to the outputs, whose images and pixels begin `image` and `pixel` floats after one another; to the
+ * gradient to the inputs (with add: on top of what is there). */
+EXPORT int pronas_max_pool_backward(const float *output, int64_t image, int64_t pixel, const int8_t *which, float *gradient,
+                                    int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride,
+                                    int64_t add) {
+    Shape s = shape_of(n, h, w, c, kernel, stride);
+    int64_t padded = (h + 2 * s.pad) * s.row, units = units_of(n, c);
+    float *buffer = room(padded + s.oh * s.ow + h * w);
+    if (!buffer) return 1;
+    float *gradients = buffer + padded * LANES, *results = gradients + s.oh * s.ow * LANES;
+    fill(gradients, s.oh * s.ow, 0.0f);
+    for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
+        Unit unit = unit_at(n, c, index);
+        ask_for_next(gradient, h * w, c, n, unit, 1);
+        fill(buffer, padded, 0.0f);
+        pack_from(output, image, pixel, s.oh, s.ow, c, unit, gradients, s.ow);
+        if (s.kernel == 3) {
+            s.kernel = 3;
+            scatter(s, gradients, which, buffer);
+        } else {
+            scatter(s, gradients, which, buffer);
+        }
+        write_middle(s, buffer, target_of(gradient, h * w, c, unit, results, (int)add));
+        if (c < LANES) unpack(results, h * w, c, unit, gradient, (int)add);
+    }
+    free(buffer);
+    return 0;
+}
+
+/* One over the number of taps inside the image, for each output pixel; 1 for sums. */
+INLINE void shares(Shape s, int mean, float *share) {
+    for (int64_t y = 0; y < s.oh; y++)
+        for (int64_t x = 0; x < s.ow; x++) {
+            int64_t top = y * s.stride - s.pad, left = x * s.stride - s.pad;
+            int64_t high = (top + s.kernel < s.in.h ? top + s.kernel : s.in.h) - (top > 0 ? top : 0);
+            int64_t wide = (left + s.kernel < s.in.w ? left + s.kernel : s.in.w) - (left > 0 ? left : 0);
+            share[y * s.ow + x] = mean ? 1.0f / (float)(high * wide) : 1.0f;
+        }
+}
+
+/* Sum (mean: 0) or mean (1) of the taps inside the image; shapes and results as in pronas_max_pool, kernel up to 7. */
+EXPORT int pronas_average_pool(const float *inputs, float *outputs, int64_t n, int64_t h, int64_t w, int64_t c,
+                               int64_t kernel, int64_t stride, int64_t mean) {
+    Shape s = shape_of(n, h, w, c, kernel, stride);
+    const int taps = s.kernel * s.kernel;
+    int64_t padded = (h + 2 * s.pad) * s.row, out = s.oh * s.ow, blocks = c < LANES ? 1 : (c + LANES - 1) / LANES;
+    float *buffer = room(padded + out + blocks * taps + out);
+    if (!buffer) return 1;
+    float *results = buffer + padded * LANES, *ones = results + out * LANES, *share = ones + blocks * taps * LANES;
+    fill(buffer, padded, 0.0f);
+    fill(ones, blocks * taps, 1.0f);
+    forward(s, inputs, ones, outputs, buffer, results);
+    shares(s, (int)mean, share);
+    for (int64_t p = 0; mean && p < n * out; p++)
+        for (int64_t k = 0; k < c; k++) outputs[p * c + k] *= share[p % out];
+    free(buffer);
+    return 0;
+}
+
+/* As pronas_max_pool_backward. */
+EXPORT int pronas_average_pool_backward(const float *output, int64_t image, int64_t pixel, float *gradient, int64_t n,
+                                        int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride, int64_t mean,
+                                        int64_t add) {
+    Shape s = shape_of(n, h, w, c, kernel, stride);
+    int64_t padded = (s.oh + 2 * s.margin) * s.out_row, taps = s.kernel * s.kernel, units = units_of(n, c);
+    float *buffer = room(padded + taps + h * w + s.oh * s.ow);
+    if (!buffer) return 1;
+    float *ones = buffer + padded * LANES, *results = ones + taps * LANES, *share = results + h * w * LANES;
+    float *middle = buffer + (s.margin * s.out_row + s.margin) * LANES;
+    fill(buffer, padded, 0.0f);
+    fill(ones, taps, 1.0f);
+    shares(s, (int)mean, share);
+    for (int64_t index = 0; index < units; index++) {
+        Unit unit = unit_at(n, c, index);
+        ask_for_next(gradient, h * w, c, n, unit, 1);
+        pack_from(output, image, pixel, s.oh, s.ow, c, unit, middle, s.out_row);
+        for (int64_t p = 0; mean && p < s.oh * s.ow; p++)
+            AT(middle + (p / s.ow * s.out_row + p % s.ow) * LANES) *= share[p];
+        to_inputs(s, buffer, ones, target_of(gradient, h * w, c, unit, results, (int)add));
+        if (c < LANES) unpack(results, h * w, c, unit, gradient, (int)add);
+    }
+    free(buffer);
+    return 0;
+}

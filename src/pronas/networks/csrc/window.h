@@ -1,0 +1,72 @@
+/* Sums over square windows with "same" padding, and their gradients to the inputs: of depthwise convolutions and pools. */
+#ifndef PRONAS_WINDOW_H
+#define PRONAS_WINDOW_H
+
+#include "lanes.h"
+
+#define LARGEST 7
+
+typedef struct {
+    Map in;
+    int64_t oh, ow;
+    int kernel, stride, pad, margin; /* margin: border of a buffer of output gradients */
+    int64_t row, out_row;            /* pixels in a row of a buffer of inputs, of output gradients */
+} Shape;
+
+INLINE Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride) {
+    int pad = (int)kernel / 2, margin = (int)((kernel - 1) / stride + 1);
+    int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
+    return (Shape){{n, h, w, c}, oh, ow, (int)kernel, (int)stride, pad, margin, w + 2 * pad, ow + 2 * margin};
+}
+
+INLINE void forward(Shape s, const float *inputs, const float *spread, float *outputs, float *buffer, float *results) {
+    const int taps = s.kernel * s.kernel;
+    int32_t offsets[LARGEST * LARGEST];
+    for (int tap = 0; tap < taps; tap++) offsets[tap] = (int32_t)(tap / s.kernel * s.row + tap % s.kernel);
+    int64_t units = units_of(s.in.n, s.in.c), c = s.in.c;
+    for (int64_t index = 0; index < units; index++) {
+        Unit unit = unit_at(s.in.n, c, index);
+        ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
+        pack(inputs, s.in.h, s.in.w, c, unit, buffer + (s.pad * s.row + s.pad) * LANES, s.row);
+        Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
+        const float *weights = spread + block_of(c, index) * taps * LANES;
+        for (int64_t y = 0; y < s.oh; y++) {
+            const float *source = buffer + y * s.stride * s.row * LANES;
+            float *place = to.first + y * s.ow * to.pixel;
+            if (s.stride == 1)
+                sum_row(1, source, weights, offsets, taps, s.ow, place, to.pixel, to);
+            else
+                sum_row(2, source, weights, offsets, taps, s.ow, place, to.pixel, to);
+        }
+        if (c < LANES) unpack(results, s.oh * s.ow, c, unit, outputs, 0);
+    }
+}
+
+/* The taps that reach input pixels whose padded row and column leave the remainders `down` and `across`. */
+INLINE int phase_taps(Shape s, int down, int across, const float *weights, float *chosen, int32_t *offsets) {
+    int count = 0;
+    for (int y = down; y < s.kernel; y += s.stride)
+        for (int x = across; x < s.kernel; x += s.stride) {
+            AT(chosen + count * LANES) = READ(weights + (y * s.kernel + x) * LANES);
+            offsets[count++] = (int32_t)(-((y - down) / s.stride) * s.out_row - (x - across) / s.stride);
+        }
+    return count;
+}
+
+/* A unit's gradient to the inputs, one remainder of rows and columns after the other. */
+INLINE void to_inputs(Shape s, const float *gradients, const float *weights, Target to) {
+    float chosen[LARGEST * LARGEST * LANES] __attribute__((aligned(64)));
+    int32_t offsets[LARGEST * LARGEST];
+    for (int down = 0; down < s.stride; down++)
+        for (int across = 0; across < s.stride; across++) {
+            int taps = phase_taps(s, down, across, weights, chosen, offsets);
+            /* input row y is padded row y + pad = stride * a + down */
+            int64_t a = (s.pad - down + s.stride - 1) / s.stride, b = (s.pad - across + s.stride - 1) / s.stride;
+            int64_t x = b * s.stride + across - s.pad, count = (s.in.w - x + s.stride - 1) / s.stride;
+            for (int64_t y = a * s.stride + down - s.pad; y < s.in.h; y += s.stride, a++)
+                sum_row(1, gradients + ((a + s.margin) * s.out_row + b + s.margin) * LANES, chosen, offsets, taps, count,
+                        to.first + (y * s.in.w + x) * to.pixel, s.stride * to.pixel, to);
+        }
+}
+
+#endif

@@ -1,0 +1,156 @@
+"""The compiled training kernels against PyTorch's operators: values, gradients, whole networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from pronas.networks import AveragePool, MaxPool, QuantConv2d, Sign, SumPool, skeleton
+from pronas.networks import _fused as fused
+from pronas.networks import _native as native
+from pronas.space import Cell
+
+needs_kernels = pytest.mark.skipif(native.library() is None, reason="the training kernels were not compiled")
+
+SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12))
+KERNEL, STRIDE = st.sampled_from([3, 5, 7]), st.sampled_from([1, 2])
+
+
+def maps_of(shape: tuple[int, ...], seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    made = torch.randn(*shape, generator=generator).to(memory_format=torch.channels_last)
+    return made.requires_grad_()
+
+
+def results(compute: Callable[[Tensor], Tensor], inputs: Tensor, *more: Tensor) -> list[Tensor]:
+    """Outputs and gradients to the inputs and to more, for the gradients that begin as 1, 2, 3, … scaled."""
+    outputs = compute(inputs)
+    upstream = torch.arange(1.0, outputs.numel() + 1).sin().view_as(outputs)
+    return [outputs.detach(), *torch.autograd.grad(outputs, (inputs, *more), upstream)]
+
+
+def same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -> None:
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=tolerance, atol=tolerance)
+
+
+@needs_kernels
+@settings(max_examples=25, deadline=None)
+@given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, seed=st.integers(0, 99))
+def test_depthwise_convolutions_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: int, seed: int) -> None:
+    inputs, layer = maps_of(shape, seed), QuantConv2d(shape[1], shape[1], kernel, stride, groups=shape[1])
+
+    def plain(maps: Tensor) -> Tensor:
+        return F.conv2d(maps, layer.weight, None, stride, kernel // 2, 1, shape[1])
+
+    assert layer(inputs).grad_fn.name() == "_CompiledBackward"
+    same(results(layer, inputs, layer.weight), results(plain, inputs, layer.weight))
+
+
+@needs_kernels
+@settings(max_examples=25, deadline=None)
+@given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, which=st.integers(0, 2), seed=st.integers(0, 99))
+def test_pools_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: int, which: int, seed: int) -> None:
+    inputs = (maps_of(shape, seed) * 2).round().detach().requires_grad_()  # with equal values, as ±1 maps have
+    layer = (MaxPool, AveragePool, SumPool)[which](kernel, stride)
+    plain = nn.MaxPool2d.forward if which == 0 else nn.AvgPool2d.forward
+    same(results(layer, inputs), results(lambda maps: plain(layer, maps), inputs))  # type: ignore[arg-type]
+
+
+@needs_kernels
+@settings(max_examples=25, deadline=None)
+@given(shape=st.tuples(st.integers(2, 9), st.integers(16, 50), *[st.integers(1, 9)] * 2), kind=st.integers(0, 2))
+def test_batch_norm_and_what_follows_are_the_library_s(shape: tuple[int, ...], kind: int) -> None:
+    inputs = (maps_of(shape, 1) * 3 + 5).detach().requires_grad_()
+    following = [[], [nn.ReLU()], [Sign()]][kind]
+    made = []
+    for sequence in (fused.Chain, nn.Sequential):
+        torch.manual_seed(0)
+        chain = sequence(nn.BatchNorm2d(shape[1]), *following)
+        nn.init.normal_(chain[0].weight), nn.init.normal_(chain[0].bias)
+        values = results(chain, inputs, chain[0].weight, chain[0].bias)
+        made.append([*values, *(value.clone().float() for value in chain[0].buffers())])
+    if kind == native.SIGN:  # a value that is zero but for rounding may have either sign
+        z = nn.BatchNorm2d.forward(chain[0], inputs).abs()
+        if ((z < 1e-4) | ((z - 1).abs() < 1e-4)).any():
+            return
+    same(made[0], made[1], 1e-3)
+
+
+@needs_kernels
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(20), MaxPool(3, 1), AveragePool(3, 1)])
+def test_gradients_may_be_slices_and_expanded(layer: nn.Module) -> None:
+    inputs, chain = maps_of((3, 20, 6, 5), 2), fused.Chain(layer)
+    whole = maps_of((3, 50, 6, 5), 3).detach()
+    for upstream in (whole[:, 11:31], torch.randn(3, 20, 1, 1).expand(3, 20, 6, 5), torch.randn(3, 20, 6, 5)):
+        found = torch.autograd.grad(chain(inputs), inputs, upstream)
+        expected = torch.autograd.grad(nn.Sequential(layer)(inputs), inputs, upstream.contiguous())
+        same(list(found), list(expected))
+
+
+@needs_kernels
+def test_what_is_not_a_number_stays_it() -> None:
+    inputs = maps_of((4, 16, 6, 6), 4).detach()
+    inputs[1, 3, 2, 2] = float("nan")
+    inputs.requires_grad_()
+    assert fused.Chain(nn.BatchNorm2d(16), nn.ReLU())(inputs)[:, 3].isnan().all()
+    assert MaxPool(3, 2)(inputs)[1, 3].isnan().any()
+
+
+FLOAT = "0:3x3 dconv + 0:5x5 dconv | 1:7x7 dconv + 0:1x7-7x1 conv | 0:3x3 maxpool + 1:3x3 avgpool"
+BINARY = "0:3x3 bconv + 0:5x5 sep-bconv | 0:3x3 maxpool + 0:3x3 avgpool | 1:3x3 sep-bconv + 1:linear"
+
+
+def gradients(name: str, text: str) -> tuple[Tensor, list[Tensor]]:
+    network = skeleton(name, filters=(16, 24)).build(Cell.parse(text), (3, 16, 16), 10)
+    images = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    logits = network(images)
+    F.cross_entropy(logits, torch.arange(8)).backward()
+    return logits.detach(), [p.grad for p in network.parameters() if p.grad is not None]
+
+
+@needs_kernels
+def test_a_network_s_gradients_do_not_depend_on_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, found = gradients("flat", FLOAT)
+    monkeypatch.setattr(native, "library", lambda: None)
+    expected_logits, expected = gradients("flat", FLOAT)
+    torch.testing.assert_close(logits, expected_logits, rtol=1e-3, atol=1e-3)
+    same(found, expected, 2e-3)
+
+
+@pytest.mark.parametrize(("name", "text"), [("flat", FLOAT), ("binary", BINARY)])
+def test_the_same_to_the_bit_whatever_the_threads(name: str, text: str) -> None:
+    threads = torch.get_num_threads()
+    try:
+        made = []
+        for count in (1, 1, 2):
+            torch.set_num_threads(count)
+            made.append(gradients(name, text)[1])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, two) for one, two in zip(made[0], made[1], strict=True))
+    same(made[0], made[2])
+
+
+def test_networks_in_evaluation_run_without_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, *arguments: object) -> None:
+        raise AssertionError(name)
+
+    monkeypatch.setattr(native, "call", fail)
+    network = skeleton("flat", filters=(16, 24)).build(Cell.parse(FLOAT), (3, 16, 16), 10).eval()
+    assert network(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).shape == (2, 10)
+
+
+def test_layers_with_hooks_run_one_by_one() -> None:
+    seen = []
+    chain = fused.Chain(nn.BatchNorm2d(16), nn.ReLU())
+    chain[1].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0].min().item()))
+    chain(maps_of((4, 16, 6, 6), 5))
+    assert seen
+    assert seen[0] < 0
