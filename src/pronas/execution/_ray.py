@@ -28,6 +28,8 @@ _STARTS = 4
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # children are the work, not something to do beside it: Ray would have them step back for everything else
 _EAGER = {"RAY_worker_niceness": "0"}
+# a busy machine takes its time to start a node's and a worker's processes; by default Ray gives up after 30 and 60 s
+_PATIENT = {"RAY_agent_register_timeout_ms": "300000", "RAY_worker_register_timeout_seconds": "300"}
 # a node cut off from the network is noticed after half a minute instead of seven
 _KEEPALIVE = {"RAY_grpc_client_keepalive_time_ms": "10000", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 
@@ -213,7 +215,7 @@ def prepare_environment(*, own: bool = True) -> None:
     Args:
         own: a cluster will be started here, which needs a token to authenticate with.
     """
-    for name, value in (_QUIET | _KEEPALIVE | _EAGER).items():
+    for name, value in (_QUIET | _KEEPALIVE | _EAGER | _PATIENT).items():
         os.environ.setdefault(name, value)
     if own and "ray" not in sys.modules:
         _authenticate()
