@@ -17,9 +17,8 @@ import time
 
 import numpy as np
 import torch
-from scipy import stats
 
-from pronas.controller import Observed, TopK, _native, make_predictor
+from pronas.controller import Observed, TopK, _native, make_predictor, ranking
 from pronas.controller import _lstm_core as core
 from pronas.controller._tokens import compose, ordered_tokens
 from pronas.space import StateSpace
@@ -72,15 +71,15 @@ def score(candidates: float, only: list[str]) -> None:
         share = 1.0 if name.startswith("single, two") else 0.1
         parents = SPACE.sample(max(1, int(candidates * share) // len(blocks)), 4, np.random.default_rng(2))
         rate, cpu = stream(predictor, parents, blocks)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         few, few_cpu = max((stream(predictor, small, SPACE.extensions(4)) for _ in range(5)), key=lambda pair: pair[1])
         plain, plain_cpu = plainly(predictor, parents[: 20 if "five" in name else 60], blocks)
         error = disagreement(predictor, parents[:20], blocks)
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(
             f"{name}: {len(parents) * len(blocks):,} candidates, {cpu / 1e6:.2f} M/CPU s ({rate / 1e6:.2f} M/s wall); "
             f"plain batches {plain_cpu / 1e6:.3f} ({plain / 1e6:.3f}); ratio {cpu / plain_cpu:.0f}; "
             f"level of {len(small) * len(SPACE.extensions(4)):,}: {few_cpu / 1e6:.2f} M/CPU s ({few / 1e6:.2f}); "
-            f"largest difference {error:.1e}; peak memory {memory:.0f} MB",
+            f"largest difference {error:.1e}; peak memory by the end of the level {memory:.0f} MB",
             flush=True,
         )
 
@@ -154,7 +153,7 @@ def one_at_a_time(data: Observed, test: Observed, epochs: int) -> tuple[float, f
         unseen = core.step_indexes(ordered_tokens(SPACE, test.rows), kinds, sizes, "halves")
         h, _ = core.run(parameters, core.gate_table(parameters, "halves"), unseen)
         found = core.logits(parameters, h)[0].numpy()
-    return float(stats.spearmanr(found, test.rewards)[0]), clock.cpu, clock.wall
+    return ranking(found, test.rewards).spearman or 0.0, clock.cpu, clock.wall
 
 
 def reach() -> None:
@@ -174,7 +173,7 @@ def reach() -> None:
             predictor = make_predictor(kind, SPACE, **(options if steps is None else {"steps": steps} | options))
             with Clock() as clock:
                 predictor.fit([data], 0)
-            found = float(stats.spearmanr(predictor.predict(test.rows)[0], test.rewards)[0])
+            found = ranking(predictor.predict(test.rows)[0], test.rewards).spearman or 0.0
             if found >= goal or steps == sizes[-1]:
                 print(
                     f"{kind} {options} {steps or ''}: Spearman {found:.3f} in {clock.cpu:.2f} CPU s ({clock.wall:.2f})"

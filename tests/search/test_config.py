@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pronas.errors import UsageError
 from pronas.search import Config
+from pronas.search._resolve import resolve
 from pronas.search._settings import configuration
 from pronas.search._toml import dumps
 
@@ -41,6 +42,11 @@ def test_a_configuration_survives_its_file():
     assert Config.from_dict(tomllib.loads(dumps(config.to_dict()))) == config
     assert config.space.operators == ("3x3 maxpool", "identity")
     assert config.children.skeleton == {"filters": [8, 16]}
+
+
+def test_the_default_predictor_is_written_down_and_others_are_kept():
+    assert resolve(Config()).search.predictor == "gp"
+    assert resolve(configuration({"predictor": "lstm"})).search.predictor == "lstm"
 
 
 def test_flags_win_over_the_file(tmp_path):

@@ -13,7 +13,7 @@ from pronas.errors import RunError
 from pronas.search._children import Children
 from pronas.search._config import Config
 from pronas.search._limits import Costs
-from pronas.search._resolve import recipe_of, skeleton_of, state_space
+from pronas.search._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
 from pronas.search._reuse import twin_finder
 from pronas.search._rounds import refuse_hopeless, train_round
 from pronas.search._run import Run, disk_errors
@@ -238,7 +238,7 @@ def make_controller(config: Config, folder: Any, costs: Costs) -> ControllerMana
     return ControllerManager(
         state_space(config),
         K=search.children or None,
-        predictor=search.predictor or "lstm",
+        predictor=search.predictor or PREDICTOR,
         acquisition=search.acquisition,
         rounds=search.rounds,
         seed=config.seed,
