@@ -71,6 +71,35 @@ def _address(array: NDArray[Any]) -> int:
 
 
 @final
+class _Room:
+    """A workspace, with places of known address for one image and its results: asking an array where it lies takes
+    longer than copying a small image."""
+
+    def __init__(self, core: ctypes.CDLL, network: ctypes.c_void_p, classes: int) -> None:
+        space = core.pn_workspace_new(network)
+        if not space:
+            raise MemoryError("no memory for a packed network's workspace")
+        self.space, self._free = int(space), core.pn_workspace_free
+        self.image = np.empty((0,), np.uint8)
+        results = np.zeros(2 * classes + 1, np.int32)
+        self.integers, self.classes = results[:classes].reshape(1, classes), results[2 * classes :]
+        self.logits = results[classes : 2 * classes].view(np.float32).reshape(1, classes)
+        self._network, self._step, self._target = network, 4 * classes, _address(results)
+        self.arguments: tuple[Any, ...] = ()
+
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Make the place for an image (1, C, H, W)."""
+        self.image = np.empty(shape, np.uint8)
+        places = (_address(self.image), 1, self._target, self._target + self._step, self._target + 2 * self._step)
+        pointers = [ctypes.c_size_t(1) if place == 1 else _POINTER(place) for place in places]
+        self.arguments = (self._network, _POINTER(self.space), *pointers)
+
+    def __del__(self) -> None:
+        if getattr(self, "space", None):
+            self._free(self.space)
+
+
+@final
 class Native:
     """A packed network in the C core. Calls release Python's global lock.
 
@@ -103,14 +132,11 @@ class Native:
         self.name = kernel or known[0]
         self.classes: int = core.pn_classes(self._network)
         self._run = core.pn_run
-        self._spaces: list[int] = []
-        self._spaces.append(self._workspace())
+        self._rooms: list[_Room] = []
+        self._rooms.append(self._room())
 
-    def _workspace(self) -> int:
-        space = self._core.pn_workspace_new(self._network)
-        if not space:
-            raise MemoryError("no memory for a packed network's workspace")
-        return int(space)
+    def _room(self) -> _Room:
+        return _Room(self._core, self._network, self.classes)
 
     @property
     def weight_bytes(self) -> int:
@@ -122,6 +148,8 @@ class Native:
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         """Integer logits (n, classes), float logits (n, classes) and classes (n,) of uint8 images (n, C, H, W)."""
         count, k = len(images), self.classes
+        if count == 1:
+            return self._one(images)
         if not images.flags.c_contiguous:
             images = np.ascontiguousarray(images)
         results = np.empty(count * (2 * k + 1), np.int32)  # integers, then logits, then classes
@@ -142,25 +170,38 @@ class Native:
         logits = results[count * k : 2 * count * k].view(np.float32)
         return results[: count * k].reshape(count, k), logits.reshape(count, k), results[2 * count * k :]
 
-    def _part(self, source: int, target: int, count: int, first: int, last: int) -> None:
-        """Images [first, last) of ``count``: pixels from ``source``, results to their places behind ``target``."""
+    def _one(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         # list.pop and list.append are atomic: each call has a workspace to itself
         try:
-            space = self._spaces.pop()
+            room = self._rooms.pop()
         except IndexError:
-            space = self._workspace()
+            room = self._room()
+        if room.image.shape != image.shape:
+            room.fit(image.shape)
+        np.copyto(room.image, image)
+        self._run(*room.arguments)
+        results = room.integers.copy(), room.logits.copy(), room.classes.copy()
+        self._rooms.append(room)
+        return results
+
+    def _part(self, source: int, target: int, count: int, first: int, last: int) -> None:
+        """Images [first, last) of ``count``: pixels from ``source``, results to their places behind ``target``."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = self._room()
         row, block = 4 * self.classes, 4 * self.classes * count
         integers = target + first * row
         self._run(
-            self._network, space, source, last - first, integers, integers + block, target + 2 * block + 4 * first
+            self._network, room.space, source, last - first, integers, integers + block, target + 2 * block + 4 * first
         )
-        self._spaces.append(space)
+        self._rooms.append(room)
 
     def maps(self, images: NDArray[np.uint8], shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
         """Every map, (n, C, H, W): bits as 0 and 1, images as pixels."""
         maps = [np.empty((len(images), *shape), np.uint8) for shape in shapes]
         for i in range(len(images)):
-            space = self._spaces[-1]
+            space = self._rooms[-1].space
             image = np.ascontiguousarray(images[i])
             self._core.pn_run(self._network, space, image.ctypes.data, 1, None, None, None)
             for index, target in enumerate(maps):
@@ -169,14 +210,13 @@ class Native:
 
     def profile(self) -> NDArray[np.uint64]:
         """Nanoseconds spent in each operation in calls of one thread; counting begins with the first call of this."""
-        space = self._spaces[-1]
+        space = self._rooms[-1].space
         count = self._core.pn_profile(self._network, space, None)
         times = np.zeros(count, np.uint64)
         self._core.pn_profile(self._network, space, times.ctypes.data)
         return times
 
     def __del__(self) -> None:
-        for space in getattr(self, "_spaces", []):
-            self._core.pn_workspace_free(space)
+        getattr(self, "_rooms", []).clear()  # workspaces before their network
         if getattr(self, "_network", None):
             self._core.pn_free(self._network)

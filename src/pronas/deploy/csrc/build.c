@@ -71,13 +71,13 @@ static int build_conv_weights(pn_op *op, const uint8_t *bits, uint32_t channels)
   for (size_t v = 0; v < (size_t)op->vectors; v++)
     for (uint32_t tap = 0; tap < taps; tap++)
       for (uint32_t c = channels; c < 3 * per_tap; c++)
-        memset(op->weights + v * vector + ((size_t)(tap * per_tap + c / 3) * 3 + c % 3) * lanes, 255, lanes);
+        memset(op->weights + v * vector + ((size_t)(c / 3 * taps + tap) * 3 + c % 3) * lanes, 255, lanes);
   for (uint32_t o = 0; o < op->cout; o++)
     for (uint32_t c = 0; c < channels; c++)
       for (uint32_t tap = 0; tap < taps; tap++) {
         size_t lane = o / 8 % lanes, v = o / 8 / lanes;
         if (bit_at(bits, ((size_t)o * channels + c) * taps + tap))
-          op->weights[v * vector + ((size_t)(tap * per_tap + c / 3) * 3 + c % 3) * lanes + lane] |=
+          op->weights[v * vector + ((size_t)(c / 3 * taps + tap) * 3 + c % 3) * lanes + lane] |=
               (uint8_t)(1u << (o & 7));
       }
   return 1;
@@ -92,7 +92,7 @@ static int build_offsets(pn_op *op, uint32_t channels) {
   for (int s = 0; s < op->segments; s++)
     for (uint32_t tap = 0; tap < taps; tap++)
       for (uint32_t j = 0; j < per_tap; j++)
-        op->index_offset[(size_t)s * op->groups + tap * per_tap + j] =
+        op->index_offset[(size_t)s * op->groups + j * taps + tap] =
             (int32_t)(((size_t)s * per_tap + j) * op->window.size + op->window.tap[tap]);
   for (size_t i = 0; i < op->window.size; i++) op->index_pads[i] = op->window.inside[i] ? 0 : 128;
   return 1;
@@ -120,17 +120,21 @@ static int build_levels(pn_op *op, uint32_t unit) {
   return 1;
 }
 
-static int build_tables(const pn_network *network, pn_op *op) {
+/* Look-up tables: kept while they are few, since reading large ones from a far cache takes longer than making them again. */
+static int build_tables(pn_network *network, pn_op *op) {
   const pn_mode_t *mode = op->mode;
-  size_t bytes = (size_t)op->groups * mode->table;
-  if (network->flags & PN_SMALL) return 1;
-  op->tables = pn_take(bytes * op->vectors);
+  size_t bytes = (size_t)op->groups * mode->table, all = bytes * (size_t)op->vectors;
+  size_t room = (size_t)PN_TILE * mode->many * mode->vector * (size_t)(op->planes < 6 ? 6 : op->planes);
+  if (network->counter_bytes < room) network->counter_bytes = room;
+  if (network->flags & PN_SMALL || (network->kept + all > PN_KEEP && op->segments == 1)) return 1;
+  op->tables = pn_take(all);
   if (!op->tables) return 0;
   for (int v = 0; v < op->vectors; v++)
     mode->expand(op->tables + v * bytes, op->weights + (size_t)v * op->real * 3 * mode->lanes, op->real, op->groups);
   pn_release(op->weights);
   op->weights = NULL;
-  op->weight_bytes = bytes * op->vectors;
+  op->weight_bytes = all;
+  network->kept += all;
   return 1;
 }
 
@@ -147,15 +151,28 @@ static int build_conv(pn_network *network, pn_op *op, const uint8_t *bits) {
          build_start(op, source->c * unit) && build_tables(network, op);
 }
 
-/* Few pixels an output: weights one byte each, (out, inputs). */
+/* Few pixels an output: 16-bit sums. For each output and group of three inputs, which of the group's eight sums it takes;
+ * a depthwise kernel has its own inputs for each output. */
 static int build_pixels(pn_op *op, const uint8_t *bits) {
+  uint32_t taps = op->window.kh * op->window.kw, groups = (op->k + 2) / 3;
+  uint16_t *codes;
   op->direct = 1;
-  op->weight_bytes = (size_t)op->cout * op->k;
+  op->weight_bytes = sizeof *codes * op->cout * groups;
   op->weights = pn_take(op->weight_bytes);
-  if (!op->weights) return 0;
-  for (uint32_t o = 0; o < op->cout; o++)
-    for (uint32_t i = 0; i < op->k; i++)
-      op->weights[(size_t)o * op->k + i] = (uint8_t)bit_at(bits, op->kind == PN_SUMPOOL ? o : (size_t)o * op->k + i);
+  op->index_offset = malloc(sizeof(int32_t) * op->k);
+  op->limit = malloc(sizeof(int16_t) * op->cout);
+  if (!op->weights || !op->index_offset || !op->limit) return 0;
+  for (uint32_t i = 0; i < op->k; i++)
+    op->index_offset[i] = (int32_t)(i / taps * op->window.size) + op->window.tap[i % taps];
+  codes = (uint16_t *)(void *)op->weights;
+  for (uint32_t o = 0; o < op->cout; o++) {
+    int32_t t = op->threshold[o];
+    op->limit[o] = (int16_t)(t > 32767 ? 32767 : t < -32768 ? -32768 : t); /* sums stay below 32,640 */
+    for (uint32_t i = 0; i < op->k; i++) {
+      int set = bit_at(bits, op->kind == PN_SUMPOOL ? o : (size_t)o * op->k + i);
+      codes[o * groups + i / 3] |= (uint16_t)(set << i % 3 | i / 3 * 8);
+    }
+  }
   return 1;
 }
 
@@ -181,8 +198,8 @@ static int build_depthwise(pn_network *network, pn_op *op, const uint8_t *bits) 
   return build_start(op, 1);
 }
 
-/* Rows in the order of the map's bytes, [plane][pixel][8 channels], padded to 64 bytes. */
-static int build_dense(pn_network *network, pn_op *op, const uint8_t *bits) {
+/* Few outputs: rows in the order of the map's bytes, [plane][pixel][8 channels], padded to 64 bytes. */
+static int build_narrow(pn_network *network, pn_op *op, const uint8_t *bits) {
   const pn_tensor_t *source = &network->tensors[op->src0];
   size_t pixels = (size_t)source->h * source->w;
   op->row_bytes = (source->planes * pixels + 63) & ~(size_t)63;
@@ -195,6 +212,51 @@ static int build_dense(pn_network *network, pn_op *op, const uint8_t *bits) {
         if (bit_at(bits, ((size_t)o * source->c + c) * pixels + i))
           op->weights[o * op->row_bytes + c / 8 * pixels + i] |= (uint8_t)(1u << (c & 7));
   return 1;
+}
+
+/* The limits of one output for even and odd numbers of inputs set: see dense.inc.h. The counter is k / 2 higher. */
+static void wide_limits(pn_op *op, uint32_t o, int64_t ones) {
+  size_t vector = (size_t)op->vector, set = vector * op->planes * op->vectors;
+  int64_t k = op->k, t = o < op->cout ? op->threshold[o] : k + 1;
+  if (t < -k) t = -k;
+  for (int odd = 0; odd < 2; odd++) {
+    int64_t twice = t - k + 2 * ones + 2 * odd + 4 * (k / 2) + 3, limit = twice < 0 ? 0 : twice / 4;
+    if (limit > k + 1 || t > k) limit = k + 1; /* never */
+    for (int b = 0; b < op->planes; b++)
+      op->levels[odd * set + (o / (8 * vector) * op->planes + b) * vector + o / 8 % vector] |=
+          (uint8_t)((limit >> b & 1) << (o & 7));
+  }
+}
+
+/* Many outputs: a row for each input, in the order of the map's bits, and one of zeros. */
+static int build_wide(pn_network *network, pn_op *op, const uint8_t *bits) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  size_t pixels = (size_t)source->h * source->w, vector = (size_t)network->kernels->vector, rows = (size_t)op->k + 1;
+  uint32_t full = source->c & ~7u;
+  op->vector = (int)vector;
+  op->vectors = (int)((op->cout + 8 * vector - 1) / (8 * vector));
+  op->planes = (int)bit_length((uint64_t)op->k + 1);
+  op->weight_bytes = rows * vector * (size_t)op->vectors;
+  op->weights = pn_take(op->weight_bytes);
+  op->levels = pn_take(2 * vector * op->planes * (size_t)op->vectors);
+  if (!op->weights || !op->levels) return 0;
+  for (uint32_t o = 0; o < (uint32_t)op->vectors * 8 * vector; o++) {
+    int64_t ones = 0;
+    for (uint32_t c = 0; o < op->cout && c < source->c; c++)
+      for (size_t i = 0; i < pixels; i++) {
+        if (!bit_at(bits, ((size_t)o * source->c + c) * pixels + i)) continue;
+        size_t row = c < full ? (c / 8 * pixels + i) * 8 + c % 8 : full * pixels + i * (source->c - full) + c % 8;
+        op->weights[(o / (8 * vector) * rows + row) * vector + o / 8 % vector] |= (uint8_t)(1u << (o & 7));
+        ones++;
+      }
+    wide_limits(op, o, ones);
+  }
+  return 1;
+}
+
+static int build_dense(pn_network *network, pn_op *op, const uint8_t *bits) {
+  int wide = op->kind == PN_DENSE && op->cout >= 4u * (uint32_t)network->kernels->vector;
+  return (wide ? build_wide : build_narrow)(network, op, bits);
 }
 
 /* Three mask bytes for each 8 channels: the output where none, one or both of the two bits are set. */
@@ -212,9 +274,8 @@ static int build_add(pn_op *op, const uint8_t *bits) {
 
 int pn_build(pn_network *network, pn_op *op, const uint8_t *bits) {
   const pn_tensor_t *source = &network->tensors[op->src0];
-  /* three channels fill a group of the look-up kernel; fewer are summed as 16-bit integers */
   if (source->image && (op->kind == PN_DEPTHWISE || op->kind == PN_SUMPOOL ||
-                        (op->kind == PN_CONV && source->c < 3 && op->k <= PN_MAX_PIXELS)))
+                        (op->kind == PN_CONV && op->k <= PN_MAX_PIXELS)))
     return build_pixels(op, bits);
   switch (op->kind) {
     case PN_CONV: return build_conv(network, op, bits);

@@ -2,15 +2,11 @@
  * kernel set, behind its vector macros. */
 #include <string.h>
 
-static inline uint64_t load64(const uint8_t *p) {
-  uint64_t x;
-  memcpy(&x, p, 8);
-  return x;
-}
+#if !defined(AGREE) /* where inside, the bits that are equal */
+#define AGREE(x, w, inside) ANDNOT(XOR(x, w), inside)
+#endif
 
-static inline void store64(uint8_t *p, uint64_t x) { memcpy(p, &x, 8); }
-
-#define BYTES(x) (0x0101010101010101ull * (uint64_t)(x))
+#include "rows.inc.h"
 
 /* One 16-byte table: entry i < 8 says how many of 3 bits i agree with the weights, ones of 8 channels; i + 8 twos. */
 static inline void expand_one(uint8_t *table, uint8_t w0, uint8_t w1, uint8_t w2) {
@@ -63,59 +59,41 @@ static void index_image(const uint8_t *restrict padded, size_t size, uint32_t ch
     }
 }
 
-/* Max pooling of one plane, outside counting as zero: or for bits, largest for pixels. */
-static void pool_plane(const uint8_t *restrict plane, const uint8_t *restrict inside, const int32_t *offset, int taps,
-                       int positions, int image, uint8_t *restrict out) {
+/* Max pooling of one plane of pixels, those outside counting as zero. */
+static void pool_pixels(const uint8_t *restrict plane, const uint8_t *restrict inside, const int32_t *offset, int taps,
+                        int positions, uint8_t *restrict out) {
   memset(out, 0, (size_t)positions);
   for (int t = 0; t < taps; t++) {
     const uint8_t *from = plane + offset[t], *mask = inside + offset[t];
-    if (image)
-      for (int i = 0; i < positions; i++) {
-        uint8_t x = from[i] & mask[i];
-        out[i] = out[i] > x ? out[i] : x;
-      }
-    else
-      for (int i = 0; i < positions; i++) out[i] |= from[i] & mask[i];
-  }
-}
-
-typedef uint16_t words __attribute__((vector_size(VB)));
-typedef int16_t signed_words __attribute__((vector_size(VB)));
-typedef uint8_t half_bytes __attribute__((vector_size(VB / 2)));
-
-/* 16-bit sums of pixels, compared with the threshold; 64 positions at once, `positions` is a multiple of that. */
-static void sum_pixels(const pn_pixel_job *job) {
-  enum { STEP = VB / 2, WIDE = 64 / STEP };
-  if (job->threshold > 32767) return; /* never */
-  int16_t limit = (int16_t)(job->threshold < -32768 ? -32768 : job->threshold);
-  for (int at = 0; at < job->positions; at += 64) {
-    words sum[WIDE] = {{0}};
-    const uint8_t *weight = job->weights;
-    for (int c = 0; c < job->channels; c++)
-      for (int t = 0; t < job->taps; t++) {
-        const int16_t *from = job->values + (size_t)c * job->size + job->offset[t] + at;
-        words minus = (words){0} + (uint16_t)(*weight++ - 1); /* all ones for -1 */
-        for (int i = 0; i < WIDE; i++) {
-          words x;
-          memcpy(&x, from + i * STEP, VB);
-          sum[i] += (x ^ minus) - minus;
-        }
-      }
-    for (int i = 0; i < WIDE; i++) {
-      signed_words above = (signed_words)sum[i] >= (signed_words){0} + limit;
-      half_bytes out, bit = (half_bytes){0} + (uint8_t)(1 << job->bit);
-      memcpy(&out, job->out + at + i * STEP, sizeof out);
-      out |= __builtin_convertvector(above, half_bytes) & bit;
-      memcpy(job->out + at + i * STEP, &out, sizeof out);
+    for (int i = 0; i < positions; i++) {
+      uint8_t x = from[i] & mask[i];
+      out[i] = out[i] > x ? out[i] : x;
     }
   }
 }
 
-/* One byte of 8 channels, each with its own kernel; VB positions at once. */
-static inline V agree(const pn_depthwise_job *job, int taps, int tap, int at) {
-  if (tap >= taps) return ZERO;
+/* The same of bits: or. Without `inside` no tap lies outside. */
+static void pool_bits(const uint8_t *restrict plane, const uint8_t *restrict inside, const int32_t *offset, int taps,
+                      int positions, uint8_t *restrict out) {
+  for (int at = 0; at < positions; at += VB) {
+    V any = ZERO;
+    for (int t = 0; t < taps; t++) {
+      V x = LOAD(plane + offset[t] + at);
+      any = OR(any, inside ? AND(x, LOAD(inside + offset[t] + at)) : x);
+    }
+    SAVE(out + at, any);
+  }
+}
+
+#include "pixels.inc.h"
+
+/* One byte of 8 channels, each with its own kernel; VB positions at once. Behind the last tap comes the one that is added
+ * where an odd number of taps lies outside. */
+static inline __attribute__((always_inline)) V agree(const pn_depthwise_job *job, int taps, int tap, int at) {
+  if (tap > taps) return ZERO;
+  if (tap == taps) return job->odd ? AND(LOAD(job->odd + at), FILL(job->odd_lanes)) : ZERO;
   V x = LOAD(job->plane + job->offset[tap] + at), inside = LOAD(job->mask + job->offset[tap] + at);
-  return ANDNOT(XOR(x, FILL(job->weights[tap])), inside);
+  return AGREE(x, FILL(job->weights[tap]), inside);
 }
 
 static inline V add_planes(V *sum, V a, V b) {
@@ -124,30 +102,29 @@ static inline V add_planes(V *sum, V a, V b) {
   return carry;
 }
 
+#include "dense.inc.h"
+
+/* Four taps into ones and twos; what leaves them comes back. */
+static inline __attribute__((always_inline)) V four_taps(const pn_depthwise_job *job, int taps, int t, int at, V *p) {
+  V a = add_planes(&p[0], agree(job, taps, t, at), agree(job, taps, t + 1, at));
+  V b = t + 2 > taps ? ZERO : add_planes(&p[0], agree(job, taps, t + 2, at), agree(job, taps, t + 3, at));
+  return add_planes(&p[1], a, b);
+}
+
 static inline __attribute__((always_inline)) void depthwise_of(const pn_depthwise_job *job, int taps, int planes) {
   for (int at = 0; at < job->positions; at += VB) {
-    V p[PN_MAX_PLANES];
-    for (int b = 0; b < planes || b < 2; b++)
+    V p[PN_MAX_PLANES], ge = ONES;
+    for (int b = 0; b < planes || b < 3; b++)
       p[b] = job->start && b < planes ? LOAD(job->start + b * job->start_stride + at) : ZERO;
-    for (int t = 0; t < taps; t += 4) {
-      V c0 = add_planes(&p[0], agree(job, taps, t, at), agree(job, taps, t + 1, at));
-      V c1 = add_planes(&p[0], agree(job, taps, t + 2, at), agree(job, taps, t + 3, at));
-      V c = add_planes(&p[1], c0, c1);
-      for (int b = 2; b < planes; b++) {
+    for (int t = 0; t <= taps; t += 8) {
+      V c = four_taps(job, taps, t, at, p), d = t + 4 > taps ? ZERO : four_taps(job, taps, t + 4, at, p);
+      c = add_planes(&p[2], c, d);
+      for (int b = 3; b < planes; b++) {
         V next = AND(p[b], c);
         p[b] = XOR(p[b], c);
         c = next;
       }
     }
-    if (job->odd) {
-      V one = AND(LOAD(job->odd + at), FILL(job->odd_lanes));
-      for (int b = 0; b < planes; b++) {
-        V next = AND(p[b], one);
-        p[b] = XOR(p[b], one);
-        one = next;
-      }
-    }
-    V ge = ONES;
     for (int b = 0; b < planes; b++) ge = GE(p[b], FILL(job->threshold[b]), ge);
     SAVE(job->out + at, ge);
   }

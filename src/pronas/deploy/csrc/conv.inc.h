@@ -13,8 +13,6 @@
  * a vector. Planes are added by full adders, so counters stay bit-sliced, and comparing them with a threshold gives
  * packed bits. An index whose top bit is set (a tap outside the image) adds nothing: zero padding costs nothing. */
 
-#define TILE 4
-#define CHUNK 128 /* groups: a multiple of 16 */
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 
@@ -32,21 +30,48 @@
 #undef NAMER
 #endif
 
-static void NAME(conv)(const pn_conv_job *job) {
-  int at = 0;
-#if MANY > 1
-  at = PASTE(NAME(run), _many)(job, at, job->positions);
-#endif
-  PASTE(NAME(run), _single)(job, at, job->positions);
-}
-
 /* Tables of 16 entries for each group: 8 times ones, 8 times twos. */
 static void NAME(expand)(uint8_t *table, const uint8_t *weights, int real, int groups) {
   EXPAND(LANES, TABLE, table, weights, real);
   memset(table + (size_t)real * TABLE, 0, (size_t)(groups - real) * TABLE);
 }
 
-static const pn_mode_t NAME(mode) = {LANES, POS, VB, TABLE, NAME(conv), NAME(expand)};
+/* Blocks of MANY vectors as far as they are more than half full, then single vectors: `middle` is where those begin. */
+static void NAME(tile)(const pn_conv_job *job, int at, int middle, int end) {
+  int planes = job->planes < 6 ? 6 : job->planes;
+  for (int first = 0, left; first < job->groups; first += left) {
+    const uint8_t *table = job->table ? job->table + (size_t)first * TABLE : job->room;
+    left = job->groups - first < PN_CHUNK ? job->groups - first : PN_CHUNK;
+    if (!job->table) {
+      int real = job->real - first < left ? job->real - first : left;
+      NAME(expand)(job->room, job->weights + (size_t)first * 3 * LANES, real, left);
+    }
+#if MANY > 1
+    PASTE(NAME(chunk), _many)(job, at, middle, first, left, table, job->counters);
+#endif
+    PASTE(NAME(chunk), _single)(job, middle, end, first, left, table,
+                                job->counters + (size_t)(middle - at) / POS * planes * VB);
+  }
+}
+
+static void NAME(conv)(const pn_conv_job *job) {
+  enum { BLOCK = MANY * POS, MOST = (PN_TILE - 1) * BLOCK };
+  int blocks = MANY > 1 ? (job->positions + POS - 1) / BLOCK : 0, middle = blocks * BLOCK, at = 0;
+  if (job->segments > 1) {
+#if MANY > 1
+    PASTE(NAME(segments), _many)(job, 0, middle);
+#endif
+    PASTE(NAME(segments), _single)(job, middle, job->positions);
+    return;
+  }
+  for (int end; at < job->positions; at = end) {
+    int rest = job->positions - at;
+    end = rest > MOST + POS ? at + MOST : job->positions;
+    NAME(tile)(job, at, middle < at ? at : rest > MOST + POS && middle > end ? end : middle, end);
+  }
+}
+
+static const pn_mode_t NAME(mode) = {LANES, POS, VB, TABLE, MANY, NAME(conv), NAME(expand)};
 
 #undef NAME
 #undef TABLE
@@ -55,7 +80,5 @@ static const pn_mode_t NAME(mode) = {LANES, POS, VB, TABLE, NAME(conv), NAME(exp
 #undef STORE
 #undef POS
 #undef LANES
-#undef TILE
-#undef CHUNK
 #undef PASTE
 #undef PASTE_

@@ -102,5 +102,6 @@ static int available(void) {
 }
 
 static const pn_mode_t *const modes[] = {&mode_16, &mode_32};
-const pn_kernels_t pn_avx2 = {"avx2", available, modes, 2, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
+const pn_kernels_t pn_avx2 = {"avx2", available, modes, 2, VB, depthwise, dense, dense_rows, set_bits,
+    index_bits, index_image, pool_bits, pool_pixels, sum_pixels, center_pixels, pad_planes, crop_plane, merge_plane};
 #endif

@@ -13,11 +13,40 @@
 #define ONES _mm512_set1_epi64(-1)
 #define XOR(a, b) _mm512_xor_si512(a, b)
 #define AND(a, b) _mm512_and_si512(a, b)
+#define OR(a, b) _mm512_or_si512(a, b)
 #define ANDNOT(a, b) _mm512_andnot_si512(a, b) /* ~a & b */
 #define XOR3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define MAJ(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
 #define GE(p, t, ge) _mm512_ternarylogic_epi64(p, t, ge, 0xb2)
+#define AGREE(x, w, inside) _mm512_ternarylogic_epi64(x, w, inside, 0x82)
 #define MANY 2
+
+#define OWN_ROWS
+static inline uint64_t first_bytes(uint32_t count) { return ~0ull >> (64 - count); }
+
+/* No wider than needed: a load waits for every store that it overlaps. */
+static inline void copy_row(uint8_t *to, const uint8_t *from, uint32_t width) {
+  for (; width > 64; width -= 64, to += 64, from += 64) SAVE(to, LOAD(from));
+  uint64_t mask = first_bytes(width);
+  if (width <= 16)
+    _mm_mask_storeu_epi8(to, (__mmask16)mask, _mm_maskz_loadu_epi8((__mmask16)mask, from));
+  else if (width <= 32)
+    _mm256_mask_storeu_epi8(to, (__mmask32)mask, _mm256_maskz_loadu_epi8((__mmask32)mask, from));
+  else
+    _mm512_mask_storeu_epi8(to, mask, _mm512_maskz_loadu_epi8(mask, from));
+}
+
+/* Split a row into its even and odd bytes. */
+static inline void split_row(uint8_t *even, uint8_t *odd, const uint8_t *from, uint32_t width) {
+  const __m256i order = _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+  for (uint32_t left = width, n; left; left -= n, from += 32, even += 16, odd += 16) {
+    n = left < 32 ? left : 32;
+    __m256i x = _mm256_shuffle_epi8(_mm256_maskz_loadu_epi8((__mmask32)first_bytes(n), from), order);
+    x = _mm256_permute4x64_epi64(x, 0xd8);
+    _mm_mask_storeu_epi8(even, (__mmask16)((1u << (n + 1) / 2) - 1), _mm256_castsi256_si128(x));
+    _mm_mask_storeu_epi8(odd, (__mmask16)((1u << n / 2) - 1), _mm256_extracti128_si256(x, 1));
+  }
+}
 #include "common.inc.h"
 
 static inline V spread16(const uint8_t *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
@@ -137,5 +166,6 @@ static int available(void) {
 }
 
 static const pn_mode_t *const modes[] = {&mode_16, &mode_32, &mode_64};
-const pn_kernels_t PN_SET = {PN_NAME, available, modes, 3, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
+const pn_kernels_t PN_SET = {PN_NAME, available, modes, 3, VB, depthwise, dense, dense_rows, set_bits,
+    index_bits, index_image, pool_bits, pool_pixels, sum_pixels, center_pixels, pad_planes, crop_plane, merge_plane};
 #endif

@@ -13,6 +13,7 @@
 #define ONES vdupq_n_u8(255)
 #define XOR(a, b) veorq_u8(a, b)
 #define AND(a, b) vandq_u8(a, b)
+#define OR(a, b) vorrq_u8(a, b)
 #define ANDNOT(a, b) vbicq_u8(b, a)
 #define XOR3(a, b, c) XOR(XOR(b, c), a)
 #define MAJ(a, b, c) vbslq_u8(XOR(b, c), a, b)
@@ -45,5 +46,6 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
 static int available(void) { return 1; }
 
 static const pn_mode_t *const modes[] = {&mode_16};
-const pn_kernels_t pn_neon = {"neon", available, modes, 1, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
+const pn_kernels_t pn_neon = {"neon", available, modes, 1, VB, depthwise, dense, dense_rows, set_bits,
+    index_bits, index_image, pool_bits, pool_pixels, sum_pixels, center_pixels, pad_planes, crop_plane, merge_plane};
 #endif

@@ -10,6 +10,7 @@
 #define ONES (~(uint64_t)0)
 #define XOR(a, b) ((a) ^ (b))
 #define AND(a, b) ((a) & (b))
+#define OR(a, b) ((a) | (b))
 #define ANDNOT(a, b) (~(a) & (b))
 #define XOR3(a, b, c) ((a) ^ (b) ^ (c))
 #define MAJ(a, b, c) (((a) & (b)) | ((c) & ((a) ^ (b))))
@@ -71,4 +72,5 @@ static void dense(const uint8_t *x, const uint8_t *weights, int rows, size_t byt
 static int available(void) { return 1; }
 
 static const pn_mode_t *const modes[] = {&mode_word};
-const pn_kernels_t pn_portable = {"portable", available, modes, 1, depthwise, dense, index_bits, index_image, pool_plane, sum_pixels};
+const pn_kernels_t pn_portable = {"portable", available, modes, 1, VB, depthwise, dense, dense_rows, set_bits,
+    index_bits, index_image, pool_bits, pool_pixels, sum_pixels, center_pixels, pad_planes, crop_plane, merge_plane};

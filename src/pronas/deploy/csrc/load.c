@@ -183,11 +183,12 @@ static int reserve(pn_network *network, const pn_op *op, complaint *error) {
     positions = size;
     out = max64(out, 8 * (size + 256));
     if (op->kind == PN_CONV || from->image) index = 2 * size * ((from->c + 2) / 3) * (from->image ? 8 : 1);
-    if (from->image) out = max64(out, (op->cout + 7u) / 8 * (size + 64));
+    if (from->image) out = max64(out, ((op->cout + 7u) / 8 + 1) * (size + 64));
   }
   out = max64(out, op->cout / 8u + 64);
-  uint64_t table = ((uint64_t)op->window.kh * op->window.kw * ((from->c + 2) / 3) + 4) * 128;
+  uint64_t table = 128 * (from->image ? (uint64_t)op->window.kh * op->window.kw * ((from->c + 2) / 3) + 4 : PN_CHUNK);
   uint64_t padded = from->planes * size, sums = 4 * max64(positions + 64, op->cout);
+  if (op->kind == PN_DENSE) sums = max64(sums, 4 * ((uint64_t)op->k + 16)); /* the list of inputs that are set */
   if (padded > MAX_TOTAL || index > MAX_TOTAL || out > MAX_TOTAL || table > MAX_TOTAL || sums > MAX_TOTAL)
     return fail(error, "an operation needs too much memory");
   network->padded_bytes = (size_t)max64(network->padded_bytes, padded);
@@ -318,7 +319,7 @@ void pn_free(pn_network *network) {
     pn_window_free(&op->window);
     pn_release(op->weights), pn_release(op->index_pads), pn_release(op->tables), pn_release(op->levels);
     pn_release(op->odd_lanes), pn_release(op->start), pn_release(op->odd);
-    free(op->threshold), free(op->index_offset);
+    free(op->threshold), free(op->index_offset), free(op->limit);
   }
   free(network->tensors), free(network->ops);
   pn_release(network->copy);

@@ -18,18 +18,12 @@ static void deliver(const pn_network *network, const pn_op *op, const uint8_t *f
   uint32_t begin = op->offset + 8 * first_plane;
   for (uint32_t i = 0; i < planes; i++, from += step, begin += 8) {
     uint8_t *to = at(network, work, op->dst) + begin / 8 * pixels;
-    if (!target->merge) {
-      pn_crop(from, target->h, target->w, pitch, to);
-      continue;
-    }
     unsigned shift = begin % 8;
-    int spills = shift && begin / 8 + 1 < target->planes;
-    for (uint32_t y = 0; y < target->h; y++)
-      for (uint32_t x = 0; x < target->w; x++) {
-        unsigned bits = (unsigned)from[y * pitch + x] << shift;
-        to[y * target->w + x] |= (uint8_t)bits;
-        if (spills) to[pixels + y * target->w + x] |= (uint8_t)(bits >> 8);
-      }
+    if (target->merge)
+      network->kernels->merge(from, target->h, target->w, pitch, shift, to,
+                              shift && begin / 8 + 1 < target->planes ? to + pixels : NULL);
+    else
+      network->kernels->crop(from, target->h, target->w, pitch, to);
   }
 }
 
@@ -40,9 +34,7 @@ static const uint8_t *pad_all(const pn_network *network, const pn_op *op, pn_wor
   if (op->window.kh * op->window.kw == 1 && op->window.size == (size_t)source->h * source->w &&
       op->window.stride == 1)
     return from;
-  for (uint32_t i = 0; i < source->planes; i++)
-    pn_pad(&op->window, from + (size_t)i * source->h * source->w, source->h, source->w,
-           work->padded + i * op->window.size);
+  network->kernels->pad(&op->window, from, source->planes, source->h, source->w, work->padded);
   return work->padded;
 }
 
@@ -58,12 +50,16 @@ static void run_conv(const pn_network *network, const pn_op *op, pn_workspace *w
       padded, op->window.size, source->c, op->index_pads, work->index, carry);
   pn_conv_job job = {.index = work->index, .carry = carry, .offset = op->index_offset, .segments = op->segments,
                      .groups = op->groups, .planes = op->planes, .start = op->start, .start_stride = op->start_stride,
-                     .odd = op->odd, .positions = op->window.positions, .out = work->out, .out_stride = stride};
+                     .odd = op->odd, .positions = op->window.positions, .out = work->out, .out_stride = stride,
+                     .real = op->real, .room = work->table, .counters = work->counters};
   for (int v = 0; v < op->vectors; v++) {
     uint32_t first = (uint32_t)v * lanes, count = planes - first < lanes ? planes - first : lanes;
-    job.table = op->tables ? op->tables + v * table : work->table;
-    if (!op->tables)
-      mode->expand(work->table, op->weights + (size_t)v * op->real * 3 * lanes, op->real, op->groups);
+    job.table = op->tables ? op->tables + v * table : NULL;
+    job.weights = op->tables ? NULL : op->weights + (size_t)v * op->real * 3 * lanes;
+    if (!op->tables && op->segments > 1) {
+      mode->expand(work->table, job.weights, op->real, op->groups);
+      job.table = work->table;
+    }
     job.threshold = op->levels + v * levels;
     job.odd_lanes = op->odd_lanes + (size_t)v * mode->vector;
     job.lanes = (int)count;
@@ -91,15 +87,17 @@ static void run_depthwise(const pn_network *network, const pn_op *op, pn_workspa
 static void run_maxpool(const pn_network *network, const pn_op *op, pn_workspace *work) {
   const pn_tensor_t *source = &network->tensors[op->src0], *target = &network->tensors[op->dst];
   int taps = (int)(op->window.kh * op->window.kw);
-  const uint8_t *padded = pad_all(network, op, work);
+  const uint8_t *padded = pad_all(network, op, work), *inside = op->window.ph || op->window.pw ? op->window.inside : NULL;
   for (uint32_t i = 0; i < source->planes; i++) {
-    network->kernels->pool(padded + i * op->window.size, op->window.inside, op->window.tap, taps, op->window.positions,
-                           source->image, work->out);
-    if (source->image)
-      pn_crop(work->out, target->h, target->w, op->window.pitch,
-              at(network, work, op->dst) + (size_t)i * target->h * target->w);
-    else
+    const uint8_t *plane = padded + i * op->window.size;
+    if (source->image) {
+      network->kernels->pool_pixels(plane, op->window.inside, op->window.tap, taps, op->window.positions, work->out);
+      network->kernels->crop(work->out, target->h, target->w, op->window.pitch,
+                             at(network, work, op->dst) + (size_t)i * target->h * target->w);
+    } else {
+      network->kernels->pool_bits(plane, inside, op->window.tap, taps, op->window.positions, work->out);
       deliver(network, op, work->out, 0, op->window.pitch, i, 1, work);
+    }
   }
 }
 
@@ -130,11 +128,29 @@ static void sums(const pn_network *network, const pn_op *op, pn_workspace *work)
   for (uint32_t o = 0; o < op->cout; o++) work->sums[o] = (int32_t)op->k - 2 * work->sums[o];
 }
 
-static void run_dense(const pn_network *network, const pn_op *op, pn_workspace *work) {
+static void run_narrow(const pn_network *network, const pn_op *op, pn_workspace *work) {
   sums(network, op, work);
   memset(work->out, 0, (op->cout + 7u) / 8);
   for (uint32_t o = 0; o < op->cout; o++)
     work->out[o / 8] |= (uint8_t)((work->sums[o] >= op->threshold[o]) << (o & 7));
+}
+
+static void run_wide(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  const pn_tensor_t *source = &network->tensors[op->src0];
+  const uint8_t *bits = at(network, work, op->src0);
+  size_t pixels = (size_t)source->h * source->w, whole = source->c / 8 * pixels;
+  uint32_t *list = (uint32_t *)(void *)work->sums, *end = network->kernels->set_bits(bits, whole, 0, 8, list);
+  if (source->c % 8) end = network->kernels->set_bits(bits + whole, pixels, (uint32_t)(8 * whole), source->c % 8, end);
+  uint32_t count = (uint32_t)(end - list);
+  while ((end - list) % 16) *end++ = op->k;
+  pn_dense_job job = {.list = list, .count = (uint32_t)(end - list), .rows = (size_t)op->k + 1, .weights = op->weights,
+                      .limit = op->levels + (count & 1 ? (size_t)op->vector * op->planes * op->vectors : 0),
+                      .start = op->k / 2 - count / 2, .vectors = op->vectors, .planes = op->planes, .out = work->out};
+  network->kernels->dense_rows(&job);
+}
+
+static void run_dense(const pn_network *network, const pn_op *op, pn_workspace *work) {
+  (op->row_bytes ? run_narrow : run_wide)(network, op, work);
   deliver(network, op, work->out, 1, 1, 0, (op->cout + 7u) / 8, work);
 }
 
@@ -142,22 +158,23 @@ static void run_dense(const pn_network *network, const pn_op *op, pn_workspace *
 static void run_pixels(const pn_network *network, const pn_op *op, pn_workspace *work) {
   const pn_tensor_t *source = &network->tensors[op->src0];
   const pn_window *window = &op->window;
+  const uint16_t *codes = (const uint16_t *)(const void *)op->weights;
   size_t size = window->size, n = ((size_t)window->positions + 63) & ~(size_t)63; /* whole vectors */
-  int whole = op->kind == PN_CONV, taps = (int)(window->kh * window->kw);
+  uint32_t whole = op->kind == PN_CONV, bytes = (op->cout + 7u) / 8, groups = (op->k + 2) / 3;
   int16_t *values = (int16_t *)(void *)work->index;
   const uint8_t *padded = pad_all(network, op, work);
   for (uint32_t c = 0; c < source->c; c++)
-    for (size_t i = 0; i < size; i++)
-      values[c * size + i] = (int16_t)((2 * padded[c * size + i] - 255) & -(window->inside[i] & 1));
-  memset(work->out, 0, (op->cout + 7u) / 8 * n);
-  for (uint32_t o = 0; o < op->cout; o++) {
-    pn_pixel_job job = {.values = values + (whole ? 0 : o * size), .size = size, .offset = window->tap,
-                        .weights = op->weights + (size_t)o * op->k, .channels = whole ? (int)source->c : 1, .taps = taps,
-                        .positions = (int)n, .threshold = op->threshold[o], .bit = (int)(o & 7),
-                        .out = work->out + o / 8 * n};
+    network->kernels->center_pixels(padded + c * size, window->inside, size, values + c * size);
+  pn_pixel_job job = {.values = values, .offset = op->index_offset, .codes = codes, .limit = op->limit,
+                      .inputs = (int)op->k, .outputs = op->cout, .positions = (int)n, .out = work->out, .out_stride = n};
+  if (whole) network->kernels->pixels(&job);
+  for (uint32_t o = 0; !whole && o < op->cout; o++) { /* one at a time, into the place behind them all */
+    job.values = values + o * size, job.codes = codes + o * groups, job.limit = op->limit + o, job.outputs = 1;
+    job.out = work->out + (o % 8 ? bytes : o / 8) * n;
     network->kernels->pixels(&job);
+    if (o % 8) network->kernels->merge(job.out, 1, (uint32_t)n, n, o % 8, work->out + o / 8 * n, NULL);
   }
-  deliver(network, op, work->out, n, window->pitch, 0, (op->cout + 7u) / 8, work);
+  deliver(network, op, work->out, n, window->pitch, 0, bytes, work);
 }
 
 void pn_execute(const pn_network *network, const pn_op *op, pn_workspace *work) {
@@ -258,7 +275,9 @@ pn_workspace *pn_workspace_new(const pn_network *network) {
   work->out = pn_take(network->out_bytes);
   work->table = pn_take(network->table_bytes);
   work->sums = pn_take(network->sum_bytes);
-  if (work->tensors && work->padded && work->index && work->out && work->table && work->sums) return work;
+  work->counters = pn_take(network->counter_bytes);
+  if (work->tensors && work->padded && work->index && work->out && work->table && work->sums &&
+      work->counters) return work;
   pn_workspace_free(work);
   return NULL;
 }
@@ -266,7 +285,7 @@ pn_workspace *pn_workspace_new(const pn_network *network) {
 void pn_workspace_free(pn_workspace *work) {
   if (!work) return;
   pn_release(work->tensors), pn_release(work->padded), pn_release(work->index), pn_release(work->out);
-  pn_release(work->table), pn_release(work->sums);
+  pn_release(work->table), pn_release(work->sums), pn_release(work->counters);
   free(work->profile);
   free(work);
 }
