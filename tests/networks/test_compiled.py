@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pronas.networks import AveragePool, MaxPool, QuantConv2d, Sign, SumPool, skeleton
 from pronas.networks import _fused as fused
 from pronas.networks import _native as native
+from pronas.networks._sums import shared
 from pronas.space import Cell
 
 needs_kernels = pytest.mark.skipif(native.library() is None, reason="the training kernels were not compiled")
@@ -58,9 +59,11 @@ def test_depthwise_convolutions_are_the_library_s(shape: tuple[int, ...], kernel
 @given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, which=st.integers(0, 2), seed=st.integers(0, 99))
 def test_pools_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: int, which: int, seed: int) -> None:
     inputs = (maps_of(shape, seed) * 2).round().detach().requires_grad_()  # with equal values, as ±1 maps have
+    read = shared(inputs)
     layer = (MaxPool, AveragePool, SumPool)[which](kernel, stride)
     plain = nn.MaxPool2d.forward if which == 0 else nn.AvgPool2d.forward
-    same(results(layer, inputs), results(lambda maps: plain(layer, maps), inputs))  # type: ignore[arg-type]
+    found = results(lambda _: layer(read), inputs)
+    same(found, results(lambda maps: plain(layer, maps), inputs))  # type: ignore[arg-type]
 
 
 @needs_kernels
@@ -89,9 +92,17 @@ def test_gradients_may_be_slices_and_expanded(layer: nn.Module) -> None:
     inputs, chain = maps_of((3, 20, 6, 5), 2), fused.Chain(layer)
     whole = maps_of((3, 50, 6, 5), 3).detach()
     for upstream in (whole[:, 11:31], torch.randn(3, 20, 1, 1).expand(3, 20, 6, 5), torch.randn(3, 20, 6, 5)):
-        found = torch.autograd.grad(chain(inputs), inputs, upstream)
+        found = torch.autograd.grad(chain(shared(inputs)), inputs, upstream)
         expected = torch.autograd.grad(nn.Sequential(layer)(inputs), inputs, upstream.contiguous())
         same(list(found), list(expected))
+
+
+@needs_kernels
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_scaled_as_in_evaluation(channels: int) -> None:
+    network = skeleton("flat", filters=(16,)).build(Cell.parse("0:3x3 conv + 0:3x3 conv"), (channels, 9, 8), 10)
+    images = torch.randint(0, 256, (5, channels, 9, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    torch.testing.assert_close(network.scale(images), network.eval().scale(images))
 
 
 @needs_kernels

@@ -120,6 +120,11 @@ def max_pool(maps: Tensor, kernel: int, stride: int) -> Tensor:
     return _MaxPool.apply(maps, kernel, stride, gradient_sum(maps))  # type: ignore[no-any-return,no-untyped-call]
 
 
+def pays_to_average(maps: Tensor) -> bool:
+    """Whether `average_pool` beats PyTorch's: only where its gradient is added to others in place, or not wanted."""
+    return gradient_sum(maps) is not None or not maps.requires_grad
+
+
 def average_pool(maps: Tensor, kernel: int, stride: int, mean: bool) -> Tensor:
     """Mean, or sum, of the taps inside the image; shapes as in `max_pool`."""
     return _AveragePool.apply(maps, kernel, stride, mean, gradient_sum(maps))  # type: ignore[no-any-return,no-untyped-call]
@@ -153,7 +158,7 @@ class Chain(nn.Sequential):
     def forward(self, inputs: Any) -> Any:
         """As `torch.nn.Sequential`."""
         if not self.training or native.library() is None:
-            return super().forward(inputs)
+            return super().forward(inputs)  # type: ignore[no-untyped-call]
         layers, maps, position = list(self), inputs, 0
         while position < len(layers):
             layer = layers[position]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pronas.networks import _native as native
 from pronas.networks._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
-from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps
+from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps, pays_to_average
 from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
 
 
@@ -175,7 +175,7 @@ class AveragePool(nn.AvgPool2d):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
-        if can_pool(self, inputs, *self._window):
+        if can_pool(self, inputs, *self._window) and pays_to_average(inputs):
             return average_pool(inputs, *self._window, mean=True)
         return super().forward(inputs)
 
@@ -189,7 +189,7 @@ class SumPool(nn.AvgPool2d):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
-        if can_pool(self, inputs, *self._window):
+        if can_pool(self, inputs, *self._window) and pays_to_average(inputs):
             return average_pool(inputs, *self._window, mean=False)
         return super().forward(inputs)
 
@@ -230,9 +230,10 @@ class ImageScale(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, c, h, w) pixel values to the same shape, float32."""
+        scaled = native.scaled(images, self.gain, self.offset) if self.training else None
+        if scaled is not None:
+            return stride_one_channel(scaled)
         pixels = images.to(dtype=self.gain.dtype, memory_format=torch.channels_last)
-        if self.training:
-            return stride_one_channel(torch.addcmul(self.offset, pixels, self.gain))
         return stride_one_channel(pixels * self.gain + self.offset)
 
 

@@ -27,6 +27,7 @@ _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_max_pool_backward": "pwwpp" + "w" * 7,
     "pronas_average_pool": "pp" + "w" * 7,
     "pronas_average_pool_backward": "pwwp" + "w" * 8,
+    "pronas_scale": "pppp" + "www",
     "pronas_norm": "ppppppp" + "www" + "dd",
     "pronas_norm_backward": "p" + "wwww" + "ppppppp" + "ww",
 }
@@ -65,6 +66,20 @@ def usable(maps: Tensor, padding: int = 0) -> bool:
         and (maps.shape[2] + 2 * padding) * (maps.shape[3] + 2 * padding) <= _LARGEST
         and library() is not None
     )
+
+
+def scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor | None:
+    """``gain * images + offset`` for each channel of uint8 images (n, c, h, w), float32, channels last.
+
+    None where there is no kernel for them.
+    """
+    fits = images.dtype is torch.uint8 and images.is_cpu and type(images) is Tensor and images.is_contiguous()
+    if not fits or library() is None:
+        return None
+    n, c, h, w = images.shape
+    result = torch.empty(images.shape, memory_format=torch.channels_last)
+    call("pronas_scale", images, gain, offset, result, n, h * w, c)
+    return result
 
 
 def call(name: str, *arguments: Tensor | float | None) -> None:

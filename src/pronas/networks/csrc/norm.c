@@ -8,6 +8,9 @@ enum { NOTHING, RELU, SIGN };
 
 #define TILE 16384 /* floats that stay in the nearest cache while the blocks of channels go over them */
 
+/* The second pass goes backwards, because the end of the map is what the caches hold after the first. */
+INLINE int64_t last_tile(int64_t rows, int64_t size) { return (rows - 1) / size * size; }
+
 INLINE int64_t rows_of_tile(int64_t c) { return TILE / c > 8 ? TILE / c : 8; }
 
 /* sums[channel] += lanes, those that belong to the block before left out. */
@@ -48,7 +51,7 @@ INLINE vec activate(vec z, const int kind) {
 }
 
 INLINE void apply(const float *x, float *y, int64_t rows, int64_t c, const float *slope, const float *offset, const int kind) {
-    for (int64_t start = 0, size = rows_of_tile(c); start < rows; start += size) {
+    for (int64_t size = rows_of_tile(c), start = last_tile(rows, size); start >= 0; start -= size) {
         int64_t count = rows - start < size ? rows - start : size;
         for (int64_t index = 0; index < (c + LANES - 1) / LANES; index++) {
             int64_t at = unit_at(1, c, index).channel;
@@ -89,7 +92,10 @@ EXPORT int pronas_norm(const float *x, const float *gain, const float *bias, flo
 /* The gradient before the activation, of the value z that went into it. */
 INLINE vec before(vec gradient, vec z, const int kind) {
     if (kind == RELU) return (vec)((ivec)gradient & (z > 0.0f));
-    if (kind == SIGN) return (vec)((ivec)gradient & (z >= -1.0f) & (z <= 1.0f));
+    if (kind == SIGN) { /* one comparison, of bits: two joined are taken apart lane by lane */
+        ivec size = (ivec)z & 0x7fffffff;
+        return (vec)((ivec)gradient & (size <= 0x3f800000));
+    }
     return gradient;
 }
 
@@ -124,8 +130,8 @@ INLINE void gradient_sums(Pair p, const float *slope, const float *offset, const
 /* The gradient to x: slope * gradient + straight * x + constant. */
 INLINE void gradient_to_x(Pair p, const float *slope, const float *offset, const float *straight, const float *constant,
                           float *result, const int kind) {
-    for (int64_t image = 0; image < p.images; image++)
-        for (int64_t start = 0, size = rows_of_tile(p.c); start < p.rows; start += size) {
+    for (int64_t image = p.images - 1; image >= 0; image--)
+        for (int64_t size = rows_of_tile(p.c), start = last_tile(p.rows, size); start >= 0; start -= size) {
             int64_t count = p.rows - start < size ? p.rows - start : size;
             for (int64_t index = 0; index < (p.c + LANES - 1) / LANES; index++) {
                 int64_t channel = unit_at(1, p.c, index).channel;

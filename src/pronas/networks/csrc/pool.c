@@ -1,63 +1,69 @@
 /* Max and average pooling with "same" padding; taps outside the image do not count. See lanes.h, window.h and _native.py. */
-#include <math.h>
+#include <float.h>
 
 #include "window.h"
 
-INLINE void max_row(Shape s, const float *source, float *place, Target to, int8_t *which) {
+/* Where a window's taps lie, in pixels of a buffer. */
+INLINE void window_taps(Shape s, int32_t *offsets) {
+    for (int tap = 0; tap < s.kernel * s.kernel; tap++)
+        offsets[tap] = (int32_t)(tap / s.kernel * s.row + tap % s.kernel);
+}
+
+/* What is not a number fails every comparison, so it is carried along in a sum of zeros. */
+INLINE void max_row(Shape s, const int32_t *offsets, const float *source, float *place, Target to, int8_t *which) {
     for (int64_t x = 0; x < s.ow; x++, source += s.stride * LANES, place += to.pixel, which += LANES) {
-        vec best = READ(source);
+        vec best = READ(source), spoiled = best * 0.0f;
         ivec found = {0};
         for (int tap = 1; tap < s.kernel * s.kernel; tap++) {
-            vec value = READ(source + (tap / s.kernel * s.row + tap % s.kernel) * LANES);
-            ivec better = (value > best) | (value != value);
+            vec value = READ(source + offsets[tap] * LANES);
+            ivec better = value > best;
+            spoiled += value * 0.0f;
             best = (vec)(((ivec)value & better) | ((ivec)best & ~better));
             found = (((ivec){0} + tap) & better) | (found & ~better);
         }
         *(bytes *)which = __builtin_convertvector(found, bytes);
-        put(best, place, to);
+        put(best + spoiled, place, to);
     }
 }
 
 INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *which, float *buffer, float *results) {
     int64_t units = units_of(s.in.n, s.in.c), c = s.in.c;
+    int32_t offsets[LARGEST * LARGEST];
+    window_taps(s, offsets);
     for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
         Unit unit = unit_at(s.in.n, c, index);
         ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
         pack(inputs, s.in.h, s.in.w, c, unit, buffer + (s.pad * s.row + s.pad) * LANES, s.row);
         Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
         for (int64_t y = 0; y < s.oh; y++)
-            max_row(s, buffer + y * s.stride * s.row * LANES, to.first + y * s.ow * to.pixel, to, which + y * s.ow * LANES);
+            max_row(s, offsets, buffer + y * s.stride * s.row * LANES, to.first + y * s.ow * to.pixel, to,
+                    which + y * s.ow * LANES);
         if (c < LANES) unpack(results, s.oh * s.ow, c, unit, outputs, 0);
     }
 }
 
 /* inputs (n, h, w, c) to outputs (n, ceil(h / stride), ceil(w / stride), c) and, for the gradient, which tap each came from:
- * 16 bytes a unit and pixel. Kernel 3 or 5. Returns 0, or 1 if there is no memory. */
+ * 16 bytes a unit and pixel. Kernel 3, 5 or 7. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_max_pool(const float *inputs, float *outputs, int8_t *which, int64_t n, int64_t h, int64_t w, int64_t c,
                            int64_t kernel, int64_t stride) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     int64_t padded = (h + 2 * s.pad) * s.row;
     float *buffer = room(padded + s.oh * s.ow);
     if (!buffer) return 1;
-    fill(buffer, padded, -INFINITY);
-    if (s.kernel == 3) {
-        s.kernel = 3; /* known to the compiler */
-        max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
-    } else {
-        max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
-    }
+    fill(buffer, padded, -FLT_MAX);
+    max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
     free(buffer);
     return 0;
 }
 
-INLINE void scatter(Shape s, const float *gradients, const int8_t *which, float *buffer) {
+INLINE void scatter(Shape s, const int32_t *offsets, const float *gradients, const int8_t *which, float *buffer) {
     for (int64_t y = 0; y < s.oh; y++)
         for (int64_t x = 0; x < s.ow; x++, which += LANES) {
             vec gradient = READ(gradients + (y * s.ow + x) * LANES);
             ivec from = __builtin_convertvector(*(const bytes *)which, ivec);
             float *window = buffer + (y * s.row + x) * s.stride * LANES;
             for (int tap = 0; tap < s.kernel * s.kernel; tap++)
-                AT(window + (tap / s.kernel * s.row + tap % s.kernel) * LANES) += (vec)((ivec)gradient & (from == tap));
+                AT(window + offsets[tap] * LANES) += (vec)((ivec)gradient & (from == tap));
         }
 }
 
@@ -77,18 +83,15 @@ EXPORT int pronas_max_pool_backward(const float *output, int64_t image, int64_t 
     float *buffer = room(padded + s.oh * s.ow + h * w);
     if (!buffer) return 1;
     float *gradients = buffer + padded * LANES, *results = gradients + s.oh * s.ow * LANES;
+    int32_t offsets[LARGEST * LARGEST];
+    window_taps(s, offsets);
     fill(gradients, s.oh * s.ow, 0.0f);
     for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
         Unit unit = unit_at(n, c, index);
         ask_for_next(gradient, h * w, c, n, unit, 1);
         fill(buffer, padded, 0.0f);
         pack_from(output, image, pixel, s.oh, s.ow, c, unit, gradients, s.ow);
-        if (s.kernel == 3) {
-            s.kernel = 3;
-            scatter(s, gradients, which, buffer);
-        } else {
-            scatter(s, gradients, which, buffer);
-        }
+        scatter(s, offsets, gradients, which, buffer);
         write_middle(s, buffer, target_of(gradient, h * w, c, unit, results, (int)add));
         if (c < LANES) unpack(results, h * w, c, unit, gradient, (int)add);
     }
