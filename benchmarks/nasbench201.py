@@ -58,9 +58,9 @@ def show(name: str, data: str, results: list[list[float]]) -> None:
     print(f"{data:9s} {name:16s} ({len(values)} seeds)  " + "  ".join(columns), flush=True)
 
 
-def rank(space: NASBench201Space, table: dict, predictors: list[str], seeds: int) -> None:
+def rank(space: NASBench201Space, table: dict, sets: list[str], predictors: list[str], seeds: int) -> None:
     """Spearman of all unseen cells from n random ones."""
-    for data in ("cifar10", "cifar100"):
+    for data in sets:
         rewards = table[f"{data}_val_200"] / 100
         for name in predictors:
             for n in (100, 200, 400):
@@ -80,7 +80,7 @@ def rank(space: NASBench201Space, table: dict, predictors: list[str], seeds: int
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=50, help="searches of each method; 0: none")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--data", nargs="*", default=["cifar10", "cifar100"])
@@ -93,7 +93,7 @@ def main() -> None:
         table = {name: file[name].astype(np.float64) for name in file if name.endswith("200")}
         space = NASBench201Space(file["ops"])
     if arguments.rank:
-        rank(space, table, arguments.rank, arguments.rank_seeds)
+        rank(space, table, arguments.data, arguments.rank, arguments.rank_seeds)
     for data in arguments.data:
         for method in arguments.methods:
             budget = arguments.budget if method == "controller" else 300

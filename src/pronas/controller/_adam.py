@@ -44,9 +44,9 @@ class Adam:
 
     def _update(self, rate: float, root: float) -> None:
         """Move; the gradient becomes zero."""
-        vectors = (self.values, self.gradient, self.first, self.second)
         if native.library() is not None:
-            native.adam(*(vector.numpy() for vector in vectors), (DECAY, SQUARED_DECAY), rate, root, EPSILON)
+            vectors = [vector.numpy() for vector in (self.values, self.gradient, self.first, self.second)]
+            native.adam(vectors, (DECAY, SQUARED_DECAY), rate, root, EPSILON)
             return
         self.first.lerp_(self.gradient, 1 - DECAY)
         self.second.mul_(SQUARED_DECAY).addcmul_(self.gradient, self.gradient, value=1 - SQUARED_DECAY)

@@ -88,7 +88,7 @@ class GaussianProcess(Predictor):
     def _place(self, rows: Rows) -> Floats:
         points = self._features(rows) - self.centre
         points *= self.stretch
-        return points
+        return np.asarray(points)
 
     def _covariance(self, points: Floats) -> Floats:
         """Covariances (n, known) of points with the known cells."""

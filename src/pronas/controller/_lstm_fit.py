@@ -20,7 +20,7 @@ def run_members(recurrent: Tensor, table: Tensor, steps: Tensor, lengths: Tensor
     ``recurrent`` (members, H, 4H), ``table`` (members, distinct steps, 4H); ``steps`` (t, members, n) are padded at the
     start; ``lengths`` (members, n) are the steps that count: until a cell starts, its state is held at zero.
     """
-    return _Run.apply(recurrent, table, steps, lengths)  # type: ignore[no-any-return]
+    return _Run.apply(recurrent, table, steps, lengths)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Run(torch.autograd.Function):
@@ -69,7 +69,7 @@ def forward(gates: Tensor, before: Tensor, started: Tensor, memory: Tensor, bent
     cells = gates.shape[-1] // 4
     gates[..., : 3 * cells].sigmoid_()
     gates[..., 3 * cells :].tanh_()
-    i, f, o, g = gates.split(cells, -1)
+    i, f, o, g = torch.split(gates, cells, -1)
     torch.mul(f * before + i * g, started.view(before.shape[:-1])[..., None], out=memory)
     torch.tanh(memory, out=bent)
     torch.mul(o, bent, out=state)
@@ -88,7 +88,7 @@ def backward(
     if native.library() is not None:
         native.backward(*(t.numpy() for t in (gates, before, bent, started, of_state, of_memory, of_gates)))
         return
-    i, f, o, g = gates.split(gates.shape[-1] // 4, -1)
+    i, f, o, g = torch.split(gates, gates.shape[-1] // 4, -1)
     on = started.view(before.shape[:-1])[..., None]
     h = on * of_state
     m = on * of_memory + h * o * (1 - bent * bent)

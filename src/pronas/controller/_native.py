@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +106,12 @@ def backward(*arrays: NDArray[Any]) -> None:
     _core().pronas_backward(*map(_pointer, first), *sizes, *map(_pointer, last))
 
 
-def adam(
-    values: Float32, gradient: Float32, first: Float32, second: Float32, decays: tuple[float, float], *rest: float
-) -> None:
-    """A step of Adam, all (count,): ``rest`` are the corrected rate, the correction of the root, epsilon."""
-    arrays = (values, gradient, first, second)
-    _core().pronas_adam(*map(_pointer, arrays), values.size, *decays, *rest)
+def adam(vectors: Sequence[Float32], decays: tuple[float, float], *rest: float) -> None:
+    """A step of Adam on values, gradient, first and second moment, all (count,); the gradient becomes zero.
+
+    ``rest`` are the corrected rate, the correction of the root, and epsilon.
+    """
+    _core().pronas_adam(*map(_pointer, vectors), vectors[0].size, *decays, *rest)
 
 
 def _pointer(array: NDArray[Any]) -> int:
