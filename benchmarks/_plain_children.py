@@ -1,6 +1,6 @@
 """The four children as a plain PyTorch prototype, what one writes first: the peer in `benchmarks/children.py`.
 
-Default memory layout, eager modules, the default Adam, a loop over index batches.
+Either memory layout, eager modules, the default Adam, a loop over index batches.
 """
 
 from __future__ import annotations
@@ -94,8 +94,11 @@ def plain_network(names: list[str], shape: tuple[int, int, int], filters: list[i
     return nn.Sequential(*cells, nn.Flatten(), *dense, BinaryLinear(32, 10, bias=False), nn.BatchNorm1d(10))
 
 
-def plain_epoch(network: nn.Module, images: Tensor, labels: Tensor, binary: bool) -> Callable[[], None]:
-    """A function that trains one epoch of batches of 128."""
+def plain_epoch(
+    network: nn.Module, images: Tensor, labels: Tensor, binary: bool, layout: torch.memory_format
+) -> Callable[[], None]:
+    """A function that trains one epoch of batches of 128, network and batches in the given memory layout."""
+    network = network.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     latent = [layer.weight for layer in network.modules() if isinstance(layer, BinaryConv | BinaryLinear)]
     images = (images.float() - 127.5) / 127.5
@@ -104,7 +107,7 @@ def plain_epoch(network: nn.Module, images: Tensor, labels: Tensor, binary: bool
         order = torch.randperm(len(images))
         for start in range(0, len(images) - 127, 128):
             index = order[start : start + 128]
-            loss = F.cross_entropy(network(images[index]), labels[index])
+            loss = F.cross_entropy(network(images[index].contiguous(memory_format=layout)), labels[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

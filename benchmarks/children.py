@@ -4,14 +4,15 @@
     python benchmarks/children.py --profile f1    # where the time of a step goes
 
 "Two cores" are two processes of one thread, as two workers of a search: their images a second are added. pronas and the
-prototype take turns, so that a noisy machine is as noisy for both; the best and the median turn are printed. The limit
-is what the multiply-accumulates allow: three passes (forward, to the inputs, to the weights) of two operations each, at
-the rate of one core's matrix products (measured here unless given).
+prototype, in both memory layouts, take turns, so that a noisy machine is as noisy for all; the best turn and the median
+ratio to either layout are printed. The limit is what the multiply-accumulates allow: three passes (forward, to the
+inputs, to the weights) of two operations each, at the rate of one core's matrix products (measured here unless given).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import multiprocessing
 import statistics
 import time
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from _plain_children import plain_epoch, plain_network
+from _profile_children import step_profile
 from pronas.networks import Skeleton, describe, skeleton
 from pronas.space import Cell
 from pronas.training import recipe
@@ -31,7 +33,11 @@ from pronas.training._tensors import Tensors
 
 @dataclass(frozen=True)
 class Child:
-    """A child to train, and how many images a core a second the issue asks of two cores together."""
+    """A child to train.
+
+    ``aim``: images a second wanted of two cores together; ``ratio``: how many times the prototype that was when the aim
+    was set; ``images``: trained in a turn.
+    """
 
     title: str
     skeleton: str
@@ -39,6 +45,7 @@ class Child:
     shape: tuple[int, int, int]
     blocks: tuple[tuple[str, str], ...]
     aim: int
+    ratio: float
     images: int
 
     @property
@@ -56,12 +63,13 @@ class Child:
 _FLOAT = (("3x3 dconv", "5x5 dconv"), ("7x7 dconv", "1x7-7x1 conv"), ("3x3 maxpool", "3x3 avgpool"))
 _BINARY = (("3x3 bconv", "3x3 sep-bconv"), ("5x5 bconv", "5x5 sep-bconv"), ("3x3 maxpool", "linear"))
 CHILDREN = {
-    "f1": Child("one block, float", "flat", (32, 64), (3, 32, 32), _FLOAT[:1], 7500, 5120),
-    "f3": Child("three blocks, float", "flat", (32, 64), (3, 32, 32), _FLOAT, 1100, 1024),
-    "b1": Child("one block, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY[:1], 12000, 7680),
-    "b3": Child("three blocks, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY, 2500, 2048),
+    "f1": Child("one block, float", "flat", (32, 64), (3, 32, 32), _FLOAT[:1], 7500, 1.33, 5120),
+    "f3": Child("three blocks, float", "flat", (32, 64), (3, 32, 32), _FLOAT, 1100, 1.47, 1024),
+    "b1": Child("one block, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY[:1], 12000, 1.36, 7680),
+    "b3": Child("three blocks, binary", "binary", (16, 24, 32), (1, 28, 28), _BINARY, 2500, 1.52, 2048),
 }
 
+LAYOUTS = {"default": torch.contiguous_format, "channels last": torch.channels_last}
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
@@ -77,17 +85,16 @@ def _training(child: Child) -> Training:
     return Training(network, _data(child), None, recipe("search", binary=made.binary, epochs=100_000), seed=0)
 
 
-def serve(connection: Connection, key: str, kind: str, threads: int, clock: str) -> None:
+def serve(connection: Connection, child: Child, kind: str, threads: int, clock: str) -> None:
     """One of the processes: trains an epoch whenever it is told to, and says how long that took."""
     torch.set_num_threads(threads)
-    child = CHILDREN[key]
     if kind == "pronas":
         keep_freed_memory()
         run = _training(child).run_epoch
     else:
         data, binary = _data(child), child.skeleton == "binary"
         network = plain_network(child.operators, child.shape, list(child.filters), binary)
-        run = plain_epoch(network, data.images, data.labels, binary)  # type: ignore[assignment]
+        run = plain_epoch(network, data.images, data.labels, binary, LAYOUTS[kind])  # type: ignore[assignment]
     now = CLOCKS[clock]
     run()
     connection.send("ready")
@@ -97,13 +104,13 @@ def serve(connection: Connection, key: str, kind: str, threads: int, clock: str)
         connection.send(child.images / (now() - start))
 
 
-def _measure(key: str, rounds: int, processes: int, threads: int, clock: str) -> dict[str, list[float]]:
+def _measure(child: Child, rounds: int, processes: int, threads: int, clock: str) -> dict[str, list[float]]:
     context = multiprocessing.get_context("spawn")
     teams: dict[str, list[Connection]] = {}
-    for kind in ("pronas", "plain"):
+    for kind in ("pronas", *LAYOUTS):
         for _ in range(processes):
             ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(theirs, key, kind, threads, clock), daemon=True).start()
+            context.Process(target=serve, args=(theirs, child, kind, threads, clock), daemon=True).start()
             teams.setdefault(kind, []).append(ours)
     for team in teams.values():
         for connection in team:
@@ -134,27 +141,35 @@ def _line(key: str, rates: dict[str, list[float]], flops: float, cores: int) -> 
     child = CHILDREN[key]
     counted = describe(child.cell, child.make_skeleton(), child.shape)
     limit = cores * flops / (6 * (counted.macs + counted.binary_macs))
-    best, plain = max(rates["pronas"]), max(rates["plain"])
-    ratios = [ours / theirs for ours, theirs in zip(rates["pronas"], rates["plain"], strict=True)]
-    return (
-        f"{key} {child.title:22} best {best:7.0f} (aim {child.aim}), median {statistics.median(rates['pronas']):7.0f}; "
-        f"prototype best {plain:7.0f}; ratio of the bests {best / plain:.2f}, "
-        f"median ratio {statistics.median(ratios):.2f}; "
-        f"{100 * best / limit:.0f} % of the limit {limit:.0f} (prototype {100 * plain / limit:.0f} %)"
+    best = {kind: max(found) for kind, found in rates.items()}
+    better = max(LAYOUTS, key=lambda layout: best[layout])
+    ratios = ", ".join(
+        f"{layout} {best[layout]:.0f}, ratio {best['pronas'] / best[layout]:.2f} "
+        f"(median {_median_ratio(rates['pronas'], rates[layout]):.2f})"
+        for layout in LAYOUTS
     )
+    return (
+        f"{key} {child.title:22} best {best['pronas']:.0f} (aim {child.aim}, {child.ratio} times the prototype), "
+        f"median {statistics.median(rates['pronas']):.0f}; prototype: {ratios}; better layout: {better}; "
+        f"{100 * best['pronas'] / limit:.0f} % of the limit {limit:.0f} (prototype {100 * best[better] / limit:.0f} %)"
+    )
+
+
+def _median_ratio(ours: list[float], theirs: list[float]) -> float:
+    return statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
 
 
 def _profile(key: str) -> None:
     torch.set_num_threads(1)
     keep_freed_memory()
-    training = _training(CHILDREN[key])
+    child = dataclasses.replace(CHILDREN[key], images=1024)
+    training = _training(child)
     training.run_epoch()
-    with torch.profiler.profile(record_shapes=True) as profile:
-        training.run_epoch()
-    events = profile.key_averages(group_by_input_shape=True)
-    print(
-        events.table(sort_by="self_cpu_time_total", row_limit=30, max_shapes_column_width=60, max_name_column_width=45)
-    )
+    whole, rows = step_profile(training.run_epoch, child.images // 128)
+    total = sum(row[0] for row in rows)
+    print(f"{key}: {whole:.1f} ms of processor time a step of 128 images, {total:.1f} of it in operators")
+    for time_, calls, name in rows[:25]:
+        print(f"{time_:7.2f} ms {100 * time_ / whole:5.1f} % {calls:5.1f}x {name}")
 
 
 def main() -> None:
@@ -166,6 +181,7 @@ def main() -> None:
     parser.add_argument(
         "--clock", choices=list(CLOCKS), default="wall", help="processor: on a machine that is not idle"
     )
+    parser.add_argument("--images", type=int, help="in a turn; default: the child's")
     parser.add_argument("--gflops", type=float, help="of one core; default: measured")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
@@ -177,10 +193,10 @@ def main() -> None:
     cores = options.processes * options.threads
     print(f"one core multiplies at {flops / 1e9:.0f} GFLOP/s; images a second ({options.clock} clock), {cores} core(s)")
     for key in options.children:
-        print(
-            _line(key, _measure(key, options.rounds, options.processes, options.threads, options.clock), flops, cores),
-            flush=True,
-        )
+        child = CHILDREN[key]
+        child = dataclasses.replace(child, images=options.images or child.images)
+        rates = _measure(child, options.rounds, options.processes, options.threads, options.clock)
+        print(_line(key, rates, flops, cores), flush=True)
 
 
 if __name__ == "__main__":
