@@ -3,29 +3,47 @@
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/packed.py            # every section
     python benchmarks/packed.py --only convolutions --rounds 200
     python benchmarks/packed.py --only exactness --bits 100000000
+    python benchmarks/packed.py --avx2                                    # every side as on a machine without AVX-512
 
-Ratios are of medians over rounds in which every form runs a few times; times are the thread's processor time, so other
-programs' turns are not counted (their traces in the caches are). The peers get what a float user would deploy: plain
-convolutions and ReLU, batch norm folded by ONNX Runtime. GMAC/s divided by the clock under load (see
-benchmarks/RESULTS.md for how it was taken) is MAC/cycle.
+Of each pair of figures the first is of medians, the second of each form's best tenth (its least disturbed rounds), over
+rounds in which every form runs a few times; times are the process's processor time, so other programs' turns are not
+counted (their traces in the caches are). The peers get what a float user would deploy: plain convolutions and ReLU,
+batch norm folded by the runtime. OpenVINO is a peer where it is installed, also with its binary convolution.
+GMAC/s divided by the clock under load (see benchmarks/RESULTS.md for how it was taken) is MAC/cycle.
 """
 
 import argparse
+import ctypes
 import functools
 import logging
-import math
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import nn
-
 ROOT = Path(__file__).parent.parent
+
+
+def hide_avx512():
+    """Let this process see a processor of AVX2: before anything that looks at the processor is imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "hide.so"
+        source = Path(__file__).with_name("_avx2_only.c")
+        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+        if ctypes.CDLL(str(library)).hide_avx512():
+            raise SystemExit("this processor or system does not let a process hide AVX-512")
+
+
+if "--avx2" in sys.argv:
+    hide_avx512()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
 sys.path.insert(0, str(ROOT / "tests/deploy"))
 
 from pronas.deploy import available_kernels, pack  # noqa: E402
@@ -92,25 +110,77 @@ def peers(module, example, folder, name):
     runs = {"torch": lambda: module(example), "torch channels last": lambda: last(pixels)}
     for label, file in (("ort float32", path), ("ort int8", int8(path, example))):
         runs[label] = functools.partial(session(file).run, None, {"x": example.numpy()})
+        runs |= openvino(label.replace("ort", "openvino"), file, example)
     return runs
+
+
+@functools.cache
+def openvino_core():
+    """OpenVINO on one thread, or None with the reason said once."""
+    try:
+        import openvino
+    except ImportError as error:
+        print(f"OpenVINO is left out: {error} (pip install openvino)")
+        return None
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"})
+    return core
+
+
+def openvino_binary(size, channels, layers):
+    """OpenVINO's own binary convolution: sign, then `layers` times 3x3 convolution, threshold and packing."""
+    import openvino
+    from openvino import opset1, opset14
+
+    def sign(x):
+        zeros, ones = np.zeros((1, channels, 1, 1), np.float32), np.ones((1, 1, 1, 1), np.float32)
+        return opset14.fake_quantize(x, *map(opset14.constant, (zeros, zeros, -ones, ones)), 2)
+
+    shape = [channels, channels, 3, 3]
+    weights = np.random.default_rng(0).integers(0, 256, channels * channels * 9 // 8).astype(np.uint8)
+    image = opset14.parameter([1, channels, size, size], np.float32, name="x")
+    value = sign(image)
+    for _ in range(layers):
+        constant = openvino.op.Constant(openvino.Tensor(weights, openvino.Shape(shape), openvino.Type.u1))
+        value = opset1.binary_convolution(value, constant, [1, 1], [1, 1], [1, 1], [1, 1], "xnor-popcount", 0.0)
+        value = sign(value)
+    pixels = np.random.default_rng(0).normal(size=(1, channels, size, size)).astype(np.float32)
+    return openvino_run(openvino.Model([value], [image]), pixels)
+
+
+def openvino_run(model, pixels):
+    import openvino
+
+    request = openvino_core().compile_model(model, "CPU").create_infer_request()
+    request.set_input_tensor(openvino.Tensor(pixels))
+
+    def run():  # quicker than `infer`, which copies results into a dictionary
+        request.start_async()
+        request.wait()
+
+    return run
+
+
+def openvino(label, file, example):
+    return {label: openvino_run(str(file), example.numpy())} if openvino_core() else {}
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
 def interleave(runs, rounds):
-    """Median microseconds by name. In every round each form runs INNER times in a row, of which the first warms up."""
+    """Microseconds by name: (median, best tenth). A round runs each form INNER times in a row; the first warms up."""
     times = {name: [] for name in runs}
     with torch.inference_mode():
         for _ in range(rounds):
             for name, run in runs.items():
                 for turn in range(INNER):
-                    start = time.thread_time_ns()
+                    start = time.process_time_ns()
                     value = run()
-                    took = (time.thread_time_ns() - start) / 1000
+                    took = (time.process_time_ns() - start) / 1000
                     if turn:
                         times[name].append(value if isinstance(value, float) else took)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: np.array([statistics.median(v), np.quantile(v, 0.1)]) for name, v in times.items()}
 
 
 def one_op(network, image, op):
@@ -122,18 +192,20 @@ def one_op(network, image, op):
 
 
 def ratios(label, times, own, macs=0):
-    best = min(times["torch"], times["torch channels last"])
-    parts = {"torch": best, "ort float32": times["ort float32"], "ort int8": times["ort int8"]}
-    text = "  ".join(f"{name} {value / times[own]:6.1f}x" for name, value in parts.items())
-    rate = f"  {macs / times[own] / 1000:7.1f} GMAC/s" if macs else ""
-    print(f"{label:26} {times[own]:9.1f} us  {text}{rate}", flush=True)
-    return {name: value / times[own] for name, value in parts.items()}
+    best = np.minimum(times["torch"], times["torch channels last"])
+    parts = {"torch": best, **{n: t for n, t in times.items() if n.startswith(("ort", "openvino"))}}
+    found = {name: value / times[own] for name, value in parts.items()}
+    text = "  ".join(f"{name} {ratio[0]:5.1f}x {ratio[1]:5.1f}x" for name, ratio in found.items())
+    rates = macs / times[own] / 1000
+    rate = f"  {rates[0]:6.1f} {rates[1]:6.1f} GMAC/s" if macs else ""
+    print(f"{label:26} {times[own][0]:8.1f} {times[own][1]:8.1f} us  {text}{rate}", flush=True)
+    return found
 
 
 def geometric(found, label):
     for name in found[0]:
-        mean = math.exp(statistics.mean(math.log(f[name]) for f in found))
-        print(f"{label}: geometric mean against {name}: {mean:.1f}x")
+        mean = np.exp(np.mean([np.log(f[name]) for f in found], axis=0))
+        print(f"{label}: geometric mean against {name}: {mean[0]:.1f}x, best tenths {mean[1]:.1f}x")
 
 
 def image(shape):
@@ -165,9 +237,13 @@ def convolutions(options, folder):
             network._runner.profile()
             pixels = image((1, size, size))
             runs[memory] = lambda n=network, p=pixels: one_op(n, p, 1)
+        layers = {n: f"{n} binary convolutions" for n in (1, 3) if openvino_core()}
+        runs |= {name: openvino_binary(size, channels, n) for n, name in layers.items()}
         times = interleave(runs, options.rounds)
+        if layers:
+            times["openvino binary"] = (times.pop(layers[3]) - times.pop(layers[1])) / 2
         found.append(ratios(f"conv {size}x{size}x{channels}", times, "fast", size * size * channels * channels * 9))
-        print(f"{'':26} 1 bit a weight in memory: {times['small'] / times['fast'] - 1:+.1%}")
+        print(f"{'':26} 1 bit a weight in memory: {(times['small'] / times['fast'] - 1)[1]:+.1%}")
     geometric(found, "convolutions")
 
 
@@ -258,7 +334,7 @@ def blocks(options, folder):
     times = interleave(runs, options.rounds)
     times["block"] = times["depthwise"] + times["pointwise"]
     ratios("separable 28x28x128", times, "block")
-    print(f"{'':26} depthwise: {times['depthwise'] / times['block']:.1%} of the block")
+    print(f"{'':26} depthwise: {(times['depthwise'] / times['block'])[1]:.1%} of the block")
     builder = Builder((1, 32, 32))
     value = builder.window("conv", 0, (1, 1), 1, (0, 0), weights=bits(1, 1, 1, 1), thresholds=zeros(1))
     value = builder.dense(value, bits(1024, 1024), zeros(1024))
@@ -305,6 +381,7 @@ def main():
     parser.add_argument("--only", choices=SECTIONS, action="append")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--kernel", help="a kernel set; by default the fastest")
+    parser.add_argument("--avx2", action="store_true", help="hide AVX-512 from all sides (gcc, Linux)")
     parser.add_argument("--cell", default="0:3x3 bconv + 0:3x3 sep-bconv", help="of the 16/24/32 network")
     parser.add_argument("--bits", type=int, default=10_000_000, help="how many activation bits to compare")
     options = parser.parse_args()

@@ -121,7 +121,7 @@ def load_packed(
         path: the file.
         kernel: a kernel set of `available_kernels`, or None for the fastest this processor runs.
         n_threads: split each batch among so many threads.
-        memory: "fast" keeps look-up tables (5.3 bits a weight and a little), "small" one bit a weight.
+        memory: "fast" keeps up to 256 KiB of look-up tables, "small" one bit a weight and no more.
 
     Raises:
         ModelFileError: no such file, or not a packed network, of another version, truncated, altered or malformed.
