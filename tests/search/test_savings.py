@@ -97,6 +97,27 @@ def test_heirs_are_trained_for_their_own_few_epochs(inherited):
     assert kept == sorted(str(child.id) for child in inherited.children())
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("both") / "run", early_stop=4, inherit=1)
+
+
+def test_the_best_heir_is_trained_whole_when_children_are_stopped_early(both):
+    heirs = [child for child in both.children() if child.level == 2]
+    (best,) = (child for child in heirs if STOPPED not in child.metrics)
+    assert best.epochs == 4
+    assert {child.epochs for child in heirs if child is not best} == {1}
+    assert all(child.reward < best.reward for child in heirs if child is not best)
+    assert best.images == 5 * next(child.images for child in heirs if child is not best)
+
+
+@pytest.mark.slow
+def test_a_stopped_search_with_both_is_resumed(tmp_path, both):
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", early_stop=4, inherit=1, on_event=interrupted_at(8, "child"))
+    assert facts(run(tmp_path / "run", early_stop=4, inherit=1)) == facts(both)
+
+
 @pytest.mark.slow
 def test_a_stopped_search_with_inheritance_is_resumed(tmp_path, inherited):
     with pytest.raises(Interrupted):

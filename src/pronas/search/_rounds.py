@@ -78,20 +78,29 @@ class _Round:
                 self._tell(self._children.settle(child.id, twin), known=True)
 
     def train(self) -> None:
-        """Train the others: those that inherit for their own few epochs, the rest rung by rung."""
-        heirs = [child for child in self._waiting() if self._savings.inherits(child)]
-        self._train_to_the_end(heirs, self._savings.inherit)
-        rivals = [child for child in self._proposed if self._rungs.holds(child.id) or child.id not in self.settled]
-        lengths = rungs(self._savings.epochs, self._savings.early_stop)
+        """Train the others: those that inherit for their own few epochs first, the rest rung by rung."""
+        whole, factor, short = self._savings.epochs, self._savings.early_stop, self._savings.inherit
+        heirs = [child for child in self._proposed if self._savings.inherits(child)]
+        known = {child.id for child in heirs}
+        if short is None or factor is None or short >= whole:
+            self._train_to_the_end([child for child in heirs if child.id not in self.settled], short, heirs=True)
+        else:
+            self._compete(heirs, [short, whole], heirs=True)
+        self._compete([child for child in self._proposed if child.id not in known], rungs(whole, factor))
+
+    def _compete(self, group: Sequence[Child], lengths: Sequence[int], *, heirs: bool = False) -> None:
+        """Train a group rung by rung; heirs start from their parents' weights, but for the last, whole training."""
+        group = [child for child in group if self._rungs.holds(child.id) or child.id not in self.settled]
+        rivals = list(group)
         for number, epochs in enumerate(lengths[:-1]):
-            self._try_out(rivals, number, epochs)
+            self._try_out(rivals, number, epochs, heirs=heirs)
             rivals = self._go_on(rivals, number, lengths[number + 1])
         self._train_to_the_end([child for child in rivals if child.id not in self.settled], None)
-        self._settle_stopped(rivals)
+        self._settle_stopped(group, rivals)
 
-    def _try_out(self, rivals: Sequence[Child], number: int, epochs: int) -> None:
+    def _try_out(self, rivals: Sequence[Child], number: int, epochs: int, *, heirs: bool) -> None:
         todo = [child for child in rivals if child.id not in self.settled and self._rungs.count(child.id) <= number]
-        for child, result in self._results(todo, epochs):
+        for child, result in self._results(todo, epochs, heirs=heirs):
             if result.status == "failed":
                 self._settle(child, result)
             else:
@@ -107,19 +116,17 @@ class _Round:
             self._emit({"event": "note", "text": text})
         return [child for child in rivals if child.id in chosen]
 
-    def _train_to_the_end(self, todo: Sequence[Child], epochs: int | None) -> None:
-        for child, result in self._results(todo, epochs):
+    def _train_to_the_end(self, todo: Sequence[Child], epochs: int | None, *, heirs: bool = False) -> None:
+        for child, result in self._results(todo, epochs, heirs=heirs):
             self._savings.keep(child, result)
             self._settle(child, result)
 
-    def _settle_stopped(self, finalists: Sequence[Child]) -> None:
+    def _settle_stopped(self, group: Sequence[Child], finalists: Sequence[Child]) -> None:
         last = [self.settled[child.id] for child in finalists]
         finals = {child.id: child.reward or 0.0 for child in last if child.status == "done"}
-        for child in self._waiting():
-            self._settle(child, self._rungs.stopped(child, finals))
-
-    def _waiting(self) -> list[Child]:
-        return [child for child in self._proposed if child.id not in self.settled]
+        for child in group:
+            if child.id not in self.settled:
+                self._settle(child, self._rungs.stopped(child, finals))
 
     def _settle(self, child: Child, result: ChildResult) -> None:
         self._tell(self._children.settle(child.id, self._rungs.summed(child.id, result)), known=False)
@@ -129,11 +136,13 @@ class _Round:
         total = max(self._total, self._children.settled)
         self._emit(child_event(child, self._children.settled, total, known=known))
 
-    def _results(self, todo: Sequence[Child], epochs: int | None) -> Iterator[tuple[Child, ChildResult]]:
+    def _results(
+        self, todo: Sequence[Child], epochs: int | None, *, heirs: bool
+    ) -> Iterator[tuple[Child, ChildResult]]:
         """Train ``todo`` and give the results as they come; progress is stored and told on the way."""
         by_cell = {child.cell: child for child in todo}
         recipes = [{} if epochs is None else {"epochs": epochs}] * len(by_cell)
-        parents, keep = self._savings.parents(todo), self._savings.inherit is not None
+        parents, keep = self._savings.parents(todo) if heirs else {}, self._savings.inherit is not None
         events = self._manager.events(by_cell, recipes=recipes, parents=parents, keep_weights=keep) if todo else ()
         for event in events:
             child = by_cell[event.cell]
