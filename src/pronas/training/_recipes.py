@@ -21,7 +21,7 @@ _SEARCH_BINARY = Recipe(
     name="search-binary", epochs=5, batch=128, learning_rate=1e-2, schedule="linear", warmup=0.1, final=0.02,
 )  # fmt: skip
 _FULL = _SEARCH.replace(name="full", epochs=30, label_smoothing=0.05, augmentation="standard")
-_FULL_BINARY = _SEARCH_BINARY.replace(name="full-binary", epochs=30)
+_FULL_BINARY = _SEARCH_BINARY.replace(name="full-binary", epochs=30, learning_rate=4e-3)
 
 _NAMED = {entry.name: entry for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _OLD, _OLD_BINARY)}
 
