@@ -90,12 +90,13 @@ def _result(folder: Path) -> dict[str, Any]:
     card = json.loads((folder / "weights" / "best.json").read_text())
     metrics = card["metrics"]
     found = {"test_accuracy": metrics["test_accuracy"], "cell": card["cell"], **metrics}
-    if (folder / "store.sqlite").exists():
-        experiment = Experiment(folder)
-        children = experiment.children()
-        found["children"] = len(children)
-        found["search"] = (max(c.finished for c in children) - min(c.started for c in children)) / 60
-        found["training"] = (experiment.final or {}).get("seconds", 0.0) / 60
+    if (folder / "result.json").exists():
+        return found | json.loads((folder / "result.json").read_text())
+    experiment = Experiment(folder)
+    final = experiment.final or {}
+    children = experiment.children()
+    found |= final | {"children": len(children), "training": final.get("seconds", 0.0) / 60}
+    found["search"] = sum(child.seconds or 0.0 for child in children) / 60  # reused children count in full
     return found
 
 

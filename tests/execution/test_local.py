@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -107,9 +108,11 @@ def test_an_idle_worker_that_died_costs_no_attempt():
     with local(workers=1) as executor:
         executor.submit(Job(1))
         (pid,) = pids(executor)
+        descriptor = os.pidfd_open(pid)
         os.kill(pid, signal.SIGKILL)
-        while alive(pid):
-            time.sleep(0.01)
+        # ready when its last thread is gone and its pipe closed; /proc calls it a zombie as soon as the first one is
+        wait([descriptor])
+        os.close(descriptor)
         executor.submit(Job(2))
         ended = outcomes(executor)[2]
     assert (ended.status, ended.attempts) == ("ok", 1)
