@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from pronas.controller._base import CHUNK, Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
+from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
 from pronas.controller._fit import fold_numbers
 from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
-from pronas.controller._tokens import compose
 from pronas.controller._warp import Warp, fit_warp
 from pronas.errors import UsageError
 
@@ -133,14 +132,6 @@ class GaussianProcess(Predictor):
         """Rewards, in [0, 1], of scores of any shape."""
         assert self.warp is not None
         return np.clip(self.warp.inverse(scores), 0.0, 1.0)
-
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
-        """As `Predictor.extension_scores`, on the warped scale."""
-        step = max(1, CHUNK // max(1, len(blocks)))
-        for start in range(0, len(parents), step):
-            tile = parents[start : start + step]
-            mean, spread = self.scores(compose(tile, blocks))
-            yield start, (mean.reshape(len(tile), -1), spread.reshape(len(tile), -1))
 
     def members(self, rows: Rows) -> Floats:
         """Functions drawn from the posterior (draws, n): a draw from the prior, corrected where cells are known."""
