@@ -57,6 +57,19 @@ EXPORT void pronas_exponentials(float *gates, int64_t count, int64_t width) {
     for (int64_t n = 0; n < count; n++) exponentials(gates + 4 * n * width, width, gates + 4 * n * width);
 }
 
+/* 16 cells from `at` on, one step further: the new h is returned, the new c goes to fresh. start and token are exponentials. */
+static inline __attribute__((always_inline)) vec advance(const float *start, const float *token, const float *c,
+                                                         int64_t width, int64_t at, vec *fresh) {
+    vec i = at_most(AT(start, 0) * AT(token, 0), LARGEST) + 1.0f;
+    vec f = at_most(AT(start, 1) * AT(token, 1), LARGEST) + 1.0f;
+    vec o = AT(start, 2) * AT(token, 2) + 1.0f;
+    vec g = at_most(AT(start, 3) * AT(token, 3), LARGEST);
+    vec ig = i * (1.0f + g);
+    *fresh = (AT(c, 0) * ig + (1.0f - g) * f) / (ig * f);
+    vec e = power_of_two(*fresh * -2.885390082f);
+    return (1.0f - e) / (o * (1.0f + e));
+}
+
 /* One step of the recurrence for pairs of a start and a token; starts, memory, tokens and room are as in pronas_last_step.
  *
  * There are `groups` groups of `starts_each` starts; pair k of every group continues the group's start before[k] with the token
@@ -72,15 +85,9 @@ EXPORT void pronas_step(const float *starts, const float *memory, const float *t
         const float *c = memory + s * width, *token = tokens + (int64_t)list[k] * 4 * width;
         if (s != ready) exponentials(starts + (ready = s) * 4 * width, width, room);
         for (int64_t at = 0; at < width; at += LANES) {
-            vec i = at_most(AT(start, 0) * AT(token, 0), LARGEST) + 1.0f;
-            vec f = at_most(AT(start, 1) * AT(token, 1), LARGEST) + 1.0f;
-            vec o = AT(start, 2) * AT(token, 2) + 1.0f;
-            vec g = at_most(AT(start, 3) * AT(token, 3), LARGEST);
-            vec ig = i * (1.0f + g);
-            vec fresh = (AT(c, 0) * ig + (1.0f - g) * f) / (ig * f);
-            vec e = power_of_two(fresh * -2.885390082f);
+            vec fresh;
+            *(vec *)(state + n * width + at) = advance(start, token, c, width, at, &fresh);
             *(vec *)(next + n * width + at) = fresh;
-            *(vec *)(state + n * width + at) = (1.0f - e) / (o * (1.0f + e));
         }
     }
 }
@@ -104,14 +111,8 @@ EXPORT void pronas_last_step(const float *starts, const float *memory, const flo
             const float *token = tokens + (int64_t)list[k] * 4 * width;
             vec sum = {0};
             for (int64_t at = 0; at < width; at += LANES) {
-                vec i = at_most(AT(start, 0) * AT(token, 0), LARGEST) + 1.0f;
-                vec f = at_most(AT(start, 1) * AT(token, 1), LARGEST) + 1.0f;
-                vec o = AT(start, 2) * AT(token, 2) + 1.0f;
-                vec g = at_most(AT(start, 3) * AT(token, 3), LARGEST);
-                vec ig = i * (1.0f + g);
-                vec fresh = (AT(c, 0) * ig + (1.0f - g) * f) / (ig * f);
-                vec e = power_of_two(fresh * -2.885390082f);
-                sum += AT(weights, 0) * ((1.0f - e) / (o * (1.0f + e)));
+                vec fresh;
+                sum += AT(weights, 0) * advance(start, token, c, width, at, &fresh);
             }
             float total = bias;
             for (int lane = 0; lane < LANES; lane++) total += sum[lane];
