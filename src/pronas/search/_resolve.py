@@ -87,8 +87,7 @@ def recipe_of(train: TrainConfig) -> Recipe:
 
 
 def _threads(dataset: Dataset | None) -> int:
-    """One thread for small images: their steps are too short to share, and two that wait for each other on a busy
-    machine fall to a tenth of one thread's speed."""
+    """One thread for small images: their steps are too short to share."""
     small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16
     return 1 if small else len(os.sched_getaffinity(0))
 

@@ -21,6 +21,7 @@ from pronas.training._memory import keep_freed_memory
 from pronas.training._model import ModelSpec, digest_of, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
+from pronas.training._replicas import copies_for, threads_each
 from pronas.training._tensors import Tensors, training_split
 
 
@@ -80,8 +81,9 @@ def train_network(
         resume: go on from ``checkpoint`` if it is there; False starts afresh and replaces it.
         init: weights to start from, by tensor name (``network.state_dict()``), in place of fresh ones.
         use_validation: train on the validation images too; the last epoch's weights are kept.
-        threads: threads to compute with. Another number of threads may change the last bits, so a training is continued
-            with the number it began with. None: as many as the process is set to.
+        threads: threads to compute with. On a processor each takes a part of every batch (`Replicas`) if nothing in the
+            network draws random numbers; else they share each operator. Another number gives another result, as good,
+            so a training is continued with the number it began with. None: as many as PyTorch is set to.
         device: a torch device.
 
     Raises:
@@ -90,8 +92,6 @@ def train_network(
         UsageError: an unknown recipe or operator.
     """
     keep_freed_memory()
-    if threads:
-        torch.set_num_threads(threads)
     start = time.perf_counter()
     cell = Cell.parse(cell) if isinstance(cell, str) else cell
     chosen = named_recipe(recipe, binary=skeleton.binary) if isinstance(recipe, str) else recipe
@@ -104,11 +104,14 @@ def train_network(
         recipe=chosen.suited(dataset).to_dict(),
     )
     network = _network(spec, seed, init).to(device)
-    training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, device)
-    config = _config(spec, dataset, seed, init, use_validation)
-    if checkpoint is not None and resume:
-        _restore(training, checkpoint, config)
-    _train(training, checkpoint, config, on_epoch)
+    threads = threads or torch.get_num_threads()
+    copies = copies_for(network, threads, chosen.batch)
+    training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies)
+    config = _config(spec, dataset, seed, init, use_validation) | {"threads": threads}
+    with threads_each(1 if copies > 1 else threads):
+        if checkpoint is not None and resume:
+            _restore(training, checkpoint, config)
+        _train(training, checkpoint, config, on_epoch)
     return _finish(training, spec, time.perf_counter() - start)
 
 
@@ -120,13 +123,14 @@ def _network(spec: ModelSpec, seed: int, init: Mapping[str, Tensor] | None) -> N
 
 
 def _prepare(
-    network: Network, dataset: Dataset, recipe: Recipe, seed: int, use_validation: bool, device: str
+    network: Network, dataset: Dataset, recipe: Recipe, seed: int, use_validation: bool, copies: int
 ) -> Training:
+    device = next(network.parameters()).device
     images = Tensors.of(training_split(dataset.train, recipe, seed), device)
     held_out = Tensors.of(dataset.validation, device)
     if use_validation:
-        return Training(network, images.joined(held_out), None, recipe, seed=seed)
-    return Training(network, images, held_out, recipe, seed=seed)
+        return Training(network, images.joined(held_out), None, recipe, seed=seed, copies=copies)
+    return Training(network, images, held_out, recipe, seed=seed, copies=copies)
 
 
 def _config(
@@ -139,7 +143,6 @@ def _config(
         "seed": seed,
         "init": None if init is None else digest_of(init),
         "use_validation": use_validation,
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -19,6 +19,7 @@ from pronas.training._evaluate import predict
 from pronas.training._loss import make_loss, total_loss
 from pronas.training._optimizer import Stepper
 from pronas.training._recipe import Recipe
+from pronas.training._replicas import Replicas
 from pronas.training._tensors import Tensors
 
 
@@ -59,10 +60,18 @@ class Training:
         validation: what the best epoch is chosen by, or None.
         recipe: how.
         seed: of shuffles, augmentation and dropout.
+        copies: of the network, which share every step (`Replicas`).
     """
 
     def __init__(
-        self, network: Network, images: Tensors, validation: Tensors | None, recipe: Recipe, *, seed: int
+        self,
+        network: Network,
+        images: Tensors,
+        validation: Tensors | None,
+        recipe: Recipe,
+        *,
+        seed: int,
+        copies: int = 1,
     ) -> None:
         self.network = network
         self.recipe = recipe
@@ -71,6 +80,7 @@ class Training:
         self.curves: dict[str, list[float]] = {}
         self._images, self._validation, self._seed = images, validation, seed
         self._stepper = Stepper(network, recipe, recipe.epochs * images.steps(recipe.batch))
+        self._replicas = Replicas(network, copies)
         self._loss = make_loss(recipe)
         self._best: dict[str, Tensor] = {}
 
@@ -142,19 +152,23 @@ class Training:
         shuffle, distort = torch.Generator().manual_seed(seed), torch.Generator(device).manual_seed(seed + 1)
         lost, right = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
         augmentation = self.recipe.augmentation
-        self.network.train()
+        self._replicas.train()
         self.network.drop_path_progress = (self.epoch + 1) / self.recipe.epochs
         with _dropout_from(seed + 2):
             for images, labels in self._images.shuffled(self.recipe.batch, shuffle):
                 if isinstance(augmentation, Augmentation):
                     images = augmentation.apply(images, distort)
-                loss, logits = total_loss(self._loss, self.network(images), labels, self.recipe.auxiliary)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss, logits = self._replicas.learn(images, labels, self._total_loss)
                 self._stepper.step()
-                lost += loss.detach()  # summed on the device: reading it here would wait for every step
-                right += (logits.detach().argmax(1) == labels).sum()
+                self._replicas.follow()
+                lost += loss  # summed on the device: reading it here would wait for every step
+                right += (logits.argmax(1) == labels).sum()
+        self._replicas.merge()
         steps = self._images.steps(self.recipe.batch)
         return lost.item() / steps, right.item() / (steps * min(self.recipe.batch, len(self._images)))
+
+    def _total_loss(self, network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        return total_loss(self._loss, network(images), labels, self.recipe.auxiliary)
 
     def _look(self) -> dict[str, float]:
         """Give loss (the recipe's) and accuracy on the validation images, if there are any."""
