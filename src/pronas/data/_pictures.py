@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pronas.errors import DataError
+from pronas.machine import cores
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that runs programs or reads other files
@@ -101,7 +102,7 @@ def _decoded(
     def chunk(start: int) -> list[Pixels]:
         return [decode(read(name), f"{where}: {name}", size) for name in names[start : start + _CHUNK]]
 
-    with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         try:
             for pictures in pool.map(chunk, range(0, len(names), _CHUNK)):
                 yield from pictures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, r
 from pronas.execution._handle import Handle
 from pronas.execution._preload import importing_main
 from pronas.execution._shared import SharedArrays
+from pronas.machine import cores
 
 #: How often limits are looked at, in seconds.
 _TICK = 0.1
@@ -74,7 +74,7 @@ class LocalExecutor(Executor):
         _check(workers, timeout, memory_limit)
         resolve(run), resolve(setup)
         self._devices = list(devices or [])
-        self._slots = workers or len(self._devices) or _cores()
+        self._slots = workers or len(self._devices) or cores()
         self._run, self._setup = run, setup
         self._timeout, self._memory_limit = timeout, memory_limit
         self._shared = SharedArrays(shared)
@@ -248,7 +248,3 @@ def _check(workers: int | None, timeout: float | None, memory_limit: int | None)
             "a worker process tried to start workers: put the script's code under `if __name__ == '__main__':`, "
             "or use execution='inline'"
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

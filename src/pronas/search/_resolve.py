@@ -11,6 +11,7 @@ from typing import Any
 
 from pronas.data import Dataset
 from pronas.errors import UsageError
+from pronas.machine import cores
 from pronas.networks import Skeleton
 from pronas.networks import skeleton as named_skeleton
 from pronas.search._config import Config, SpaceConfig, TrainConfig, check, plain
@@ -89,7 +90,7 @@ def recipe_of(train: TrainConfig) -> Recipe:
 def _threads(dataset: Dataset | None) -> int:
     """One thread for small images: their steps are too short to share."""
     small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16
-    return 1 if small else len(os.sched_getaffinity(0))
+    return 1 if small else cores()
 
 
 def _space(space: SpaceConfig) -> SpaceConfig:

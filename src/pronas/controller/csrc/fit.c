@@ -7,12 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
-#define EXPORT __attribute__((visibility("default"))) CLONES
+#include "clones.h"
 
 /* exp(-|x|) of any x, by 2^t = 2^n 2^f, |f| <= 1/2, a polynomial for 2^f (relative error 8e-8). Plain code, for the compiler to
  * make vectors of. */

@@ -6,19 +6,14 @@
  */
 #include <stdint.h>
 
+#include "clones.h"
+
 #define LANES 16
 #define AT(array, gate) (*(const vec *)((array) + (gate) * width + at))
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4)));
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors cross no call: everything is inlined */
-
-#define EXPORT __attribute__((visibility("default"))) CLONES
 
 /* Products of three of these stay finite in single precision; a gate beyond is closed to 1e-10. The output gate needs no
  * bound: where its product overflows, the quotient is 0, as it should be. */

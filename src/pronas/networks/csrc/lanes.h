@@ -12,18 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clones.h"
+
 #define LANES 16
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors cross no call: everything is inlined */
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
-#define EXPORT __attribute__((visibility("default"))) CLONES
 #define INLINE static inline __attribute__((always_inline))
 
 #define AT(place) (*(vec *)(place))
