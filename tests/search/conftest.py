@@ -1,4 +1,4 @@
-"""One small finished run for everything that only reads."""
+"""One small finished run for everything that only reads, and what several files of tests search with."""
 
 from __future__ import annotations
 
@@ -17,6 +17,42 @@ TINY = {
     "threads": 1,
     "execution": "inline",
 }
+
+
+#: Of searches that are disturbed, or spared work, and must end as if nothing had been.
+SMALL = {
+    "space": "flat",
+    "operators": "identity,3x3 maxpool,3x3 dconv",
+    "blocks": 2,
+    "first": 6,
+    "children": 4,
+    "filters": 4,
+    "epochs": 4,
+    "final_epochs": 1,
+    "threads": 1,
+    "predictor": "gp",
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="session")
+def small():
+    return dict(SMALL)
+
+
+@pytest.fixture(scope="session")
+def facts():
+    """What gives all of a search that must not depend on what went wrong."""
+
+    def found(experiment):
+        children = [
+            (child.id, str(child.cell), child.status, child.reward, child.predicted, child.epochs, child.images)
+            for child in experiment.children()
+        ]
+        final = experiment.final or {}
+        return children, final.get("cell"), final.get("test_accuracy"), final.get("curves")
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -14,37 +14,17 @@ import pytest
 from pronas.errors import RunError
 from pronas.search import Experiment, search
 
-TINY = {
-    "space": "flat",
-    "operators": "identity,3x3 maxpool,3x3 dconv",
-    "blocks": 2,
-    "first": 6,
-    "children": 4,
-    "filters": 4,
-    "epochs": 2,
-    "final_epochs": 1,
-    "limit": 500,
-    "threads": 1,
-    "predictor": "gp",
-    "seed": 1,
-}
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def facts(experiment: Experiment) -> tuple:
-    """All of a search that must not depend on what went wrong."""
-    children = [
-        (child.id, str(child.cell), child.status, child.reward, child.predicted, child.epochs, child.images)
-        for child in experiment.children()
-    ]
-    final = experiment.final or {}
-    return children, final.get("cell"), final.get("test_accuracy"), final.get("curves")
+@pytest.fixture(scope="module")
+def small(small):
+    return small | {"epochs": 2, "limit": 500}
 
 
-@pytest.fixture(scope="session")
-def quiet(tmp_path_factory):
-    return facts(search("digits", out=tmp_path_factory.mktemp("quiet") / "run", execution="inline", **TINY))
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory, small, facts):
+    return facts(search("digits", out=tmp_path_factory.mktemp("quiet") / "run", execution="inline", **small))
 
 
 class Killer:
@@ -92,11 +72,11 @@ def _kill(pid: int) -> bool:
     return True
 
 
-def test_killing_workers_all_the_time_changes_nothing(tmp_path, quiet, monkeypatch):
+def test_killing_workers_all_the_time_changes_nothing(tmp_path, small, facts, quiet, monkeypatch):
     # a child that is hit three times would count as failed: here only the result of those that live on is looked at
     monkeypatch.setattr("pronas.execution._local.ATTEMPTS", 1000)
     killer = Killer()
-    experiment = search("digits", out=tmp_path / "run", execution="local", workers=2, on_event=killer, **TINY)
+    experiment = search("digits", out=tmp_path / "run", execution="local", workers=2, on_event=killer, **small)
     assert killer.kills == 6
     assert facts(experiment) == quiet
     assert sum((child.attempts or 1) - 1 for child in experiment.children()) > 0
@@ -128,11 +108,11 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_an_odd_child_fails_alone(tmp_path, quiet, monkeypatch, name):
+def test_an_odd_child_fails_alone(tmp_path, small, quiet, monkeypatch, name):
     action, words = ACTIONS[name]
     (tmp_path / f"pronas_odd_{name}.py").write_text(ODD.format(action=action, name=name))
     monkeypatch.syspath_prepend(str(tmp_path))
-    settings = TINY | {
+    settings = small | {
         "operators": f"identity,3x3 maxpool,odd {name}",
         "blocks": 1,
         "first": "all",
@@ -176,7 +156,7 @@ def _fill(folder: Path) -> Path:
     return filler
 
 
-def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(small_disk, quiet):
+def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(small_disk, small, facts, quiet):
     done, filler = [], []
 
     def on_event(event):
@@ -187,11 +167,11 @@ def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(small_disk, quiet):
 
     out = small_disk / "run"
     with pytest.raises(RunError, match="make room and run the same command again"):
-        search("digits", out=out, execution="inline", on_event=on_event, **TINY)
+        search("digits", out=out, execution="inline", on_event=on_event, **small)
     recorded = {child.id: child.reward for child in Experiment(out).children() if child.settled}
     assert set(done) <= set(recorded)
     filler[0].unlink()
     again = []
-    experiment = search("digits", out=out, execution="inline", on_event=again.append, **TINY)
+    experiment = search("digits", out=out, execution="inline", on_event=again.append, **small)
     assert facts(experiment) == quiet
     assert {event["id"] for event in again if event["event"] == "child" and event["known"]} >= set(recorded)

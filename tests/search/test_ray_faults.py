@@ -16,35 +16,12 @@ import pytest
 from pronas.search import Experiment, search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-TINY = {
-    "space": "flat",
-    "operators": "identity,3x3 maxpool,3x3 dconv",
-    "blocks": 2,
-    "first": 6,
-    "children": 4,
-    "filters": 4,
-    "epochs": 4,
-    "final_epochs": 1,
-    "threads": 1,
-    "predictor": "gp",
-    "seed": 1,
-}
-SMALL = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
-
-
-def facts(experiment: Experiment) -> tuple:
-    """All of a search that must not depend on what went wrong."""
-    children = [
-        (child.id, str(child.cell), child.status, child.reward, child.predicted, child.epochs, child.images)
-        for child in experiment.children()
-    ]
-    final = experiment.final or {}
-    return children, final.get("cell"), final.get("test_accuracy"), final.get("curves")
+NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory):
-    return facts(search("digits", out=tmp_path_factory.mktemp("quiet") / "run", execution="inline", **TINY))
+def quiet(tmp_path_factory, small, facts):
+    return facts(search("digits", out=tmp_path_factory.mktemp("quiet") / "run", execution="inline", **small))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,7 +34,7 @@ def _ray():
 
 @contextmanager
 def cluster(**head):
-    made = _patiently(lambda: _start({"num_cpus": 1, **SMALL, **head}))
+    made = _patiently(lambda: _start({"num_cpus": 1, **NODE, **head}))
     try:
         yield made
     finally:
@@ -81,9 +58,9 @@ def _patiently(start):
 
 
 @contextmanager
-def driver(out: Path, address: str):
+def driver(out: Path, address: str, settings: dict):
     """``pronas search`` in a process of its own; gives it, and an iterator over its events."""
-    flags = [part for name, value in TINY.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     command = [sys.executable, "-m", "pronas", "search", "--json", "--execution", "ray", "--address", address]
     process = subprocess.Popen([*command, "--out", str(out), *flags], stdout=subprocess.PIPE, text=True)
     try:
@@ -108,11 +85,11 @@ def workers_of(node) -> list[int]:
     return found
 
 
-def test_killed_workers_and_a_removed_node_change_nothing(tmp_path, quiet):
+def test_killed_workers_and_a_removed_node_change_nothing(tmp_path, small, facts, quiet):
     with cluster() as made:
-        node = _patiently(lambda: made.add_node(num_cpus=2, **SMALL))
+        node = _patiently(lambda: made.add_node(num_cpus=2, **NODE))
         killed, removed = [], False
-        with driver(tmp_path / "run", made.address) as (process, events):
+        with driver(tmp_path / "run", made.address, small) as (process, events):
             for event in events:
                 victims = workers_of(node) if event["event"] == "progress" and len(killed) < 2 and not removed else []
                 if victims:
@@ -127,16 +104,16 @@ def test_killed_workers_and_a_removed_node_change_nothing(tmp_path, quiet):
     assert facts(Experiment(tmp_path / "run")) == quiet
 
 
-def test_a_killed_driver_goes_on_where_it_was(tmp_path, quiet):
+def test_a_killed_driver_goes_on_where_it_was(tmp_path, small, facts, quiet):
     with cluster(num_cpus=2) as made:
-        with driver(tmp_path / "run", made.address) as (process, events):
+        with driver(tmp_path / "run", made.address, small) as (process, events):
             for event in events:
                 if event["event"] == "child" and event["done"] == 3:
                     process.kill()
                     break
         before = {child.id: child.finished for child in Experiment(tmp_path / "run").children() if child.settled}
         assert len(before) >= 3
-        with driver(tmp_path / "run", made.address) as (process, events):
+        with driver(tmp_path / "run", made.address, small) as (process, events):
             known = [event["id"] for event in events if event["event"] == "child" and event["known"]]
             assert process.wait() == 0
     experiment = Experiment(tmp_path / "run")
@@ -198,14 +175,14 @@ def _far_workers(namespace: str) -> bool:
     return any(name.exists() and name.read_bytes().startswith(b"ray::do_job") for name in names)
 
 
-def test_a_node_cut_off_from_the_network_is_given_up_soon(tmp_path, quiet, far):
+def test_a_node_cut_off_from_the_network_is_given_up_soon(tmp_path, small, facts, quiet, far):
     namespace, ours, theirs, cable = far
     with cluster(node_ip_address=ours) as made, node_in(namespace, made.address, theirs) as node:
         while len(made.global_state._live_node_ids()) < 2:
             assert node.poll() is None, "the far node did not start"
             time.sleep(0.2)
         cut = None
-        with driver(tmp_path / "run", made.address) as (process, events):
+        with driver(tmp_path / "run", made.address, small) as (process, events):
             for event in events:
                 if cut is None and event["event"] == "progress" and _far_workers(namespace):
                     assert _ip("link", "set", cable, "down")
