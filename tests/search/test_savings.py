@@ -8,24 +8,15 @@ from pronas.errors import UsageError
 from pronas.search import Experiment, search
 from pronas.search._halving import STOPPED
 
-TINY = {
-    "space": "flat",
-    "operators": "identity,3x3 maxpool,3x3 dconv",
-    "blocks": 2,
-    "first": 6,
-    "children": 4,
-    "filters": 4,
-    "epochs": 4,
-    "final_epochs": 0,
-    "limit": 400,
-    "threads": 1,
-    "predictor": "gp",
-    "seed": 1,
-}
 
+@pytest.fixture(scope="module")
+def run(small):
+    settings = small | {"final_epochs": 0, "limit": 400, "execution": "inline"}
 
-def run(folder, **settings) -> Experiment:
-    return search("digits", out=folder, **{**TINY, "execution": "inline", **settings})
+    def searched(folder, **more) -> Experiment:
+        return search("digits", out=folder, **(settings | more))
+
+    return searched
 
 
 def facts(experiment: Experiment) -> list[tuple]:
@@ -51,12 +42,12 @@ def interrupted_at(number: int, kind: str):
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory):
+def stopped(tmp_path_factory, run):
     return run(tmp_path_factory.mktemp("stopped") / "run", early_stop=4)
 
 
 @pytest.fixture(scope="module")
-def inherited(tmp_path_factory):
+def inherited(tmp_path_factory, run):
     return run(tmp_path_factory.mktemp("inherited") / "run", inherit=1)
 
 
@@ -77,14 +68,14 @@ def test_only_the_best_are_trained_to_the_end(stopped):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", [(9, "progress"), (5, "child")])
-def test_a_stopped_search_with_early_stopping_is_resumed(tmp_path, stopped, when):
+def test_a_stopped_search_with_early_stopping_is_resumed(tmp_path, stopped, when, run):
     with pytest.raises(Interrupted):
         run(tmp_path / "run", early_stop=4, on_event=interrupted_at(*when))
     assert facts(run(tmp_path / "run", early_stop=4)) == facts(stopped)
 
 
 @pytest.mark.slow
-def test_savings_depend_on_no_executor(tmp_path, stopped, inherited):
+def test_savings_depend_on_no_executor(tmp_path, stopped, inherited, run):
     local = {"execution": "local", "workers": 2}
     assert facts(run(tmp_path / "one", early_stop=4, **local)) == facts(stopped)
     assert facts(run(tmp_path / "two", inherit=1, **local)) == facts(inherited)
@@ -98,7 +89,7 @@ def test_heirs_are_trained_for_their_own_few_epochs(inherited):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(tmp_path_factory, run):
     return run(tmp_path_factory.mktemp("both") / "run", early_stop=4, inherit=1)
 
 
@@ -112,20 +103,20 @@ def test_the_best_heir_is_trained_whole_when_children_are_stopped_early(both):
 
 
 @pytest.mark.slow
-def test_a_stopped_search_with_both_is_resumed(tmp_path, both):
+def test_a_stopped_search_with_both_is_resumed(tmp_path, both, run):
     with pytest.raises(Interrupted):
         run(tmp_path / "run", early_stop=4, inherit=1, on_event=interrupted_at(8, "child"))
     assert facts(run(tmp_path / "run", early_stop=4, inherit=1)) == facts(both)
 
 
 @pytest.mark.slow
-def test_a_stopped_search_with_inheritance_is_resumed(tmp_path, inherited):
+def test_a_stopped_search_with_inheritance_is_resumed(tmp_path, inherited, run):
     with pytest.raises(Interrupted):
         run(tmp_path / "run", inherit=1, on_event=interrupted_at(8, "child"))
     assert facts(run(tmp_path / "run", inherit=1)) == facts(inherited)
 
 
-def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited):
+def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited, run):
     again = []
     experiment = run(tmp_path / "run", reuse=str(stopped.path), blocks=1, on_event=again.append)
     known = {event["id"] for event in again if event["event"] == "child" and event["known"]}
@@ -143,6 +134,6 @@ def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited):
 @pytest.mark.parametrize(
     ("settings", "words"), [({"early_stop": 1}, "early_stop must be"), ({"inherit": 0}, "inherit")]
 )
-def test_values_out_of_range(tmp_path, settings, words):
+def test_values_out_of_range(tmp_path, settings, words, run):
     with pytest.raises(UsageError, match=words):
         run(tmp_path / "run", **settings)

@@ -25,14 +25,11 @@ def _content(path: Path) -> tuple[dict[str, str], dict[str, bytes]]:
         return file.metadata(), {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
 
 
-def _equal(one: torch.nn.Module, two: torch.nn.Module) -> bool:
-    pairs = zip(one.state_dict().items(), two.state_dict().items(), strict=True)
-    return all(name == other and torch.equal(value, found) for (name, value), (other, found) in pairs)
-
-
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, digits, optimizer: str, stop: int) -> None:
+def test_a_resumed_training_ends_with_the_same_bits(
+    tmp_path: Path, digits, same_weights, optimizer: str, stop: int
+) -> None:
     recipe = RECIPE.replace(optimizer=optimizer, amsgrad=True, augmentation="standard")
     whole = train_network(CELL, digits, SKELETON, recipe, seed=3)
 
@@ -50,11 +47,11 @@ def test_a_resumed_training_ends_with_the_same_bits(tmp_path: Path, digits, opti
         CELL, digits, SKELETON, recipe, seed=3, checkpoint=tmp_path / "c", on_epoch=lambda e: seen.append(e.number)
     )
     assert seen == list(range(stop + 1, 5))
-    assert _equal(whole.network, rest.network)
+    assert same_weights(whole.network, rest.network)
     assert (whole.curves, whole.best_epoch, whole.images) == (rest.curves, rest.best_epoch, rest.images)
 
 
-def test_a_binary_training_with_dropout_resumes_to_the_bit(tmp_path: Path, digits) -> None:
+def test_a_binary_training_with_dropout_resumes_to_the_bit(tmp_path: Path, digits, same_weights) -> None:
     binary, cell = skeleton("binary", filters=[8], dropout=0.2, input_dropout=0.1), "0:3x3 bconv + 0:3x3 maxpool"
     whole = train_network(cell, digits, binary, RECIPE, seed=3)
 
@@ -65,7 +62,7 @@ def test_a_binary_training_with_dropout_resumes_to_the_bit(tmp_path: Path, digit
         with pytest.raises(KeyboardInterrupt):
             train_network(cell, digits, binary, RECIPE, seed=3, checkpoint=tmp_path / "c", on_epoch=stopping)
     rest = train_network(cell, digits, binary, RECIPE, seed=3, checkpoint=tmp_path / "c")
-    assert _equal(whole.network, rest.network)
+    assert same_weights(whole.network, rest.network)
 
 
 _SCRIPT = """

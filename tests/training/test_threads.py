@@ -19,20 +19,15 @@ FLAT = skeleton("flat", filters=[4, 8])
 RECIPE = Recipe(epochs=3, batch=64, learning_rate=0.05, optimizer="sgd", label_smoothing=0.1, augmentation="standard")
 
 
-def _equal(one: torch.nn.Module, two: torch.nn.Module) -> bool:
-    states = one.state_dict(), two.state_dict()
-    return all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-
-
 @pytest.mark.parametrize("threads", [2, 3])
 @pytest.mark.parametrize(
     "network",
     [FLAT, skeleton("flat", filters=[4], dropout=0.3), skeleton("flat", filters=[4, 8], drop_path=0.4)],
     ids=["plain", "dropout", "drop path"],
 )
-def test_equal_seeds_and_threads_give_equal_bits(digits, network, threads: int) -> None:
+def test_equal_seeds_and_threads_give_equal_bits(digits, same_weights, network, threads: int) -> None:
     runs = [train_network(CELL, digits, network, RECIPE, seed=3, threads=threads) for _ in range(3)]
-    assert all(_equal(runs[0].network, run.network) and run.curves == runs[0].curves for run in runs[1:])
+    assert all(same_weights(runs[0].network, run.network) and run.curves == runs[0].curves for run in runs[1:])
     assert torch.get_num_threads() == 1  # as it was before
 
 
@@ -46,7 +41,7 @@ def test_two_threads_learn_as_well_as_one(digits) -> None:
     assert runs[0].curves != runs[1].curves  # each thread normalised its own part
 
 
-def test_a_training_of_two_threads_resumes_to_the_bit_and_with_two_only(tmp_path: Path, digits) -> None:
+def test_a_training_of_two_threads_resumes_to_the_bit_and_with_two_only(tmp_path: Path, digits, same_weights) -> None:
     whole = train_network(CELL, digits, FLAT, RECIPE, seed=3, threads=2)
 
     def stopping(_: object) -> None:
@@ -58,7 +53,7 @@ def test_a_training_of_two_threads_resumes_to_the_bit_and_with_two_only(tmp_path
     with pytest.raises(ModelFileError, match="threads"):
         train_network(CELL, digits, FLAT, RECIPE, seed=3, threads=1, checkpoint=tmp_path / "c")
     rest = train_network(CELL, digits, FLAT, RECIPE, seed=3, threads=2, checkpoint=tmp_path / "c")
-    assert _equal(whole.network, rest.network)
+    assert same_weights(whole.network, rest.network)
     assert whole.curves == rest.curves
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from pronas.controller import _lstm_core as core
 from pronas.controller import _native as native
 from pronas.controller._embedding import Parameters
-from pronas.controller._threads import one_thread
 from pronas.controller._tokens import Form
+from pronas.machine import torch_threads
 
 Float32 = NDArray[np.float32]
 
@@ -33,12 +33,12 @@ def extension_scores(parameters: Parameters, form: Form, parents: Tensor, ends: 
 
     ``parents`` (t, n) and ``ends`` (4 or 2, m) are indexes into the gate table: the parents' steps, the blocks' steps.
     """
-    with one_thread(), torch.inference_mode():
+    with torch_threads(1), torch.inference_mode():
         table = core.gate_table(parameters, form)
         plan = Plan(ends.numpy())
         tail = _TorchTail(parameters, table, plan) if native.library() is None else _NativeTail(parameters, table, plan)
     for start in range(0, parents.shape[1], PARENTS):
-        with one_thread(), torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             h, c = core.run(parameters, table, parents[:, start : start + PARENTS])
             logits = tail.logits(h, c)
         yield sigmoid(logits if plan.back is None else logits[..., plan.back])

@@ -15,8 +15,8 @@ from pronas.controller import _embedding as tokens_of
 from pronas.controller._base import Floats, Rows, Tile
 from pronas.controller._embedding import Parameters, uniform
 from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
-from pronas.controller._threads import one_thread
 from pronas.controller._tokens import compose, ordered_tokens
+from pronas.machine import torch_threads
 from pronas.space import StateSpace
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ class MLPPredictor(NeuralPredictor):
             return
         sizes = list(self.space.token_sizes)
         cells = compose(parents[:1], blocks)
-        with torch.inference_mode(), one_thread():
+        with torch.inference_mode(), torch_threads(1):
             parameters = self._extended()
             ends = self._read(cells, ordered_tokens(self.space, cells), sizes)[parents.shape[1] :]
             added = self._sum(parameters, ends)
         step = max(1, TILE // len(blocks))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
-            with torch.inference_mode(), one_thread():
+            with torch.inference_mode(), torch_threads(1):
                 begun = self._sum(parameters, self._read(tile, ordered_tokens(self.space, tile), sizes))
                 first = (begun[:, :, None] + added[:, None]) * (len(self.kinds) / cells.shape[1])
                 scores = torch.sigmoid(self._top(parameters, first.flatten(1, 2)))

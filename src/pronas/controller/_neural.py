@@ -15,9 +15,9 @@ from pronas.controller import _embedding as embedding
 from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
 from pronas.controller._embedding import Parameters
 from pronas.controller._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
-from pronas.controller._threads import one_thread
 from pronas.controller._tokens import first_blocks, level_of, ordered_tokens, seen_values
 from pronas.errors import UsageError
+from pronas.machine import torch_threads
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -106,7 +106,7 @@ class NeuralPredictor(Predictor):
         read = [self._read(part.rows, values, sizes) for part, values in zip(parts, tokens, strict=True)]
         target = torch.from_numpy(floored(joined(parts))).float()
         deviation = float(target.std(correction=0)) or 1.0
-        with one_thread():
+        with torch_threads(1):
             indexes, lengths = embedding.padded(read)
             parameters = self.parameters
 
@@ -137,7 +137,7 @@ class NeuralPredictor(Predictor):
         parts = [np.empty((self.count, 0))]
         if len(rows):
             tokens, parameters = ordered_tokens(self.space, rows), self._extended()
-            with torch.inference_mode(), one_thread():
+            with torch.inference_mode(), torch_threads(1):
                 for start in range(0, len(rows), BATCH):
                     indexes = self._read(rows, tokens[start : start + BATCH], list(self.space.token_sizes))
                     parts.append(torch.sigmoid(self._shared(parameters, indexes)).double().numpy())

@@ -18,6 +18,7 @@ from pronas.deploy._export import model_graph
 from pronas.deploy._format import pack
 from pronas.deploy._packed import PackedNetwork
 from pronas.errors import MissingExtraError
+from pronas.machine import torch_threads
 from pronas.training import Model
 
 Images = NDArray[np.uint8]
@@ -52,15 +53,10 @@ def measure(model: Model, images: Images, repeats: int = 30) -> list[Measurement
         images: uint8 (n, C, H, W); latency is taken on the first.
         repeats: rounds of the measurement; each form runs once a round.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            forms = _forms(model, Path(folder))
-            latency = interleaved({name: run for name, (run, _) in forms.items()}, images[:1], repeats)
-            logits = {name: run(images) for name, (run, _) in forms.items()}
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), tempfile.TemporaryDirectory() as folder:
+        forms = _forms(model, Path(folder))
+        latency = interleaved({name: run for name, (run, _) in forms.items()}, images[:1], repeats)
+        logits = {name: run(images) for name, (run, _) in forms.items()}
     expected = logits["PyTorch"]
     return [
         Measurement(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pronas.machine import torch_threads
 from pronas.networks import Skeleton, describe
 from pronas.search._config import LimitConfig
 from pronas.space import Cell
@@ -85,13 +86,8 @@ def measure_latency(cell: Cell, skeleton: Skeleton, input_shape: tuple[int, int,
     """Return the median time, in microseconds, of one image through the network on one thread of this machine."""
     network = skeleton.build(cell, input_shape, classes).eval()
     image = torch.zeros((1, *input_shape))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            times = [_timed(network, image) for _ in range(_WARM_UP + _TIMED)]
-    finally:
-        torch.set_num_threads(threads)
+    with torch_threads(1), torch.inference_mode():
+        times = [_timed(network, image) for _ in range(_WARM_UP + _TIMED)]
     return statistics.median(times[_WARM_UP:])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pronas.data import Dataset, scale_of
 from pronas.errors import RunError
+from pronas.machine import torch_threads
 from pronas.networks import Network, Skeleton
 from pronas.space import Cell
 from pronas.training._checkpoint import read_checkpoint, write_checkpoint
@@ -21,7 +22,7 @@ from pronas.training._memory import keep_freed_memory
 from pronas.training._model import ModelSpec, digest_of, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
-from pronas.training._replicas import copies_for, threads_each
+from pronas.training._replicas import copies_for
 from pronas.training._tensors import Tensors, training_split
 
 
@@ -108,7 +109,7 @@ def train_network(
     copies = copies_for(network, threads, chosen.batch)
     training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies)
     config = _config(spec, dataset, seed, init, use_validation) | {"threads": threads}
-    with threads_each(1 if copies > 1 else threads):
+    with torch_threads(1 if copies > 1 else threads):
         if checkpoint is not None and resume:
             _restore(training, checkpoint, config)
         _train(training, checkpoint, config, on_epoch)

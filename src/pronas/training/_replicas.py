@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import final
 
 import torch
@@ -30,17 +29,6 @@ def copies_for(network: Network, threads: int, batch: int) -> int:
     drawing = network.plan.drop_path > 0 or any(isinstance(part, nn.Dropout | DropoutNoScale) for part in parts)
     on_cpu = next(network.parameters()).is_cpu
     return max(1, min(threads, batch // _SMALLEST)) if ours and on_cpu and not drawing else 1
-
-
-@contextmanager
-def threads_each(count: int) -> Iterator[None]:
-    """Have every operator compute with ``count`` threads, then with as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @final
