@@ -159,11 +159,15 @@ class Chain(nn.Sequential):
         """As `torch.nn.Sequential`."""
         if not self.training or native.library() is None:
             return super().forward(inputs)  # type: ignore[no-untyped-call]
-        layers, maps, position = list(self), inputs, 0
+        return self.proceed(inputs, 0)
+
+    def proceed(self, maps: Any, position: int) -> Any:
+        """What the layers from ``position`` on make of ``maps``, the output of the one before."""
+        layers = list(self)
         while position < len(layers):
             layer = layers[position]
             position += 1
-            if type(layer) is nn.BatchNorm2d and not _has_hooks(layer) and can_normalise(layer, maps):
+            if type(layer) is nn.BatchNorm2d and not has_hooks(layer) and can_normalise(layer, maps):
                 kind = _kind(layers[position]) if position < len(layers) else native.NOTHING
                 position += kind != native.NOTHING
                 maps = normalise(layer, maps, kind)
@@ -174,10 +178,11 @@ class Chain(nn.Sequential):
 
 def _kind(layer: nn.Module) -> int:
     """What an activation layer is to `normalise`; `_native.NOTHING` for any other layer."""
-    if _has_hooks(layer):
+    if has_hooks(layer):
         return native.NOTHING
     return native.RELU if type(layer) is nn.ReLU else getattr(layer, "after_norm", native.NOTHING)
 
 
-def _has_hooks(layer: nn.Module) -> bool:
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether somebody watches what goes into or out of this layer."""
     return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)

@@ -104,7 +104,10 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        outputs = self._convolve(stride_one_channel(inputs), self.quantized_weight())
+        return self.scaled(self._convolve(stride_one_channel(inputs), self.quantized_weight()))
+
+    def scaled(self, outputs: Tensor) -> Tensor:
+        """The convolution's results (n, filters, h, w) after XNOR scaling, where this layer has it."""
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
 
     def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
