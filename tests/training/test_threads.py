@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 import torch
 
+from pronas.data import load_dataset
 from pronas.errors import ModelFileError
 from pronas.networks import skeleton
 from pronas.space import Cell
@@ -55,6 +57,18 @@ def test_a_training_of_two_threads_resumes_to_the_bit_and_with_two_only(tmp_path
     rest = train_network(CELL, digits, FLAT, RECIPE, seed=3, threads=2, checkpoint=tmp_path / "c")
     assert same_weights(whole.network, rest.network)
     assert whole.curves == rest.curves
+
+
+@pytest.mark.parametrize(("limit", "helpers"), [(200, {"replica_0", "replica_1"}), (40, {"replica_0"}), (20, set())])
+def test_no_thread_gets_too_few_images_for_batch_norm(limit: int, helpers: set[str]) -> None:
+    dataset = load_dataset("digits", limit=limit, validation=0.1)
+    seen: list[set[str]] = []
+
+    def on_epoch(_: object) -> None:
+        seen.append({thread.name for thread in threading.enumerate() if thread.name.startswith("replica")})
+
+    train_network(CELL, dataset, FLAT, RECIPE.replace(epochs=1), threads=3, on_epoch=on_epoch)
+    assert seen == [helpers]
 
 
 @pytest.mark.parametrize("images", [64, 65, 50])

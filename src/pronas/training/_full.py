@@ -106,7 +106,7 @@ def train_network(
     )
     network = _network(spec, seed, init).to(device)
     threads = threads or torch.get_num_threads()
-    copies = copies_for(network, threads, chosen.batch)
+    copies = copies_for(network, threads, min(chosen.batch, len(dataset.train)))
     training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies)
     config = _config(spec, dataset, seed, init, use_validation) | {"threads": threads}
     with torch_threads(1 if copies > 1 else threads):

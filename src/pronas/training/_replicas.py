@@ -19,7 +19,9 @@ _SMALLEST = 16  # images a copy: batch norm needs some
 
 
 def copies_for(network: Network, threads: int, batch: int) -> int:
-    """How many copies of ``network`` share a batch on ``threads`` threads; 1 where the result would depend on chance.
+    """How many copies of ``network`` share a ``batch`` of so many images on ``threads`` threads.
+
+    1 where the result would depend on chance.
 
     A network that draws random numbers (dropout, drop path) or holds operators of others, which may draw some, is not
     copied: all threads of a process share one generator, and the order in which they draw is not fixed.
