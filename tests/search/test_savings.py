@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 import pytest
 
 from pronas.errors import UsageError
@@ -51,23 +54,44 @@ def inherited(tmp_path_factory, run):
     return run(tmp_path_factory.mktemp("inherited") / "run", inherit=1)
 
 
-def test_only_the_best_are_trained_to_the_end(stopped):
-    for level, finalists in ((1, 2), (2, 1)):
-        children = [child for child in stopped.children() if child.level == level]
-        last = [child for child in children if STOPPED not in child.metrics]
-        rest = [child for child in children if STOPPED in child.metrics]
-        assert len(last) == finalists
-        assert {child.epochs for child in last} == {4}
-        assert {child.epochs for child in rest} == {1}
-        assert {child.images for child in last} == {5 * rest[0].images}
-        assert all(child.reward < max(one.reward for one in last) for child in rest)
-        measured = {child.reward: child.metrics[STOPPED][0] for child in rest}
-        assert [measured[reward] for reward in sorted(measured)] == sorted(measured.values())
+def test_only_the_best_of_the_whole_search_are_trained_to_the_end(stopped):
+    children = stopped.children()
+    last = [child for child in children if STOPPED not in child.metrics]
+    rest = [child for child in children if STOPPED in child.metrics]
+    assert len(last) == math.ceil(len(children) / 4)
+    assert {child.epochs for child in last} == {4}
+    assert {child.epochs for child in rest} == {1}
+    assert {child.images for child in last} == {5 * rest[0].images}
+    assert all(child.reward < max(one.reward for one in last) for child in rest)
+    measured = {child.reward: child.metrics[STOPPED][0] for child in rest}
+    assert [measured[reward] for reward in sorted(measured)] == sorted(measured.values())
     assert STOPPED not in stopped.best.metrics
 
 
+def test_each_rung_keeps_the_best_of_the_one_before(tmp_path, run):
+    notes, trained = [], []
+
+    def on_event(event):
+        if event["event"] == "note":
+            notes.append(event["text"])
+        elif event["event"] == "child":
+            trained.append(event["id"])
+
+    experiment = run(tmp_path / "run", early_stop=2, on_event=on_event)
+    count = len(experiment.children())
+    half = math.ceil(count / 2)
+    assert notes == [
+        f"early stop: {half} of {count} children go on, to 2 epochs",
+        f"early stop: {math.ceil(half / 2)} of {half} children go on, to 4 epochs",
+    ]
+    epochs = Counter(child.epochs for child in experiment.children())
+    assert epochs == {1: count - half, 2: half - math.ceil(half / 2), 4: math.ceil(half / 2)}
+    assert sorted(trained[:count]) == [child.id for child in experiment.children()]
+    assert set(trained[count:]) == {child.id for child in experiment.children() if child.epochs == 4}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("when", [(9, "progress"), (5, "child")])
+@pytest.mark.parametrize("when", [(9, "progress"), (5, "child"), (1, "note"), (11, "child")])
 def test_a_stopped_search_with_early_stopping_is_resumed(tmp_path, stopped, when, run):
     with pytest.raises(Interrupted):
         run(tmp_path / "run", early_stop=4, on_event=interrupted_at(*when))
@@ -93,13 +117,15 @@ def both(tmp_path_factory, run):
     return run(tmp_path_factory.mktemp("both") / "run", early_stop=4, inherit=1)
 
 
-def test_the_best_heir_is_trained_whole_when_children_are_stopped_early(both):
-    heirs = [child for child in both.children() if child.level == 2]
-    (best,) = (child for child in heirs if STOPPED not in child.metrics)
-    assert best.epochs == 4
-    assert {child.epochs for child in heirs if child is not best} == {1}
-    assert all(child.reward < best.reward for child in heirs if child is not best)
-    assert best.images == 5 * next(child.images for child in heirs if child is not best)
+def test_the_best_are_trained_whole_from_the_start_when_heirs_are_stopped_early(both):
+    heirs = [child for child in both.children() if child.level == 2 and STOPPED in child.metrics]
+    whole = [child for child in both.children() if STOPPED not in child.metrics]
+    assert heirs
+    assert {child.epochs for child in heirs} == {1}
+    assert {child.epochs for child in whole} == {4}
+    assert len(whole) == math.ceil(len(both.children()) / 4)
+    assert all(child.reward < both.best.reward for child in heirs)
+    assert {child.images for child in whole} == {5 * heirs[0].images}
 
 
 @pytest.mark.slow
@@ -118,14 +144,12 @@ def test_a_stopped_search_with_inheritance_is_resumed(tmp_path, inherited, run):
 
 def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited, run):
     again = []
-    experiment = run(tmp_path / "run", reuse=str(stopped.path), blocks=1, on_event=again.append)
+    whole = {str(child.cell): child.reward for child in stopped.children() if STOPPED not in child.metrics}
+    experiment = run(tmp_path / "run", reuse=str(stopped.path), early_stop=4, on_event=again.append)
     known = {event["id"] for event in again if event["event"] == "child" and event["known"]}
-    whole = {str(child.cell): child for child in stopped.children() if STOPPED not in child.metrics}
-    assert len(known) == 2
-    for child in experiment.children():
-        assert (child.id in known) == (str(child.cell) in whole)
-        if child.id in known:
-            assert child.reward == whole[str(child.cell)].reward
+    assert {str(child.cell) for child in experiment.children() if child.id in known} == set(whole)
+    assert [fact[:3] for fact in facts(experiment)] == [fact[:3] for fact in facts(stopped)]
+    assert {str(child.cell) for child in experiment.children() if STOPPED not in child.metrics} == set(whole)
     again.clear()
     run(tmp_path / "other", reuse=str(inherited.path), on_event=again.append)
     assert {event["level"] for event in again if event["event"] == "child" and event["known"]} == {1}

@@ -80,7 +80,10 @@ def command(
     epochs: Annotated[int | None, typer.Option(help="Epochs a child.", rich_help_panel=_CHILD)] = None,
     early_stop: Annotated[
         int | None,
-        typer.Option(help="Halving: only the best one in so many trains so many times longer.", rich_help_panel=_CHILD),
+        typer.Option(
+            help="Halving: in the end the best one in so many trains so many times longer.",
+            rich_help_panel=_CHILD,
+        ),
     ] = None,
     inherit: Annotated[
         int | None,

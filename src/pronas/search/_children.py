@@ -57,14 +57,14 @@ class Children:
         return [self._by_id[number] for number in ids]
 
     def settle(self, number: int, result: Any) -> Child:
-        """Record a ``ChildResult`` (or a settled ``Child`` of another run)."""
+        """Record a ``ChildResult`` (or a settled ``Child`` of another run), in place of an earlier one if need be."""
         columns = {name: getattr(result, name) for name in _RESULT}
         if columns["status"] == "failed":
             columns["reward"] = 0.0
         self._store.finish(number, **columns)
+        self.settled += not self._by_id[number].settled
         child = replace(self._by_id[number], **columns, finished=time.time())
         self._by_id[number] = child
-        self.settled += 1
         with disk_errors(self._folder):
             self._records.update(self)
             self.board.child(child)

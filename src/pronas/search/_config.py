@@ -47,8 +47,9 @@ class SearchConfig:
 
     ``children`` are trained at each level after the first; ``first`` at level 1 (0: every unique cell); ``rounds`` fits
     of the predictor at each level; ``skips`` adds a last level that tries skip connections on the best cell.
-    ``early_stop`` trains children by successive halving: each rung keeps the best one in so many and trains it so
-    many times longer. ``inherit`` starts children from their parents' weights and trains them for so many epochs.
+    ``early_stop`` trains children by successive halving: all briefly, then, when all levels are done, on each next
+    rung the best one in so many of them so many times longer. ``inherit`` starts children from their parents' weights
+    and trains them for so many epochs.
     """
 
     strategy: str = "progressive"
@@ -80,7 +81,10 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class LimitConfig:
-    """``[limits]``: cells that cost more are never proposed. Counts are per image, of a child's network."""
+    """``[limits]``: cells that cost more are never proposed.
+
+    Counts are per image, of the winner's network, or of a child's where no winner is to be trained.
+    """
 
     parameters: int | None = None
     macs: int | None = None

@@ -12,10 +12,11 @@ from pronas.data import Dataset
 from pronas.errors import RunError
 from pronas.search._children import Children
 from pronas.search._config import Config
+from pronas.search._finals import train_finalists
 from pronas.search._limits import Costs
 from pronas.search._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
 from pronas.search._reuse import twin_finder
-from pronas.search._rounds import refuse_hopeless, train_round
+from pronas.search._rounds import Lessons, refuse_hopeless, train_round
 from pronas.search._run import Run, disk_errors
 from pronas.search._savings import Savings
 from pronas.search._skips import skip_patterns
@@ -48,7 +49,7 @@ class Driver:
         # limits are for the network that ships, so they hold for the winner's skeleton where a winner is trained
         shipped = skeleton_of(self.config.final) if self.config.final.epochs else self.skeleton
         self.costs = Costs(shipped, self.shape, self.classes, self.config.limits)
-        self.savings = Savings(run.folder, self.config, self.children)
+        self.savings = Savings(run.folder, self.config, self.children, run.store)
         self.find = twin_finder(self.config.search.reuse, self.config, dataset.fingerprint)
         self._start = time.monotonic()
 
@@ -77,26 +78,29 @@ class Driver:
     def _search(self) -> None:
         with make_manager(self.config, self.dataset) as manager:
             self._announce(manager.workers)
+            lessons = Lessons(self.children, self.run.store, manager, self.emit, self.find, self.savings)
             controller = make_controller(self.config, self.run.folder, self.costs)
             self._take_up(controller)
             while cells := controller.get_actions():
-                rewards = self._round(controller, cells, manager)
+                rewards = self._round(controller, cells, lessons)
                 self._learn(controller, cells, rewards)
                 controller.update()
             if self.config.search.skips:
-                self._try_skips(manager)
+                self._try_skips(lessons)
+            if self.savings.stops:
+                train_finalists(lessons)
 
     def _take_up(self, controller: ControllerManager) -> None:
         """Give the controller what the store holds: rewards of every round but the last, and the last proposal."""
         rounds = [part for part in self.children.rounds() if part[0].level <= self.space.B]
         for part in rounds[:-1]:
-            controller.tell([child.cell for child in part], [child.reward or 0.0 for child in part])
+            controller.tell([child.cell for child in part], [self.savings.reward(child) for child in part])
         for last in rounds[-1:]:
             predicted = None if last[0].predicted is None else [child.predicted or 0.0 for child in last]
             spread = None if last[0].spread is None else [child.spread or 0.0 for child in last]
             controller.take_up(last[0].level, last[0].round, [child.cell for child in last], predicted, spread)
 
-    def _round(self, controller: ControllerManager, cells: Sequence[Cell], manager: NetworkManager) -> list[float]:
+    def _round(self, controller: ControllerManager, cells: Sequence[Cell], lessons: Lessons) -> list[float]:
         level, round_ = controller.level, controller.round
         proposed = self._recorded(level, round_)
         if not proposed:
@@ -107,7 +111,7 @@ class Driver:
             ]
             proposed = self.children.propose(level, round_, cells, more)
         self._announce_level(level, round_, proposed)
-        rewards = self._train(proposed, manager)
+        rewards = self._train(proposed, lessons)
         if round_ == 1 and proposed[0].id == 1:
             refuse_hopeless(self._recorded(level, round_))
         return rewards
@@ -124,7 +128,7 @@ class Driver:
             controller.save()
         self.emit({"event": "fit", "level": level, "round": round_, "report": report})
 
-    def _try_skips(self, manager: NetworkManager) -> None:
+    def _try_skips(self, lessons: Lessons) -> None:
         level = self.space.B + 1
         proposed = self._recorded(level, 1)
         best = self.children.best()
@@ -139,12 +143,11 @@ class Driver:
                 return
             proposed = self.children.propose(level, 1, cells, [self.costs.columns(cell) for cell in cells])
         self._announce_level(level, 1, proposed)
-        self._train(proposed, manager)
+        self._train(proposed, lessons)
 
-    def _train(self, proposed: Sequence[Child], manager: NetworkManager) -> list[float]:
+    def _train(self, proposed: Sequence[Child], lessons: Lessons) -> list[float]:
         self.savings.forget(proposed[0].level)
-        store, total = self.run.store, self._expected()
-        return train_round(proposed, self.children, store, manager, total, self.emit, self.find, self.savings)
+        return train_round(proposed, lessons, self._expected())
 
     def _train_winner(self) -> None:
         best = self.children.best()

@@ -1,4 +1,4 @@
-"""Early stopping across the children of a round: successive halving (Jamieson and Talwalkar, AISTATS 2016)."""
+"""Early stopping across the children of a search: successive halving (Jamieson and Talwalkar, AISTATS 2016)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def estimate(accuracy: float, finished: Sequence[tuple[float, float]]) -> float:
 
     Args:
         accuracy: validation accuracy after its last rung.
-        finished: of the round's children trained to the end, the accuracy after that rung and the final one.
+        finished: of the children trained to the end, the accuracy after that rung and the final one.
     """
     if not finished:
         return accuracy
@@ -54,7 +54,7 @@ def estimate(accuracy: float, finished: Sequence[tuple[float, float]]) -> float:
 
 
 class Rungs:
-    """What a round's children got to on rungs before the last, kept in the store as ``meta`` entries ``rungs:ID``.
+    """What children got to on each rung, kept in the store as ``meta`` entries ``rungs:ID``.
 
     Each rung is a training of its own from the start, with the whole schedule: that ranks better than the first epochs
     of a longer one, needs no state of workers, and costs only one part in ``factor`` more.
@@ -62,41 +62,45 @@ class Rungs:
 
     def __init__(self, store: Store, children: Iterable[Child]) -> None:
         self._store = store
-        self._found: dict[int, list[dict[str, Any]]] = {}
+        self._found: dict[int, list[ChildResult]] = {}
         for child in children:
             found = store.meta(f"rungs:{child.id}")
             if found:
-                self._found[child.id] = found
-
-    def holds(self, child: int) -> bool:
-        """Whether the child finished a rung."""
-        return child in self._found
+                self._found[child.id] = [ChildResult(child.cell, **values) for values in found]
 
     def count(self, child: int) -> int:
-        """How many rungs the child finished."""
+        """How many rungs the child has behind it."""
         return len(self._found.get(child, ()))
 
     def add(self, child: int, result: ChildResult) -> None:
         """Record a child's next rung."""
-        values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-        values = {name: value for name, value in values.items() if name not in ("cell", "weights")}
-        self._found.setdefault(child, []).append(values)
-        self._store.set_meta(**{f"rungs:{child}": self._found[child]})
+        self._found.setdefault(child, []).append(replace(result, weights=None))
+        self._store.set_meta(**{f"rungs:{child}": [_plain(one) for one in self._found[child]]})
+
+    def result(self, child: int, number: int) -> ChildResult | None:
+        """Return what the child got to on rung ``number``, from 0, or ``None``."""
+        found = self._found.get(child, ())
+        return found[number] if number < len(found) else None
 
     def accuracies(self, children: Iterable[int], number: int) -> dict[int, float]:
         """Return the accuracies of those that finished rung ``number``."""
-        return {child: self._found[child][number]["reward"] for child in children if self.count(child) > number}
+        results = {child: self.result(child, number) for child in children}
+        return {child: one.reward for child, one in results.items() if one is not None and one.status == "done"}
 
-    def stopped(self, child: Child, finals: Mapping[int, float]) -> ChildResult:
+    def total(self, child: int) -> ChildResult:
+        """Return what the child got to on its last rung, with the images and seconds of all its rungs."""
+        found = self._found[child]
+        images, seconds = sum(one.images for one in found), sum(one.seconds for one in found)
+        return replace(found[-1], images=images, seconds=seconds)
+
+    def stopped(self, child: int, finals: Mapping[int, float]) -> ChildResult:
         """Return what a child that did not go on counts as; ``finals`` are the rewards of those that did, by number."""
-        last = ChildResult(child.cell, **self._found[child.id][-1])
-        early = self.accuracies(finals, self.count(child.id) - 1)
+        last = self.total(child)
+        early = self.accuracies(finals, self.count(child) - 1)
         reward = estimate(last.reward, [(early[number], final) for number, final in finals.items() if number in early])
-        metrics = {**last.metrics, STOPPED: [last.reward]}
-        return replace(last, reward=reward, metrics=metrics, images=0, seconds=0.0)
+        return replace(last, reward=reward, metrics={**last.metrics, STOPPED: [last.reward]})
 
-    def summed(self, child: int, result: ChildResult) -> ChildResult:
-        """Return ``result`` with the images and seconds of the child's rungs added."""
-        earlier = self._found.get(child, ())
-        images = result.images + sum(rung["images"] for rung in earlier)
-        return replace(result, images=images, seconds=result.seconds + sum(rung["seconds"] for rung in earlier))
+
+def _plain(result: ChildResult) -> dict[str, Any]:
+    values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    return {name: value for name, value in values.items() if name not in ("cell", "weights")}

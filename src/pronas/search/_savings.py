@@ -8,8 +8,9 @@ from pathlib import Path
 from pronas.files import write_atomic
 from pronas.search._children import Children
 from pronas.search._config import Config
+from pronas.search._halving import Rungs, rungs
 from pronas.search._run import disk_errors
-from pronas.search._store import Child
+from pronas.search._store import Child, Store
 from pronas.space import Cell
 from pronas.training import ChildResult
 
@@ -23,13 +24,31 @@ class Savings:
         folder: the run folder.
         config: resolved.
         children: of the run.
+        store: of the run.
+
+    Attributes:
+        lengths: the epochs of each rung; one: children are trained whole at once.
+        factor: the best one in so many goes on to the next rung; ``None``: nobody is stopped early.
+        inherit: epochs of a child that begins with its parent's weights; ``None``: none does.
+        rungs: what children got to on each rung.
     """
 
-    def __init__(self, folder: Path, config: Config, children: Children) -> None:
+    def __init__(self, folder: Path, config: Config, children: Children, store: Store) -> None:
         assert config.children.epochs is not None
-        self.epochs, self.early_stop = config.children.epochs, config.search.early_stop
-        self.inherit = config.search.inherit
+        self.factor, self.inherit = config.search.early_stop, config.search.inherit
+        self.lengths = rungs(config.children.epochs, self.factor)
+        self.rungs = Rungs(store, children)
         self._folder, self._children = folder, children
+
+    @property
+    def stops(self) -> bool:
+        """Whether children are stopped early."""
+        return len(self.lengths) > 1
+
+    def reward(self, child: Child) -> float:
+        """What the predictor learns of a settled child: all on the same rung, or its order would be theirs."""
+        first = self.rungs.result(child.id, 0)
+        return (child.reward or 0.0) if first is None else first.reward
 
     def inherits(self, child: Child) -> bool:
         """Whether the child's parent was trained and its weights are there."""
