@@ -64,6 +64,15 @@ def test_like_convolutions_of_one_map_are_computed_as_one_with_equal_results(cas
         torch.testing.assert_close(gradient, separate[name], rtol=1e-3, atol=1e-4 * scale + 1e-7, msg=name)
 
 
+def test_mixed_precision_is_left_to_the_library() -> None:
+    made = skeleton("flat", filters=(16,), strides=(2,), stem=16)
+    network = made.build(Cell.parse("0:3x3 conv + 0:3x3 conv"), (3, 16, 16), 4).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(torch.zeros(4, 3, 16, 16))
+    logits.float().square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
 def test_a_watched_operator_runs_as_written() -> None:
     made = skeleton("flat", filters=(16,), strides=(2,), stem=16)
     network = made.build(Cell.parse("0:3x3 conv + 0:3x3 conv"), (3, 16, 16), 4).train()

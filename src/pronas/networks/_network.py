@@ -35,7 +35,7 @@ from pronas.networks._fused import Chain
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 from pronas.networks._sums import shared
-from pronas.networks._together import Group, begin, groups
+from pronas.networks._together import Group, begin, groups, may_group
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
@@ -125,7 +125,7 @@ class CellModule(nn.Module):
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        together = groups(self._operators()) if self.training else {}
+        together = groups(self._operators()) if self.training and may_group(states[0]) else {}
         nodes = _Nodes([read(states) for read in self.inputs], self.readers, together)
         for block in self.blocks:
             nodes.parts.append(block(nodes, drop))

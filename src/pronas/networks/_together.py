@@ -46,6 +46,12 @@ class _Together(torch.autograd.Function):
         return to_maps, None, *torch.split(to_kernel, ctx.filters)
 
 
+def may_group(maps: Tensor) -> bool:
+    """Whether operators that read maps like these may begin together: on processors, measured there, and without
+    autocast, whose casts a written backward pass does not see."""
+    return maps.is_cpu and not torch.is_autocast_enabled("cpu")
+
+
 def groups(readers: Iterable[tuple[int, nn.Module]]) -> dict[nn.Module, Group]:
     """Which operators have their first convolutions computed together.
 
