@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pronas.networks import Network, QuantConv2d, skeleton
 from pronas.space import Cell
 
-SEPARATE = {"stem": 16}
+STEM = {"stem": 16}
 CASES = {
-    "1x7 twice": ("flat", "0:1x7-7x1 conv + 0:3x3 maxpool | 0:1x7-7x1 conv + 1:identity", SEPARATE),
-    "three of one block and the next": ("flat", "0:3x3 conv + 0:3x3 conv | 0:3x3 conv + 1:3x3 conv", SEPARATE),
-    "strided projections": ("flat", "0:identity + 0:identity", SEPARATE),
+    "1x7 twice": ("flat", "0:1x7-7x1 conv + 0:3x3 maxpool | 0:1x7-7x1 conv + 1:identity", STEM),
+    "three of one block and the next": ("flat", "0:3x3 conv + 0:3x3 conv | 0:3x3 conv + 1:3x3 conv", STEM),
+    "strided projections": ("flat", "0:identity + 0:identity", STEM),
     "binary": ("binary", "0:3x3 bconv + 0:3x3 bconv", {}),
     "binary, scaled": ("binary", "0:1x7-7x1 bconv + 0:1x7-7x1 bconv", {"xnor": True}),
 }

@@ -151,6 +151,14 @@ def test_reuse_takes_only_children_trained_whole(tmp_path, stopped, inherited, r
     assert [fact[:3] for fact in facts(experiment)] == [fact[:3] for fact in facts(stopped)]
     assert {str(child.cell) for child in experiment.children() if STOPPED not in child.metrics} == set(whole)
     again.clear()
+    plain = run(tmp_path / "plain", reuse=str(stopped.path), blocks=1, on_event=again.append)
+    known = {event["id"] for event in again if event["event"] == "child" and event["known"]}
+    assert known
+    for child in plain.children():
+        assert (child.id in known) == (str(child.cell) in whole)
+        if child.id in known:
+            assert child.reward == whole[str(child.cell)]
+    again.clear()
     run(tmp_path / "other", reuse=str(inherited.path), on_event=again.append)
     assert {event["level"] for event in again if event["event"] == "child" and event["known"]} == {1}
 
