@@ -7,17 +7,33 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pronas.networks import AveragePool, MaxPool, QuantConv2d, Sign, SumPool, skeleton
-from pronas.networks import _fused as fused
 from pronas.networks import _native as native
+from pronas.networks._chain import Chain
+from pronas.networks._convolution import convolve
 from pronas.networks._sums import shared
 from pronas.space import Cell
 
-needs_kernels = pytest.mark.skipif(native.library() is None, reason="the training kernels were not compiled")
+VARIANTS = ["", "_v3", "_v4"]
+
+
+@pytest.fixture(params=VARIANTS)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernels as compiled for each generation of processors."""
+    variant, plain = native.load_variant(request.param), native.load_variant("")
+    if variant is None or plain is None:
+        pytest.skip(f"no training kernels were compiled as {request.param or 'plain'}")
+    if VARIANTS.index(request.param) and plain.pronas_level() < int(request.param[2:]):
+        pytest.skip(f"this processor cannot run {request.param}")
+    monkeypatch.setattr(native, "library", lambda: variant)
+
+
+needs_kernels = pytest.mark.usefixtures("kernels")
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SHAPES = st.tuples(st.integers(1, 7), st.integers(1, 40), st.integers(1, 12), st.integers(1, 12))
 KERNEL, STRIDE = st.sampled_from([3, 5, 7]), st.sampled_from([1, 2])
@@ -42,7 +58,7 @@ def same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -
 
 
 @needs_kernels
-@settings(max_examples=25, deadline=None)
+@few
 @given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, seed=st.integers(0, 99))
 def test_depthwise_convolutions_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: int, seed: int) -> None:
     inputs, layer = maps_of(shape, seed), QuantConv2d(shape[1], shape[1], kernel, stride, groups=shape[1])
@@ -55,7 +71,7 @@ def test_depthwise_convolutions_are_the_library_s(shape: tuple[int, ...], kernel
 
 
 @needs_kernels
-@settings(max_examples=25, deadline=None)
+@few
 @given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, which=st.integers(0, 2), seed=st.integers(0, 99))
 def test_pools_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: int, which: int, seed: int) -> None:
     inputs = (maps_of(shape, seed) * 2).round().detach().requires_grad_()  # with equal values, as ±1 maps have
@@ -67,29 +83,85 @@ def test_pools_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: in
 
 
 @needs_kernels
-@settings(max_examples=25, deadline=None)
+@few
 @given(shape=st.tuples(st.integers(2, 9), st.integers(16, 50), *[st.integers(1, 9)] * 2), kind=st.integers(0, 2))
 def test_batch_norm_and_what_follows_are_the_library_s(shape: tuple[int, ...], kind: int) -> None:
     inputs = (maps_of(shape, 1) * 3 + 5).detach().requires_grad_()
     following = [[], [nn.ReLU()], [Sign()]][kind]
     made = []
-    for sequence in (fused.Chain, nn.Sequential):
+    for sequence in (Chain, nn.Sequential):
         torch.manual_seed(0)
         chain = sequence(nn.BatchNorm2d(shape[1]), *following)
         nn.init.normal_(chain[0].weight), nn.init.normal_(chain[0].bias)
         values = results(chain, inputs, chain[0].weight, chain[0].bias)
         made.append([*values, *(value.clone().float() for value in chain[0].buffers())])
-    if kind == native.SIGN:  # a value that is zero but for rounding may have either sign
-        z = nn.BatchNorm2d.forward(chain[0], inputs).abs()
-        if ((z < 1e-4) | ((z - 1).abs() < 1e-4)).any():
-            return
+    if kind != native.NOTHING and at_an_edge(chain[0](inputs)):
+        return
     same(made[0], made[1], 1e-3)
 
 
+def at_an_edge(normalised: Tensor) -> bool:
+    """Whether rounding decides the sign of some value, or whether it is beyond 1."""
+    size = normalised.detach().abs()
+    return bool(((size < 1e-4) | ((size - 1).abs() < 1e-4)).any())
+
+
+SIDES = st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 2)
+
+
 @needs_kernels
-@pytest.mark.parametrize("layer", [nn.BatchNorm2d(20), MaxPool(3, 1), AveragePool(3, 1)])
+@few
+@given(shape=SHAPES, filters=st.integers(1, 70), sides=SIDES, stride=STRIDE, seed=st.integers(0, 99))
+def test_dense_convolutions_are_the_library_s(
+    shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, seed: int
+) -> None:
+    inputs, layer = maps_of(shape, seed), QuantConv2d(shape[1], filters, sides, stride)
+    found = results(lambda maps: convolve(layer, maps, layer.weight), inputs, layer.weight)
+    same(found, results(lambda maps: nn.Conv2d.forward(layer, maps), inputs, layer.weight), 1e-3)
+
+
+@needs_kernels
+@few
+@given(
+    shape=st.tuples(st.integers(2, 5), st.integers(1, 40), *[st.integers(3, 12)] * 2),
+    filters=st.integers(16, 50), sides=SIDES, stride=STRIDE, kind=st.integers(0, 2),
+)  # fmt: skip
+def test_convolution_batch_norm_and_what_follows_are_the_library_s(
+    shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, kind: int
+) -> None:
+    inputs, following = maps_of(shape, 1), [[], [nn.ReLU()], [Sign()]][kind]
+    layer, norms = QuantConv2d(shape[1], filters, sides, stride), [nn.BatchNorm2d(filters) for _ in range(2)]
+    for norm in norms:
+        torch.manual_seed(0)
+        nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    plain = nn.Sequential(*following)
+
+    def library(maps: Tensor) -> Tensor:
+        return plain(norms[1](nn.Conv2d.forward(layer, maps)))  # type: ignore[no-any-return]
+
+    parameters = [[layer.weight, norm.weight, norm.bias] for norm in norms]
+    found = results(lambda maps: convolve(layer, maps, layer.weight, norms[0], kind), inputs, *parameters[0])
+    expected = results(library, inputs, *parameters[1])
+    same(*[[buffer.float() for buffer in norm.buffers()] for norm in norms], 1e-3)
+    if kind == native.NOTHING or not at_an_edge(norms[1](nn.Conv2d.forward(layer, inputs))):
+        same(found, expected, 2e-3)
+
+
+@needs_kernels
+def test_a_chain_runs_convolution_batch_norm_and_activation_as_one() -> None:
+    inputs = maps_of((4, 16, 6, 6), 5)
+    if native.lanes() < 8:
+        pytest.skip("with narrow vectors the library is faster")
+    layers = [QuantConv2d(16, 20, 1), nn.BatchNorm2d(20), nn.ReLU()]
+    assert Chain(*layers)(inputs).grad_fn.name() == "_ConvolutionBackward"
+    layers[0].register_forward_hook(lambda *_: None)
+    assert Chain(*layers)(inputs).grad_fn.name() == "_NormBackward"
+
+
+@needs_kernels
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(20), MaxPool(3, 1), AveragePool(3, 1), QuantConv2d(20, 20, 1)])
 def test_gradients_may_be_slices_and_expanded(layer: nn.Module) -> None:
-    inputs, chain = maps_of((3, 20, 6, 5), 2), fused.Chain(layer)
+    inputs, chain = maps_of((3, 20, 6, 5), 2), Chain(layer)
     whole = maps_of((3, 50, 6, 5), 3).detach()
     for upstream in (whole[:, 11:31], torch.randn(3, 20, 1, 1).expand(3, 20, 6, 5), torch.randn(3, 20, 6, 5)):
         found = torch.autograd.grad(chain(shared(inputs)), inputs, upstream)
@@ -110,7 +182,7 @@ def test_what_is_not_a_number_stays_it() -> None:
     inputs = maps_of((4, 16, 6, 6), 4).detach()
     inputs[1, 3, 2, 2] = float("nan")
     inputs.requires_grad_()
-    assert fused.Chain(nn.BatchNorm2d(16), nn.ReLU())(inputs)[:, 3].isnan().all()
+    assert Chain(nn.BatchNorm2d(16), nn.ReLU())(inputs)[:, 3].isnan().all()
     assert MaxPool(3, 2)(inputs)[1, 3].isnan().any()
 
 
@@ -160,7 +232,7 @@ def test_networks_in_evaluation_run_without_the_kernels(monkeypatch: pytest.Monk
 
 def test_layers_with_hooks_run_one_by_one() -> None:
     seen = []
-    chain = fused.Chain(nn.BatchNorm2d(16), nn.ReLU())
+    chain = Chain(nn.BatchNorm2d(16), nn.ReLU())
     chain[1].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0].min().item()))
     chain(maps_of((4, 16, 6, 6), 5))
     assert seen

@@ -185,4 +185,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, digits, content: bytes)
 
 def test_divergence_is_one_clear_line(digits) -> None:
     with pytest.raises(RunError, match=r"diverged: the loss became .* lower the recipe's learning_rate"):
-        train_network(CELL, digits, SKELETON, Recipe(optimizer="sgd", learning_rate=1e6, schedule="constant"))
+        train_network(
+            CELL, digits, SKELETON, Recipe(optimizer="sgd", learning_rate=1e6, weight_decay=1e6, schedule="constant")
+        )

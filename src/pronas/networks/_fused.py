@@ -42,15 +42,23 @@ class _Norm(torch.autograd.Function):
         return *results, None, None
 
 
-def can_normalise(layer: nn.BatchNorm2d, maps: Tensor) -> bool:
-    """Whether `normalise` can stand for this layer, in training, on these maps."""
+def is_compiled(layer: nn.BatchNorm2d) -> bool:
+    """Whether there are compiled kernels for this batch norm, in training."""
     return (
         layer.training
         and layer.affine
         and layer.track_running_stats
         and layer.momentum is not None
+        and layer.num_features >= _FEWEST_CHANNELS
+    )
+
+
+def can_normalise(layer: nn.BatchNorm2d, maps: Tensor) -> bool:
+    """Whether `normalise` can stand for this layer, in training, on these maps."""
+    return (
+        is_compiled(layer)
         and maps.dim() == 4
-        and maps.shape[1] == layer.num_features >= _FEWEST_CHANNELS
+        and maps.shape[1] == layer.num_features
         and maps.shape[0] * maps.shape[2] * maps.shape[3] > 1
         and native.usable(maps)
     )
@@ -73,9 +81,7 @@ class _MaxPool(torch.autograd.Function):
     def forward(ctx: Any, inputs: Tensor, kernel: int, stride: int, gradient: GradientSum | None) -> Tensor:
         n, c, h, w = inputs.shape
         outputs = native.empty_maps(inputs, stride)
-        # 16 bytes a pixel and unit of 16 channels, or of several images of few channels
-        units = n * -(-c // 16) if c >= 16 else -(-n // (16 // c))
-        which = torch.empty(units * outputs.shape[2] * outputs.shape[3] * 16, dtype=torch.int8)
+        which = torch.empty(native.units(n, c) * outputs.shape[2] * outputs.shape[3], dtype=torch.int8)
         ctx.sizes, ctx.gradient = (n, h, w, c, kernel, stride), gradient
         native.call("pronas_max_pool", inputs, outputs, which, *ctx.sizes)
         ctx.save_for_backward(inputs, which)
@@ -147,42 +153,3 @@ class _Mean(torch.autograd.Function):
 def mean_of_maps(maps: Tensor) -> Tensor:
     """(n, c, h, w) to (n, c)."""
     return _Mean.apply(maps)  # type: ignore[no-any-return,no-untyped-call]
-
-
-class Chain(nn.Sequential):
-    """A `torch.nn.Sequential` that, in training, runs a batch norm and the activation after it as one where it can.
-
-    Layers with hooks run one by one.
-    """
-
-    def forward(self, inputs: Any) -> Any:
-        """As `torch.nn.Sequential`."""
-        if not self.training or native.library() is None:
-            return super().forward(inputs)  # type: ignore[no-untyped-call]
-        return self.proceed(inputs, 0)
-
-    def proceed(self, maps: Any, position: int) -> Any:
-        """What the layers from ``position`` on make of ``maps``, the output of the one before."""
-        layers = list(self)
-        while position < len(layers):
-            layer = layers[position]
-            position += 1
-            if type(layer) is nn.BatchNorm2d and not has_hooks(layer) and can_normalise(layer, maps):
-                kind = _kind(layers[position]) if position < len(layers) else native.NOTHING
-                position += kind != native.NOTHING
-                maps = normalise(layer, maps, kind)
-            else:
-                maps = layer(maps)
-        return maps
-
-
-def _kind(layer: nn.Module) -> int:
-    """What an activation layer is to `normalise`; `_native.NOTHING` for any other layer."""
-    if has_hooks(layer):
-        return native.NOTHING
-    return native.RELU if type(layer) is nn.ReLU else getattr(layer, "after_norm", native.NOTHING)
-
-
-def has_hooks(layer: nn.Module) -> bool:
-    """Whether somebody watches what goes into or out of this layer."""
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pronas.networks import _native as native
+from pronas.networks._convolution import convolve, pays_to_convolve
 from pronas.networks._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
 from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps, pays_to_average
 from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
@@ -104,10 +105,7 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        return self.scaled(self._convolve(stride_one_channel(inputs), self.quantized_weight()))
-
-    def scaled(self, outputs: Tensor) -> Tensor:
-        """The convolution's results (n, filters, h, w) after XNOR scaling, where this layer has it."""
+        outputs = self._convolve(stride_one_channel(inputs), self.quantized_weight())
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
 
     def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
@@ -116,6 +114,8 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
                 return compiled_depthwise(inputs, kernel, self.stride[0])
             if self.groups > 1 and pays_in_strips(inputs, kernel, self.stride):
                 return depthwise(inputs, kernel, self.stride)
+        if pays_to_convolve(self, inputs):
+            return convolve(self, inputs, kernel)
         return F.conv2d(inputs, kernel, None, self.stride, self.padding, self.dilation, self.groups)
 
 

@@ -21,6 +21,10 @@ KERNELS = (3, 5, 7)
 NOTHING, RELU, SIGN = 0, 1, 2
 
 _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
+    "pronas_level": "",
+    "pronas_lanes": "",
+    "pronas_convolution": "p" * 9 + "w" * 9 + "dd",
+    "pronas_convolution_backward": "pww" + "p" * 10 + "w" * 10,
     "pronas_depthwise": "ppp" + "w" * 6,
     "pronas_depthwise_backward": "ppppp" + "w" * 7,
     "pronas_max_pool": "ppp" + "w" * 6,
@@ -36,8 +40,16 @@ _TYPES = {"p": ctypes.c_void_p, "w": ctypes.c_int64, "d": ctypes.c_double}
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels beside this file, or None."""
-    path = Path(__file__).with_name("libpronas_children.so")
+    """The compiled kernels beside this file, in the newest variant that this processor can run; or None."""
+    plain = load_variant("")
+    best = 0 if plain is None else plain.pronas_level()
+    newer = (load_variant(f"_v{level}") for level in range(best, 0, -1))
+    return next((found for found in newer if found is not None), plain)
+
+
+def load_variant(suffix: str) -> ctypes.CDLL | None:
+    """The kernels compiled for a generation of processors ("": any), or None where there are none."""
+    path = Path(__file__).with_name(f"libpronas_children{suffix}.so")
     if not path.is_file():
         return None
     try:
@@ -91,6 +103,19 @@ def call(name: str, *arguments: Tensor | float | None) -> None:
     plain = (one.data_ptr() if isinstance(one, Tensor) else one for one in arguments)
     if getattr(library(), name)(*plain):
         raise MemoryError(f"no memory for the buffers of {name}")
+
+
+def lanes() -> int:
+    """How many floats a vector of the kernels holds; there must be kernels."""
+    core = library()
+    assert core is not None
+    return int(core.pronas_lanes())
+
+
+def units(n: int, c: int) -> int:
+    """Lanes of all units that window kernels make of a pixel of n images of c channels (csrc/lanes.h)."""
+    width = lanes()
+    return width * (n * -(-c // width) if c >= width else -(-n // (width // c)))
 
 
 def channels_last(maps: Tensor) -> Tensor:

@@ -25,17 +25,15 @@ may add others). Empty ones are the identity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pronas.networks._fused import Chain
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 from pronas.networks._sums import shared
-from pronas.networks._together import Group, begin, groups, may_group
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
@@ -52,12 +50,11 @@ def _concatenate(maps: Sequence[Tensor]) -> Tensor:
 class _Nodes:
     """The maps of a cell: each is a list of maps to be concatenated, which happens only where an operator reads it, so
     that a block that goes straight to the cell's output is copied once. Where several operators read a map, their
-    gradients are summed in place; those that begin with like convolutions begin together."""
+    gradients are summed in place."""
 
-    def __init__(self, inputs: list[Tensor], readers: Sequence[int], together: Mapping[nn.Module, Group]) -> None:
+    def __init__(self, inputs: list[Tensor], readers: Sequence[int]) -> None:
         self.parts = [[tensor] for tensor in inputs]
         self.readers = list(readers)
-        self.together, self.begun = together, dict[nn.Module, Tensor]()
 
     def __getitem__(self, index: int) -> Tensor:
         if len(self.parts[index]) > 1:
@@ -65,15 +62,6 @@ class _Nodes:
         if self.readers[index] > 1:
             self.parts[index], self.readers[index] = [shared(self.parts[index][0])], 1
         return self.parts[index][0]
-
-    def read(self, index: int, operator: nn.Module) -> Tensor:
-        """What ``operator`` makes of map ``index``."""
-        group = self.together.get(operator)
-        if group is None:
-            return operator(self[index])  # type: ignore[no-any-return]
-        if operator not in self.begun:
-            self.begun |= begin(group, self[index])
-        return cast(Chain, operator).proceed(self.begun.pop(operator), 1)  # type: ignore[no-any-return]
 
     def output(self, indexes: tuple[int, ...]) -> Tensor:
         return _concatenate([part for index in indexes for part in self.parts[index]])
@@ -106,7 +94,7 @@ class BlockModule(nn.Module):
     def forward(self, nodes: _Nodes, drop: float = 0.0) -> list[Tensor]:
         """The cell's inputs and blocks so far to the maps whose concatenation is the block's result: one where its
         operators are added, else two. ``drop`` is the rate of drop path."""
-        left, right = nodes.read(self.sources[0], self.left), nodes.read(self.sources[1], self.right)
+        left, right = self.left(nodes[self.sources[0]]), self.right(nodes[self.sources[1]])
         if drop > 0.0:
             left, right = drop_path(left, drop), drop_path(right, drop)
         return [self.ending(left + right)] if self.add else [left, right]
@@ -125,16 +113,10 @@ class CellModule(nn.Module):
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        together = groups(self._operators()) if self.training and may_group(states[0]) else {}
-        nodes = _Nodes([read(states) for read in self.inputs], self.readers, together)
+        nodes = _Nodes([read(states) for read in self.inputs], self.readers)
         for block in self.blocks:
             nodes.parts.append(block(nodes, drop))
         return nodes.output(self.outputs)
-
-    def _operators(self) -> Iterator[tuple[int, nn.Module]]:
-        """Each operator and the map it reads."""
-        for block in self.blocks:
-            yield from zip(block.sources, (block.left, block.right), strict=True)  # type: ignore[arg-type]
 
 
 class Network(nn.Module):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
-from pronas.networks._fused import Chain
+from pronas.networks._chain import Chain
 from pronas.networks._layers import GlobalAveragePool, QuantConv2d, reduce_map
 from pronas.networks._registry import Site, Style, build_operator, is_built_in, memoised_on_registry
 

@@ -9,7 +9,7 @@ from typing import final
 
 from torch import nn
 
-from pronas.networks._fused import Chain
+from pronas.networks._chain import Chain
 from pronas.networks._layers import AveragePool, FactorizedReduction, MaxPool, QuantConv2d, Sign, SumPool, reduce_map
 from pronas.networks._registry import Site, Style
 

@@ -1,9 +1,12 @@
 /* What the training kernels share. Maps are float32, channels last: (n, h, w, c).
  *
- * Window kernels work on units of 16 lanes: 16 channels of one image or, where a map has fewer channels, the channels of
- * several images. A unit is packed into a small buffer with a border, so that the arithmetic knows neither borders nor
- * how many channels there are. The last 16 channels of an image may overlap the ones before: what is stored twice is the
- * same, and what is summed counts only the lanes that are new (`fresh`).
+ * A vector is as wide as the processor's that this file is compiled for: GCC keeps wider ones in memory between operations.
+ * So the library is compiled once for each generation, and _native.py loads the newest that this processor can run.
+ *
+ * Window kernels work on units of as many lanes as a vector has: channels of one image or, where a map has fewer, the
+ * channels of several images. A unit is packed into a small buffer with a border, so that the arithmetic knows neither
+ * borders nor how many channels there are. The last channels of an image may overlap the ones before: what is stored twice
+ * is the same, and what is summed counts only the lanes that are new (`fresh`).
  */
 #ifndef PRONAS_LANES_H
 #define PRONAS_LANES_H
@@ -12,9 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clones.h"
+#define EXPORT __attribute__((visibility("default")))
 
+#if defined(__AVX512F__)
 #define LANES 16
+#elif defined(__AVX2__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
@@ -30,7 +39,7 @@ typedef struct {
     int64_t n, h, w, c;
 } Map;
 
-/* 16 lanes of a map. */
+/* Lanes of a map. */
 typedef struct {
     int64_t image, channel; /* the first of each */
     int64_t images;         /* more than one only where a map has fewer channels than lanes */
@@ -61,7 +70,10 @@ INLINE vec fresh_lanes(vec values, int fresh) {
     return (vec)((ivec)values & keep);
 }
 
-INLINE float *room(int64_t vectors) { return aligned_alloc(64, (size_t)(vectors > 0 ? vectors : 1) * 64); }
+INLINE float *room(int64_t vectors) {
+    size_t bytes = (size_t)(vectors > 0 ? vectors : 1) * LANES * sizeof(float);
+    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
 
 INLINE void fill(float *place, int64_t vectors, float value) {
     for (int64_t i = 0; i < vectors; i++) AT(place + i * LANES) = (vec){0} + value;

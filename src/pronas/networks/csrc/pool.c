@@ -43,7 +43,7 @@ INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *wh
 }
 
 /* inputs (n, h, w, c) to outputs (n, ceil(h / stride), ceil(w / stride), c) and, for the gradient, which tap each came from:
- * 16 bytes a unit and pixel. Kernel 3, 5 or 7. Returns 0, or 1 if there is no memory. */
+ * as many bytes a unit and pixel as a unit has lanes. Kernel 3, 5 or 7. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_max_pool(const float *inputs, float *outputs, int8_t *which, int64_t n, int64_t h, int64_t w, int64_t c,
                            int64_t kernel, int64_t stride) {
     Shape s = shape_of(n, h, w, c, kernel, stride);

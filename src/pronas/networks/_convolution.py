@@ -1,0 +1,108 @@
+"""Dense convolutions in training, compiled, alone or with the batch norm and the activation that follow.
+
+With them, the convolution's results meet the norm's statistics while they are still in a near cache, and the gradient
+to these results, which only the convolution's own gradients read, is never written to memory as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pronas.networks import _native as native
+from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
+
+_LARGEST_KERNEL = 7
+_MANY_CHANNELS = 16
+_FEWEST_LANES = 8
+_Norm = tuple[Tensor, Tensor, float, float, int]  # running mean and variance, epsilon, momentum, what follows
+
+
+class _Convolution(torch.autograd.Function):
+    """The convolution and, where ``norm`` is given, batch norm in training mode and nothing, ReLU or sign."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor, gain: Tensor | None, bias: Tensor | None, norm: _Norm | None,
+        stride: int, gradient: GradientSum | None,
+    ) -> Tensor:  # fmt: skip
+        n, c, h, w = inputs.shape
+        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[0], *weight.shape[2:], stride), gradient
+        sums = torch.empty((n, weight.shape[0], -(-h // stride), -(-w // stride)), memory_format=torch.channels_last)
+        if norm is None:
+            native.call("pronas_convolution", inputs, weight, *[None] * 5, sums, None, *ctx.sizes, 0, 0.0, 0.0)
+            ctx.save_for_backward(inputs, weight)
+            return sums
+        mean, variance, epsilon, momentum, ctx.kind = norm
+        saved, outputs = torch.empty(2, weight.shape[0]), torch.empty_like(sums)
+        tensors = (inputs, weight, gain, bias, mean, variance, saved, sums, outputs)
+        native.call("pronas_convolution", *tensors, *ctx.sizes, ctx.kind, epsilon, momentum)
+        ctx.save_for_backward(inputs, weight, sums, gain, bias, saved)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        inputs, weight, *normed = ctx.saved_tensors
+        room, add, to_inputs = None, False, None
+        if ctx.needs_input_grad[0]:
+            room, add, to_inputs = gradient_room(ctx.gradient, inputs)
+        to_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
+        to_norm = [torch.empty_like(normed[1]), torch.empty_like(normed[2])] if normed else [None, None]
+        given = (*native.spaced(gradients[0]), inputs, weight, *(normed or [None] * 4))
+        kind = ctx.kind if normed else native.NOTHING
+        native.call("pronas_convolution_backward", *given, room, to_weight, *to_norm, *ctx.sizes, kind, add)
+        return to_inputs, to_weight, *to_norm, None, None, None
+
+
+def can_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
+    """Whether `convolve` can compute this convolution of these maps, in training."""
+    height, width = layer.kernel_size
+    padding = (height // 2, width // 2)
+    return (
+        layer.training
+        and layer.groups == 1
+        and layer.bias is None
+        and layer.dilation == (1, 1)
+        and layer.stride in ((1, 1), (2, 2))
+        and layer.padding == padding
+        and height % 2 == width % 2 == 1
+        and max(height, width) <= _LARGEST_KERNEL
+        and layer.weight.dtype is torch.float32
+        and native.usable(maps, max(padding))
+    )
+
+
+def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
+    """Whether `convolve` can compute this convolution and is faster than the library.
+
+    The library's dense kernels larger than 1x1 are hard to beat where they skip no pixel and read many channels, and
+    ours are slow without wide vectors (docs/experiments.md).
+    """
+    strided, small = layer.stride[0] > 1, layer.kernel_size == (1, 1) or layer.in_channels < _MANY_CHANNELS
+    return (strided or small) and can_convolve(layer, maps) and native.lanes() >= _FEWEST_LANES
+
+
+def convolve(
+    layer: nn.Conv2d, maps: Tensor, weight: Tensor, norm: nn.BatchNorm2d | None = None, kind: int = native.NOTHING
+) -> Tensor:
+    """Convolution of maps (n, c, h, w), such that `can_convolve`, and the batch norm and what follows, if there is one.
+
+    Args:
+        layer: the convolution.
+        maps: what it reads.
+        weight: its kernel, (filters, c, height, width), as the forward pass uses it.
+        norm: such that `pronas.networks._fused.can_normalise`; its running statistics are updated.
+        kind: what follows ``norm``, NOTHING, RELU or SIGN.
+    """
+    how = None
+    if norm is not None:
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.add_(1)
+        how = (norm.running_mean, norm.running_var, norm.eps, norm.momentum, kind)
+    gain, bias = (None, None) if norm is None else (norm.weight, norm.bias)
+    result = _Convolution.apply(  # type: ignore[no-untyped-call]
+        maps, weight.contiguous(), gain, bias, how, layer.stride[0], gradient_sum(maps)
+    )
+    return result  # type: ignore[no-any-return]
