@@ -10,6 +10,7 @@ from pronas.networks import _native as native
 from pronas.networks._convolution import convolve, pays_to_convolve
 from pronas.networks._fused import can_normalise, is_compiled, normalise
 from pronas.networks._layers import QuantConv2d, stride_one_channel
+from pronas.networks._rooms import Slot
 
 
 class Chain(nn.Sequential):
@@ -19,27 +20,31 @@ class Chain(nn.Sequential):
     Layers with hooks run one by one.
     """
 
-    def forward(self, inputs: Any) -> Any:
-        """As `torch.nn.Sequential`."""
+    def forward(self, inputs: Any, slot: Slot | None = None) -> Any:
+        """As `torch.nn.Sequential`; ``slot`` is where the result belongs, and it may come to lie there."""
         if not self.training or native.library() is None:
             return super().forward(inputs)  # type: ignore[no-untyped-call]
-        layers, position, maps = list(self), 0, inputs
-        while position < len(layers):
-            maps, count = _run(maps, layers[position : position + 3])
-            position += count
+        layers, maps = list(self), inputs
+        while layers:
+            maps, count = _run(maps, layers, slot)
+            del layers[:count]
         return maps
 
 
-def _run(maps: Any, layers: list[nn.Module]) -> tuple[Any, int]:
+def _run(maps: Any, layers: list[nn.Module], slot: Slot | None) -> tuple[Any, int]:
     """Run the first of ``layers`` on ``maps``, and as many after it as run as one; the result, and how many ran."""
-    first, *rest = layers
+    first, rest = layers[0], layers[1:]
     if _is_norm(first) and can_normalise(first, maps):  # type: ignore[arg-type]
         kind = _kind(rest)
-        return normalise(first, maps, kind), 1 + (kind != native.NOTHING)  # type: ignore[arg-type]
+        count = 1 + (kind != native.NOTHING)
+        place = slot if count == len(layers) else None
+        return normalise(first, maps, kind, place), count  # type: ignore[arg-type]
     if rest and _is_norm(rest[0]) and _begins(first, rest[0], maps):  # type: ignore[arg-type]
         kind = _kind(rest[1:])
+        count = 2 + (kind != native.NOTHING)
         inputs, kernel = stride_one_channel(maps), first.quantized_weight()  # type: ignore[operator]
-        return convolve(first, inputs, kernel, rest[0], kind), 2 + (kind != native.NOTHING)  # type: ignore[arg-type]
+        place = slot if count == len(layers) else None
+        return convolve(first, inputs, kernel, rest[0], kind, place), count  # type: ignore[arg-type]
     return first(maps), 1
 
 

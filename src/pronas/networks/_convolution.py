@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from pronas.networks import _native as native
+from pronas.networks._rooms import Slot, evenly_spaced
 from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 
 _LARGEST_KERNEL = 7
 _MANY_CHANNELS = 16
 _FEWEST_LANES = 8
+_FEW_TERMS = 12  # in a result of a 1x1 convolution: up to here computing it again costs less than keeping it
 _Norm = tuple[Tensor, Tensor, float, float, int]  # running mean and variance, epsilon, momentum, what follows
 
 
@@ -26,20 +28,24 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, gain: Tensor | None, bias: Tensor | None, norm: _Norm | None,
-        stride: int, gradient: GradientSum | None,
+        stride: int, gradient: GradientSum | None, slot: Slot | None,
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
-        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[0], *weight.shape[2:], stride), gradient
-        sums = torch.empty((n, weight.shape[0], -(-h // stride), -(-w // stride)), memory_format=torch.channels_last)
+        filters, height, width = weight.shape[0], *weight.shape[2:]
+        ctx.sizes, ctx.gradient = (n, h, w, c, filters, height, width, stride), gradient
+        shape = (n, filters, -(-h // stride), -(-w // stride))
         if norm is None:
-            native.call("pronas_convolution", inputs, weight, *[None] * 5, sums, None, *ctx.sizes, 0, 0.0, 0.0)
+            results = torch.empty(shape, memory_format=torch.channels_last)
+            native.call("pronas_convolution", inputs, weight, *[None] * 5, results, None, 0, *ctx.sizes, 0, 0.0, 0.0)
             ctx.save_for_backward(inputs, weight)
-            return sums
+            return results
         mean, variance, epsilon, momentum, ctx.kind = norm
-        saved, outputs = torch.empty(2, weight.shape[0]), torch.empty_like(sums)
-        tensors = (inputs, weight, gain, bias, mean, variance, saved, sums, outputs)
-        native.call("pronas_convolution", *tensors, *ctx.sizes, ctx.kind, epsilon, momentum)
-        ctx.save_for_backward(inputs, weight, sums, gain, bias, saved)
+        afresh = height * width == 1 and c <= _FEW_TERMS
+        kept = None if afresh else torch.empty(shape, memory_format=torch.channels_last)
+        saved, (outputs, between) = torch.empty(2, filters), evenly_spaced(slot, shape)
+        tensors = (inputs, weight, gain, bias, mean, variance, saved, kept, outputs)
+        native.call("pronas_convolution", *tensors, between, *ctx.sizes, ctx.kind, epsilon, momentum)
+        ctx.save_for_backward(inputs, weight, kept, gain, bias, saved)
         return outputs
 
     @staticmethod
@@ -53,7 +59,7 @@ class _Convolution(torch.autograd.Function):
         given = (*native.spaced(gradients[0]), inputs, weight, *(normed or [None] * 4))
         kind = ctx.kind if normed else native.NOTHING
         native.call("pronas_convolution_backward", *given, room, to_weight, *to_norm, *ctx.sizes, kind, add)
-        return to_inputs, to_weight, *to_norm, None, None, None
+        return to_inputs, to_weight, *to_norm, None, None, None, None
 
 
 def can_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
@@ -85,7 +91,12 @@ def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
 
 
 def convolve(
-    layer: nn.Conv2d, maps: Tensor, weight: Tensor, norm: nn.BatchNorm2d | None = None, kind: int = native.NOTHING
+    layer: nn.Conv2d,
+    maps: Tensor,
+    weight: Tensor,
+    norm: nn.BatchNorm2d | None = None,
+    kind: int = native.NOTHING,
+    slot: Slot | None = None,
 ) -> Tensor:
     """Convolution of maps (n, c, h, w), such that `can_convolve`, and the batch norm and what follows, if there is one.
 
@@ -95,6 +106,7 @@ def convolve(
         weight: its kernel, (filters, c, height, width), as the forward pass uses it.
         norm: such that `pronas.networks._fused.can_normalise`; its running statistics are updated.
         kind: what follows ``norm``, NOTHING, RELU or SIGN.
+        slot: where the result belongs.
     """
     how = None
     if norm is not None:
@@ -103,6 +115,6 @@ def convolve(
         how = (norm.running_mean, norm.running_var, norm.eps, norm.momentum, kind)
     gain, bias = (None, None) if norm is None else (norm.weight, norm.bias)
     result = _Convolution.apply(  # type: ignore[no-untyped-call]
-        maps, weight.contiguous(), gain, bias, how, layer.stride[0], gradient_sum(maps)
+        maps, weight.contiguous(), gain, bias, how, layer.stride[0], gradient_sum(maps), slot
     )
     return result  # type: ignore[no-any-return]

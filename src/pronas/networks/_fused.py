@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pronas.networks import _native as native
+from pronas.networks._rooms import Slot, evenly_spaced
 from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 
 _FEWEST_CHANNELS = 16
@@ -19,19 +20,20 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, gain: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], how: _How
-    ) -> Tensor:
+        ctx: Any, inputs: Tensor, gain: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], how: _How,
+        slot: Slot | None,
+    ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
-        saved, outputs = torch.empty(2, c), torch.empty_like(inputs)
+        saved, (outputs, between) = torch.empty(2, c), evenly_spaced(slot, (n, c, h, w))
         epsilon, momentum, kind = how
-        sizes = (n * h * w, c, kind, epsilon, momentum)
+        sizes = (between, n * h * w, c, kind, epsilon, momentum)
         native.call("pronas_norm", inputs, gain, bias, *running, saved, outputs, *sizes)
         ctx.save_for_backward(inputs, gain, bias, saved)
         ctx.kind = kind
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         inputs, gain, bias, saved = ctx.saved_tensors
         n, c, h, w = inputs.shape
         output, image, pixel = native.spaced(gradients[0])
@@ -39,7 +41,7 @@ class _Norm(torch.autograd.Function):
         results = torch.empty_like(inputs), torch.empty_like(gain), torch.empty_like(bias)
         order = (output, images, image, rows, pixel)
         native.call("pronas_norm_backward", *order, inputs, gain, bias, saved, *results, c, ctx.kind)
-        return *results, None, None
+        return *results, None, None, None
 
 
 def is_compiled(layer: nn.BatchNorm2d) -> bool:
@@ -64,16 +66,16 @@ def can_normalise(layer: nn.BatchNorm2d, maps: Tensor) -> bool:
     )
 
 
-def normalise(layer: nn.BatchNorm2d, maps: Tensor, kind: int) -> Tensor:
+def normalise(layer: nn.BatchNorm2d, maps: Tensor, kind: int, slot: Slot | None = None) -> Tensor:
     """The batch norm ``layer`` of maps (n, c, h, w) in training, and what follows: ``kind`` is NOTHING, RELU or SIGN.
 
-    Its running statistics are updated.
+    Its running statistics are updated. ``slot`` is where the result belongs.
     """
     assert layer.num_batches_tracked is not None
     assert layer.momentum is not None
     layer.num_batches_tracked.add_(1)
     running, how = (layer.running_mean, layer.running_var), (layer.eps, layer.momentum, kind)
-    return _Norm.apply(maps, layer.weight, layer.bias, running, how)  # type: ignore[no-any-return,no-untyped-call]
+    return _Norm.apply(maps, layer.weight, layer.bias, running, how, slot)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _MaxPool(torch.autograd.Function):

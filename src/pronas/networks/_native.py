@@ -23,7 +23,7 @@ NOTHING, RELU, SIGN = 0, 1, 2
 _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_level": "",
     "pronas_lanes": "",
-    "pronas_convolution": "p" * 9 + "w" * 9 + "dd",
+    "pronas_convolution": "p" * 9 + "w" * 10 + "dd",
     "pronas_convolution_backward": "pww" + "p" * 10 + "w" * 10,
     "pronas_depthwise": "ppp" + "w" * 6,
     "pronas_depthwise_backward": "ppppp" + "w" * 7,
@@ -32,7 +32,7 @@ _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_average_pool": "pp" + "w" * 7,
     "pronas_average_pool_backward": "pwwp" + "w" * 8,
     "pronas_scale": "pppp" + "www",
-    "pronas_norm": "ppppppp" + "www" + "dd",
+    "pronas_norm": "ppppppp" + "wwww" + "dd",
     "pronas_norm_backward": "p" + "wwww" + "ppppppp" + "ww",
 }
 _TYPES = {"p": ctypes.c_void_p, "w": ctypes.c_int64, "d": ctypes.c_double}

@@ -31,8 +31,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pronas.networks._chain import Chain
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
+from pronas.networks._parts import operator_channels
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
+from pronas.networks._rooms import Room, Slot
 from pronas.networks._sums import shared
 
 
@@ -63,8 +66,13 @@ class _Nodes:
             self.parts[index], self.readers[index] = [shared(self.parts[index][0])], 1
         return self.parts[index][0]
 
-    def output(self, indexes: tuple[int, ...]) -> Tensor:
-        return _concatenate([part for index in indexes for part in self.parts[index]])
+    def output(self, indexes: tuple[int, ...], room: Room | None) -> Tensor:
+        parts = [part for index in indexes for part in self.parts[index]]
+        return room.concatenated(parts) if room is not None and room.holds(parts) else _concatenate(parts)
+
+
+def _operate(operator: nn.Module, maps: Tensor, slot: Slot | None) -> Tensor:
+    return operator(maps, slot) if isinstance(operator, Chain) else operator(maps)  # type: ignore[no-any-return]
 
 
 class InputModule(nn.Module):
@@ -91,10 +99,11 @@ class BlockModule(nn.Module):
         self.left, self.right = plan.left.build(), plan.right.build()
         self.ending = nn.Sequential() if plan.ending is None else plan.ending.build()
 
-    def forward(self, nodes: _Nodes, drop: float = 0.0) -> list[Tensor]:
+    def forward(self, nodes: _Nodes, drop: float = 0.0, slots: Sequence[Slot | None] = (None, None)) -> list[Tensor]:
         """The cell's inputs and blocks so far to the maps whose concatenation is the block's result: one where its
-        operators are added, else two. ``drop`` is the rate of drop path."""
-        left, right = self.left(nodes[self.sources[0]]), self.right(nodes[self.sources[1]])
+        operators are added, else two. ``drop`` is the rate of drop path; ``slots`` are where the two belong."""
+        left = _operate(self.left, nodes[self.sources[0]], slots[0])
+        right = _operate(self.right, nodes[self.sources[1]], slots[1])
         if drop > 0.0:
             left, right = drop_path(left, drop), drop_path(right, drop)
         return [self.ending(left + right)] if self.add else [left, right]
@@ -110,13 +119,26 @@ class CellModule(nn.Module):
         self.outputs = plan.outputs
         read = [source for block in plan.blocks for source in block.sources]
         self.readers = tuple(read.count(node) for node in range(len(plan.inputs) + len(plan.blocks)))
+        self.widths = self._widths(plan)
+
+    def _widths(self, plan: CellPlan) -> tuple[int, ...]:
+        """Channels of the operators whose results are the cell's output, in order; empty where others read them too or
+        they are added."""
+        first = len(plan.inputs)
+        if any(self.readers[node] for node in plan.outputs) or any(block.add for block in plan.blocks):
+            return ()
+        blocks = [plan.blocks[node - first] for node in plan.outputs]
+        return tuple(operator_channels(one) for block in blocks for one in (block.left, block.right))
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
         nodes = _Nodes([read(states) for read in self.inputs], self.readers)
-        for block in self.blocks:
-            nodes.parts.append(block(nodes, drop))
-        return nodes.output(self.outputs)
+        room = Room(self.widths) if self.widths and drop == 0.0 and self.training else None
+        for position, block in enumerate(self.blocks, len(self.inputs)):
+            at = 2 * self.outputs.index(position) if room and position in self.outputs else None
+            slots = (None, None) if room is None or at is None else (room.slot(at), room.slot(at + 1))
+            nodes.parts.append(block(nodes, drop, slots))
+        return nodes.output(self.outputs, room)
 
 
 class Network(nn.Module):

@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
     const float *x, *weights, *gain, *bias;
     float *running_mean, *running_variance, *saved, *y, *result;
-    int64_t kind;
+    int64_t between, kind; /* between: floats from one of the result's rows to the next */
     double epsilon, momentum;
 } Forward;
 
@@ -109,29 +109,49 @@ INLINE void ask_for(const float *place, int64_t floats, const int write) {
     for (int64_t at = 0; at < floats; at += LANES) __builtin_prefetch(place + at, write, 2);
 }
 
+/* Some images' results, from the one before the norm on: those kept in y or, where none are, computed afresh into `place`. */
+static const float *results_of(Shape s, const Gather *g, const float *x, const float *y, int64_t first, int64_t images,
+                               const float *zeros, float *place) {
+    int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
+    if (y) return y + first * out;
+    for (int64_t image = 0; image < images; image++) gathered(g, x + (first + image) * in, zeros, place + image * out, 0);
+    return place;
+}
+
 /* The convolution of all images and, where a norm follows, its moments while a result is still in a near cache. */
-INLINE void convolve(Shape s, const Gather *g, const float *zeros, const Forward *job, Norm *norm) {
+static void convolve(Shape s, const Gather *g, const float *zeros, const Forward *job, Norm *norm, float *place) {
     int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
     for (int64_t image = 0; image < s.n; image++) {
         if (image + 1 < s.n) ask_for(job->x + (image + 1) * in, in, 0);
-        gathered(g, job->x + image * in, zeros, job->y + image * out, 0);
+        float *results = job->y ? job->y + image * out : place;
+        gathered(g, job->x + image * in, zeros, results, 0);
         if (!norm) continue;
-        if (image == 0) memcpy(norm->shift, job->y, (size_t)s.f * sizeof(float));
-        moments(job->y + image * out, s.oh * s.ow, *norm);
+        if (image == 0) memcpy(norm->shift, results, (size_t)s.f * sizeof(float));
+        moments(results, s.oh * s.ow, *norm);
     }
+}
+
+static void normalise(Shape s, const Gather *g, const float *zeros, const Forward *job, Norm norm, float *place) {
+    int64_t pixels = s.oh * s.ow;
+    settle(norm, s.n * pixels, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon,
+           job->momentum);
+    for (int64_t image = s.n - 1; image >= 0; image--)
+        apply(results_of(s, g, job->x, job->y, image, 1, zeros, place), job->result + image * pixels * job->between,
+              job->between, pixels, norm, job->kind);
 }
 
 static int forward(Shape s, const Forward *job) {
     Gather g = {0};
     Norm norm = {0};
-    float *zeros = calloc((size_t)s.c, sizeof(float));
+    int64_t depth = (s.c + LANES - 1) / LANES;
+    float *zeros = room(depth + (job->y ? 0 : s.oh * s.ow * s.f / LANES + 1));
     int ready = zeros && gather_inputs(s, job->weights, &g);
     if (ready && job->gain) ready = (norm = norm_of(s.f)).sums != NULL;
-    if (ready) convolve(s, &g, zeros, job, job->gain ? &norm : NULL);
-    if (ready && job->gain) {
-        int64_t rows = s.n * s.oh * s.ow;
-        settle(norm, rows, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon, job->momentum);
-        apply(job->y, job->result, rows, norm, job->kind);
+    if (ready) {
+        float *place = zeros + depth * LANES;
+        fill(zeros, depth, 0.0f);
+        convolve(s, &g, zeros, job, job->gain ? &norm : NULL, place);
+        if (job->gain) normalise(s, &g, zeros, job, norm, place);
     }
     free(norm.sums);
     free_gather(&g);
@@ -167,66 +187,101 @@ static void store_weights(Shape s, const float *sums, float *weights) {
             for (int64_t tap = 0; tap < s.taps; tap++) *weights++ = sums[(tap * s.c + k) * s.lanes + f];
 }
 
-/* Some images' gradient to the convolution's results, rows of `lanes` floats of which those beyond f stay zero. */
-INLINE void to_results(Shape s, const Backward *job, Norm norm, int64_t first, int64_t images, float *rows) {
-    int64_t pixels = s.oh * s.ow;
-    const float *output = job->output + first * job->image;
-    if (job->gain) {
-        Pair some = {output, job->y + first * pixels * s.f, images, job->image, pixels, job->row};
-        gradient_to_x(some, norm, rows, s.lanes, job->kind);
-        return;
-    }
-    for (int64_t image = 0; image < images; image++)
-        for (int64_t p = 0; p < pixels; p++, rows += s.lanes)
-            memcpy(rows, output + image * job->image + p * job->row, (size_t)s.f * sizeof(float));
+/* What a backward pass works with. */
+typedef struct {
+    Gather results, phases[MOST_STRIDE * MOST_STRIDE]; /* results: to compute them afresh */
+    Norm norm;
+    int64_t group;     /* images taken together */
+    float *sums;       /* the gradient to the weights so far, (taps, c, lanes) */
+    float *zeros;      /* a row of them */
+    float *rows;       /* a group's gradient to the results, rows of `lanes` floats of which those beyond f stay zero */
+    float *place;      /* for a group's results */
+} Work;
+
+static void free_work(Work *work) {
+    free_gather(&work->results);
+    for (int phase = 0; phase < MOST_STRIDE * MOST_STRIDE; phase++) free_gather(work->phases + phase);
+    free(work->norm.sums);
+    free(work->sums);
 }
 
-INLINE void gradients(Shape s, const Gather *phases, const Backward *job, Norm norm, float *sums, float *rows,
-                      int64_t group) {
+/* Returns whether there was memory; free_work in any case. */
+static int make_work(Shape s, const Backward *job, Work *work) {
+    int64_t pixels = s.oh * s.ow, group = (GROUPED_PIXELS - 1) / pixels + 1, afresh = job->gain && !job->y;
+    int64_t widest = s.c > s.lanes ? s.c : s.lanes, kernel = s.taps * s.c * s.lanes, zeros = (widest + LANES - 1) / LANES * LANES;
+    int64_t vectors = (kernel + zeros + group * pixels * (s.lanes + (afresh ? s.f : 0))) / LANES + 1;
+    memset(work, 0, sizeof *work);
+    work->group = group;
+    if (!(work->sums = room(vectors))) return 0;
+    fill(work->sums, vectors, 0.0f);
+    work->zeros = work->sums + kernel, work->rows = work->zeros + zeros, work->place = work->rows + group * pixels * s.lanes;
+    for (int64_t phase = 0; phase < s.stride * s.stride && job->to_x; phase++)
+        if (!gather_gradients(s, job->weights, phase / s.stride, phase % s.stride, work->phases + phase)) return 0;
+    if (afresh && !gather_inputs(s, job->weights, &work->results)) return 0;
+    return !job->gain || (work->norm = norm_of(s.f)).sums != NULL;
+}
+
+/* Some images' gradient to what the norm made, with the results that it read. */
+static Pair pair_of(Shape s, const Backward *job, const Work *work, int64_t first, int64_t images) {
+    const float *y = results_of(s, &work->results, job->x, job->y, first, images, work->zeros, work->place);
+    return (Pair){job->output + first * job->image, y, images, job->image, s.oh * s.ow, job->row};
+}
+
+/* The norm's own gradients, and what those to the results need. */
+static void to_norm(Shape s, const Backward *job, const Work *work) {
+    recall(work->norm, job->gain, job->bias, job->saved);
+    for (int64_t first = 0; first < s.n; first += work->group)
+        gradient_sums(pair_of(s, job, work, first, least(work->group, s.n - first)), job->saved, work->norm, job->kind);
+    settle_gradient(work->norm, s.n * s.oh * s.ow, job->saved, job->to_gain, job->to_bias);
+}
+
+/* Some images' gradient to the convolution's results, into the rows. */
+static void to_results(Shape s, const Backward *job, const Work *work, int64_t first, int64_t images) {
+    if (job->gain) {
+        gradient_to_x(pair_of(s, job, work, first, images), work->norm, work->rows, s.lanes, job->kind);
+        return;
+    }
+    float *to = work->rows;
+    for (int64_t image = first; image < first + images; image++)
+        for (int64_t p = 0; p < s.oh * s.ow; p++, to += s.lanes)
+            memcpy(to, job->output + image * job->image + p * job->row, (size_t)s.f * sizeof(float));
+}
+
+static void gradients(Shape s, const Backward *job, const Work *work) {
     int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.lanes;
-    for (int64_t first = 0; first < s.n; first += group) {
-        int64_t images = least(group, s.n - first), next = least(group, s.n - first - images);
-        to_results(s, job, norm, first, images, rows);
+    for (int64_t first = 0; first < s.n; first += work->group) {
+        int64_t images = least(work->group, s.n - first), next = least(work->group, s.n - first - images);
+        to_results(s, job, work, first, images);
         ask_for(job->x + (first + images) * in, next * in, 0);
-        if (job->to_weights) add_to_weights(s, job->x + first * in, rows, images, sums);
+        if (job->to_weights) add_to_weights(s, job->x + first * in, work->rows, images, work->sums);
         if (!job->to_x) continue;
         ask_for(job->to_x + (first + images) * in, next * in, 1);
         for (int64_t image = 0; image < images; image++)
             for (int64_t phase = 0; phase < s.stride * s.stride; phase++)
-                gathered(phases + phase, rows + image * out, sums + s.taps * s.c * s.lanes, job->to_x + (first + image) * in, (int)job->add);
+                gathered(work->phases + phase, work->rows + image * out, work->zeros, job->to_x + (first + image) * in, (int)job->add);
     }
 }
 
 static int backward(Shape s, const Backward *job) {
-    Gather phases[MOST_STRIDE * MOST_STRIDE] = {{0}};
-    Norm norm = {0};
-    int64_t count = s.stride * s.stride, group = (GROUPED_PIXELS - 1) / (s.oh * s.ow) + 1;
-    int64_t kernel = (s.taps * s.c + 1) * s.lanes, vectors = (kernel + group * s.oh * s.ow * s.lanes) / LANES;
-    float *sums = room(vectors); /* and a row of zeros, and the rows */
-    int ready = sums != NULL;
-    for (int64_t phase = 0; phase < count && job->to_x; phase++)
-        ready = ready && gather_gradients(s, job->weights, phase / s.stride, phase % s.stride, phases + phase);
-    if (ready && job->gain) ready = (norm = norm_of(s.f)).sums != NULL;
+    Work work;
+    int ready = make_work(s, job, &work);
     if (ready) {
-        Pair all = {job->output, job->y, s.n, job->image, s.oh * s.ow, job->row};
-        fill(sums, vectors, 0.0f);
-        if (job->gain) gradient_sums(all, job->gain, job->bias, job->saved, job->to_gain, job->to_bias, norm, job->kind);
-        gradients(s, phases, job, norm, sums, sums + kernel, group);
-        if (job->to_weights) store_weights(s, sums, job->to_weights);
+        if (job->gain) to_norm(s, job, &work);
+        gradients(s, job, &work);
+        if (job->to_weights) store_weights(s, work.sums, job->to_weights);
     }
-    for (int64_t phase = 0; phase < count; phase++) free_gather(phases + phase);
-    free(norm.sums);
-    free(sums);
+    free_work(&work);
     return !ready;
 }
 
 /* y: (n, ceil(h / stride), ceil(w / stride), f), the convolution of x. Where gain is given (f at least 16): its batch norm
- * and what follows in result, as in pronas_norm. Stride 1 or 2. Returns 0, or 1 if there is no memory. */
+ * and what follows in result, as in pronas_norm, whose pixels are `between` floats apart; y may then be NULL, and is computed whenever it is read, which costs less
+ * than memory where few numbers go into a result. Stride 1 or 2. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_convolution(
     const float *x, const float *weights, const float *gain, const float *bias, float *running_mean, float *running_variance,
-    float *saved, float *y, float *result, int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide,
-    int64_t stride, int64_t kind, double epsilon, double momentum) {
-    Forward job = {x, weights, gain, bias, running_mean, running_variance, saved, y, result, kind, epsilon, momentum};
+    float *saved, float *y, float *result, int64_t between, int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall,
+    int64_t wide, int64_t stride, int64_t kind, double epsilon, double momentum) {
+    Forward job = {x, weights, gain, bias, running_mean, running_variance, saved, y, result, between, kind, epsilon, momentum};
     return forward(shape_of(n, h, w, c, f, tall, wide, stride), &job);
 }
 

@@ -1,16 +1,17 @@
 /* Batch norm in training mode and the activation after it: two passes over the map each way. See norm.h, _native.py. */
 #include "norm.h"
 
-/* x, y: (rows, c); gain, bias, running mean and variance: (c,), the last two updated; saved: takes mean and 1 / deviation,
+/* x, y: (rows, c), those of y `between` floats apart; gain, bias, running mean and variance: (c,), the last two updated; saved: takes mean and 1 / deviation,
  * (2, c); kind: what follows. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_norm(const float *x, const float *gain, const float *bias, float *running_mean, float *running_variance,
-                       float *saved, float *y, int64_t rows, int64_t c, int64_t kind, double epsilon, double momentum) {
+                       float *saved, float *y, int64_t between, int64_t rows, int64_t c, int64_t kind, double epsilon,
+                       double momentum) {
     Norm norm = norm_of(c);
     if (!norm.sums) return 1;
     memcpy(norm.shift, x, (size_t)c * sizeof(float));
     moments(x, rows, norm);
     settle(norm, rows, gain, bias, running_mean, running_variance, saved, epsilon, momentum);
-    apply(x, y, rows, norm, kind);
+    apply(x, y, between, rows, norm, kind);
     free(norm.sums);
     return 0;
 }
@@ -23,7 +24,9 @@ EXPORT int pronas_norm_backward(const float *output, int64_t images, int64_t ima
     Norm norm = norm_of(c);
     if (!norm.sums) return 1;
     Pair p = {output, x, images, image, rows, row};
-    gradient_sums(p, gain, bias, saved, gain_gradient, bias_gradient, norm, kind);
+    recall(norm, gain, bias, saved);
+    gradient_sums(p, saved, norm, kind);
+    settle_gradient(norm, images * rows, saved, gain_gradient, bias_gradient);
     gradient_to_x(p, norm, result, c, kind);
     free(norm.sums);
     return 0;

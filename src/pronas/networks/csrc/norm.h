@@ -87,24 +87,25 @@ INLINE vec activate(vec z, const int kind) {
     return z;
 }
 
-INLINE void apply_as(const float *x, float *y, int64_t rows, Norm norm, const int kind) {
+INLINE void apply_as(const float *x, float *y, int64_t between, int64_t rows, Norm norm, const int kind) {
     int64_t c = norm.c;
     for (int64_t size = rows_of_tile(c), start = last_tile(rows, size); start >= 0; start -= size) {
         int64_t count = rows - start < size ? rows - start : size;
         for (int64_t index = 0; index < (c + LANES - 1) / LANES; index++) {
             int64_t at = unit_at(1, c, index).channel;
             vec a = READ(norm.slope + at), b = READ(norm.offset + at);
-            for (int64_t place = start * c + at, row = 0; row < count; row++, place += c)
-                AT(y + place) = activate(READ(x + place) * a + b, kind);
+            const float *from = x + start * c + at;
+            float *to = y + start * between + at;
+            for (int64_t row = 0; row < count; row++, from += c, to += between) AT(to) = activate(READ(from) * a + b, kind);
         }
     }
 }
 
-/* y: the normalised map after its activation. */
-INLINE void apply(const float *x, float *y, int64_t rows, Norm norm, int64_t kind) {
-    if (kind == RELU) apply_as(x, y, rows, norm, RELU);
-    else if (kind == SIGN) apply_as(x, y, rows, norm, SIGN);
-    else apply_as(x, y, rows, norm, NOTHING);
+/* y: the normalised map after its activation, in rows `between` floats apart. */
+INLINE void apply(const float *x, float *y, int64_t between, int64_t rows, Norm norm, int64_t kind) {
+    if (kind == RELU) apply_as(x, y, between, rows, norm, RELU);
+    else if (kind == SIGN) apply_as(x, y, between, rows, norm, SIGN);
+    else apply_as(x, y, between, rows, norm, NOTHING);
 }
 
 /* The gradient before the activation, of the value z that went into it. */
@@ -145,22 +146,27 @@ INLINE void gradient_sums_as(Pair p, const float *saved, Norm norm, const int ki
         }
 }
 
-/* The first pass of the gradient: everything but x's, and what that needs. */
-INLINE void gradient_sums(Pair p, const float *gain, const float *bias, const float *saved, float *gain_gradient,
-                          float *bias_gradient, Norm norm, int64_t kind) {
-    int64_t c = norm.c;
-    double count = (double)(p.images * p.rows);
-    for (int64_t k = 0; k < c; k++)
-        norm.slope[k] = gain[k] * saved[c + k], norm.offset[k] = bias[k] - saved[k] * norm.slope[k];
+/* slope and offset, from what was saved: before the passes of the gradient. */
+INLINE void recall(Norm norm, const float *gain, const float *bias, const float *saved) {
+    for (int64_t k = 0; k < norm.c; k++)
+        norm.slope[k] = gain[k] * saved[norm.c + k], norm.offset[k] = bias[k] - saved[k] * norm.slope[k];
+}
+
+/* The first pass of the gradient, over all images or some of them. */
+INLINE void gradient_sums(Pair p, const float *saved, Norm norm, int64_t kind) {
     if (kind == RELU) gradient_sums_as(p, saved, norm, RELU);
     else if (kind == SIGN) gradient_sums_as(p, saved, norm, SIGN);
     else gradient_sums_as(p, saved, norm, NOTHING);
-    for (int64_t k = 0; k < c; k++) {
-        double scale = saved[c + k], normal = norm.products[k] * scale;
-        double along = -norm.slope[k] * scale * normal / count;
+}
+
+/* After `gradient_sums` of all rows: the gradients to gain and bias, and what the one to x needs. */
+INLINE void settle_gradient(Norm norm, int64_t rows, const float *saved, float *gain_gradient, float *bias_gradient) {
+    for (int64_t k = 0; k < norm.c; k++) {
+        double scale = saved[norm.c + k], normal = norm.products[k] * scale;
+        double along = -norm.slope[k] * scale * normal / (double)rows;
         gain_gradient[k] = (float)normal, bias_gradient[k] = (float)norm.sums[k];
         norm.straight[k] = (float)along;
-        norm.constant[k] = (float)(-norm.slope[k] * norm.sums[k] / count - along * saved[k]);
+        norm.constant[k] = (float)(-norm.slope[k] * norm.sums[k] / (double)rows - along * saved[k]);
     }
 }
 
@@ -182,7 +188,7 @@ INLINE void gradient_to_x_as(Pair p, Norm norm, float *result, int64_t between, 
         }
 }
 
-/* After `gradient_sums` of the whole map: the gradient to x, of any of its images, in rows `between` floats apart. */
+/* After `settle_gradient`: the gradient to x, of any images, in rows `between` floats apart. */
 INLINE void gradient_to_x(Pair p, Norm norm, float *result, int64_t between, int64_t kind) {
     if (kind == RELU) gradient_to_x_as(p, norm, result, between, RELU);
     else if (kind == SIGN) gradient_to_x_as(p, norm, result, between, SIGN);

@@ -1,0 +1,56 @@
+"""Results written side by side are what their concatenation is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pronas.networks import QuantConv2d
+from pronas.networks import _native as native
+from pronas.networks._chain import Chain
+from pronas.networks._rooms import Room
+
+needs_kernels = pytest.mark.skipif(
+    native.library() is None or native.lanes() < 8, reason="there are no training kernels that write into slots"
+)
+
+
+def unit(filters: int, seed: int) -> Chain:
+    torch.manual_seed(seed)
+    return Chain(QuantConv2d(20, filters, 1), nn.BatchNorm2d(filters), nn.ReLU())
+
+
+def maps() -> Tensor:
+    made = torch.randn(3, 20, 5, 4, generator=torch.Generator().manual_seed(0))
+    return made.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+
+@needs_kernels
+def test_results_lie_in_their_slots_and_gradients_find_their_way_back() -> None:
+    inputs, room, units = maps(), Room((16, 24, 20)), [unit(16, 1), unit(24, 2), unit(20, 3)]
+    parts = [units[0](inputs, room.slot(0)), units[1](inputs), units[2](inputs, room.slot(2))]
+    assert room.holds(parts)
+    whole = room.concatenated(parts)
+    assert whole.is_contiguous(memory_format=torch.channels_last)
+    assert [whole.data_ptr() + 4 * first == part.data_ptr() for first, part in zip((0, 16, 40), parts, strict=True)] == [
+        True, False, True,
+    ]  # fmt: skip
+    plain = torch.cat([one(inputs) for one in units], 1)
+    assert torch.equal(whole, plain)
+    upstream = torch.randn(whole.shape).contiguous(memory_format=torch.channels_last)
+    parameters = [inputs, *(p for one in units for p in one.parameters())]
+    found, expected = (torch.autograd.grad(one, parameters, upstream) for one in (whole, plain))
+    assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
+
+
+def test_what_does_not_fit_lies_elsewhere() -> None:
+    room = Room((3, 5))
+    first = room.part(0, (2, 3, 4, 4))
+    assert first is not None
+    assert first.stride() == (8 * 16, 1, 8 * 4, 8)
+    assert room.part(1, (2, 4, 4, 4)) is None
+    assert room.part(1, (2, 5, 4, 5)) is None
+    assert room.part(1, (1, 5, 4, 4)) is None
+    assert not room.holds([first, torch.zeros(2, 4, 4, 4)])
+    assert not Room((3, 5)).holds([torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 4, 4)])
