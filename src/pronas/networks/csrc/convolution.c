@@ -4,11 +4,13 @@
 #include "product.h"
 
 #define MOST_STRIDE 2
+#define MOST_UNFOLDED 32  /* numbers in a result of few channels and several taps: these are laid out side by side first */
 #define GROUPED_PIXELS 64 /* that a tile of the gradient to the weights should sum over: images are taken together */
 
 typedef struct {
     int64_t n, h, w, c, f, tall, wide, stride; /* tall, wide: of the kernel */
     int64_t oh, ow, taps, lanes;               /* lanes: f, rounded up to vectors */
+    int64_t unfolded;                          /* numbers in a result, where they are laid out side by side, or 0 */
 } Shape;
 
 /* The tensors of a call; what is not wanted is NULL. */
@@ -27,8 +29,9 @@ typedef struct {
 } Backward;
 
 static Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride) {
-    int64_t lanes = (f + LANES - 1) / LANES * LANES;
-    return (Shape){n, h, w, c, f, tall, wide, stride, (h + stride - 1) / stride, (w + stride - 1) / stride, tall * wide, lanes};
+    int64_t lanes = (f + LANES - 1) / LANES * LANES, taps = tall * wide, unfolded = taps > 1 && taps * c <= MOST_UNFOLDED;
+    return (Shape){n, h, w, c, f, tall, wide, stride, (h + stride - 1) / stride, (w + stride - 1) / stride, taps, lanes,
+                   unfolded ? taps * c : 0};
 }
 
 /* Results at every `to`-th pixel of a map from one on, which read every `from`-th pixel of another. */
@@ -69,22 +72,22 @@ static void place_results(Gather *g, Grid grid, int64_t w, int64_t between) {
             *to++ = (int32_t)(((p * grid.to + grid.to_y) * w + q * grid.to + grid.to_x) * between);
 }
 
-/* A tap's matrix (depth, width), the two `down` and `across` floats apart in `from`, into the panels. */
-static void place_weights(Gather *g, int64_t tap, const float *from, int64_t down, int64_t across) {
-    int64_t panel = g->taps * g->depth * STEP;
+/* A tap's matrix (rows, width), the two `down` and `across` floats apart in `from`, into the panels from row `first` on. */
+static void place_weights(Gather *g, int64_t first, int64_t rows, const float *from, int64_t down, int64_t across) {
     for (int64_t lane = 0; lane < g->width; lane++) {
-        float *to = g->weights + lane / STEP * panel + tap * g->depth * STEP + lane % STEP;
-        for (int64_t k = 0; k < g->depth; k++) to[k * STEP] = from[k * down + lane * across];
+        float *to = g->weights + (lane / STEP * g->taps * g->depth + first) * STEP + lane % STEP;
+        for (int64_t k = 0; k < rows; k++) to[k * STEP] = from[k * down + lane * across];
     }
 }
 
 static int gather_inputs(Shape s, const float *weights, Gather *g) {
-    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0};
-    if (!make_gather(g, s.oh * s.ow, s.taps, s.c, s.f)) return 0;
+    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0}, same = {s.oh, s.ow, 1, 1, 0, 0};
+    if (!make_gather(g, s.oh * s.ow, s.unfolded ? 1 : s.taps, s.unfolded ? s.unfolded : s.c, s.f)) return 0;
     place_results(g, grid, s.ow, s.f);
+    if (s.unfolded) place_tap(g, same, 0, 0, 0, s.oh, s.ow, s.unfolded);
     for (int64_t tap = 0; tap < s.taps; tap++) {
-        place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
-        place_weights(g, tap, weights + tap, s.taps, s.c * s.taps);
+        if (!s.unfolded) place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
+        place_weights(g, tap * s.c, s.c, weights + tap, s.taps, s.c * s.taps);
     }
     return 1;
 }
@@ -100,63 +103,13 @@ static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t
     for (int64_t tap = 0; tap < tall * wide; tap++) {
         int64_t i = tap / wide, j = tap % wide, whole = (i * s.stride + down) * s.wide + j * s.stride + across;
         place_tap(g, grid, tap, first - i, left - j, s.oh, s.ow, s.lanes);
-        place_weights(g, tap, weights + whole, s.c * s.taps, s.taps);
+        place_weights(g, tap * s.f, s.f, weights + whole, s.c * s.taps, s.taps);
     }
     return 1;
 }
 
 INLINE void ask_for(const float *place, int64_t floats, const int write) {
     for (int64_t at = 0; at < floats; at += LANES) __builtin_prefetch(place + at, write, 2);
-}
-
-/* Some images' results, from the one before the norm on: those kept in y or, where none are, computed afresh into `place`. */
-static const float *results_of(Shape s, const Gather *g, const float *x, const float *y, int64_t first, int64_t images,
-                               const float *zeros, float *place) {
-    int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
-    if (y) return y + first * out;
-    for (int64_t image = 0; image < images; image++) gathered(g, x + (first + image) * in, zeros, place + image * out, 0);
-    return place;
-}
-
-/* The convolution of all images and, where a norm follows, its moments while a result is still in a near cache. */
-static void convolve(Shape s, const Gather *g, const float *zeros, const Forward *job, Norm *norm, float *place) {
-    int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
-    for (int64_t image = 0; image < s.n; image++) {
-        if (image + 1 < s.n) ask_for(job->x + (image + 1) * in, in, 0);
-        float *results = job->y ? job->y + image * out : place;
-        gathered(g, job->x + image * in, zeros, results, 0);
-        if (!norm) continue;
-        if (image == 0) memcpy(norm->shift, results, (size_t)s.f * sizeof(float));
-        moments(results, s.oh * s.ow, *norm);
-    }
-}
-
-static void normalise(Shape s, const Gather *g, const float *zeros, const Forward *job, Norm norm, float *place) {
-    int64_t pixels = s.oh * s.ow;
-    settle(norm, s.n * pixels, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon,
-           job->momentum);
-    for (int64_t image = s.n - 1; image >= 0; image--)
-        apply(results_of(s, g, job->x, job->y, image, 1, zeros, place), job->result + image * pixels * job->between,
-              job->between, pixels, norm, job->kind);
-}
-
-static int forward(Shape s, const Forward *job) {
-    Gather g = {0};
-    Norm norm = {0};
-    int64_t depth = (s.c + LANES - 1) / LANES;
-    float *zeros = room(depth + (job->y ? 0 : s.oh * s.ow * s.f / LANES + 1));
-    int ready = zeros && gather_inputs(s, job->weights, &g);
-    if (ready && job->gain) ready = (norm = norm_of(s.f)).sums != NULL;
-    if (ready) {
-        float *place = zeros + depth * LANES;
-        fill(zeros, depth, 0.0f);
-        convolve(s, &g, zeros, job, job->gain ? &norm : NULL, place);
-        if (job->gain) normalise(s, &g, zeros, job, norm, place);
-    }
-    free(norm.sums);
-    free_gather(&g);
-    free(zeros);
-    return !ready;
 }
 
 /* The first result whose tap `offset` lies in an image, and how many do. */
@@ -166,8 +119,101 @@ INLINE int64_t reached(int64_t offset, int64_t in, int64_t out, int64_t stride, 
     return (last < out - 1 ? last : out - 1) - *first + 1;
 }
 
+/* Buffers, zero at first: a row of zeros, an image with its border, its numbers laid out side by side (pixels of the result,
+ * taps, c), the results of some images where these are not kept. */
+typedef struct {
+    float *zeros, *padded, *unfolded, *results;
+} Buffers;
+
+static int64_t padded_floats(Shape s) { return s.unfolded ? (s.h + s.tall - 1) * (s.w + s.wide - 1) * s.c + 4 : 0; }
+
+static int64_t unfolded_floats(Shape s) { return s.unfolded ? s.oh * s.ow * s.unfolded + 4 : 0; }
+
+typedef float quarter __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* A window's rows are copied four numbers at a time: what is too much the next row overwrites. */
+static void unfold(Shape s, const float *x, Buffers at) {
+    int64_t line = s.wide * s.c, row = (s.w + s.wide - 1) * s.c;
+    for (int64_t y = 0; y < s.h; y++)
+        memcpy(at.padded + (y + s.tall / 2) * row + s.wide / 2 * s.c, x + y * s.w * s.c, (size_t)(s.w * s.c) * sizeof(float));
+    float *to = at.unfolded;
+    for (int64_t y = 0; y < s.oh; y++)
+        for (int64_t column = 0; column < s.ow; column++) {
+            const float *from = at.padded + y * s.stride * row + column * s.stride * s.c;
+            for (int64_t down = 0; down < s.tall; down++, from += row, to += line)
+                for (int64_t k = 0; k < line; k += 4) *(quarter *)(to + k) = *(const quarter *)(from + k);
+        }
+}
+
+/* Vectors that the buffers take, and where they lie in `memory`: zeros for `widest` channels, `images` images' results. */
+static int64_t buffers_of(Shape s, int64_t widest, int64_t images, float *memory, Buffers *at) {
+    int64_t sizes[] = {widest, padded_floats(s), unfolded_floats(s), images * s.oh * s.ow * s.f}, total = 0;
+    float *places[4];
+    for (int i = 0; i < 4; i++) {
+        if (at) places[i] = memory + total * LANES;
+        total += (sizes[i] + LANES - 1) / LANES;
+    }
+    if (at) *at = (Buffers){places[0], places[1], places[2], places[3]};
+    return total;
+}
+
+static void compute(Shape s, const Gather *g, const float *x, Buffers at, float *results) {
+    if (s.unfolded) unfold(s, x, at);
+    gathered(g, s.unfolded ? at.unfolded : x, at.zeros, results, 0);
+}
+
+/* Some images' results before the norm: those kept in y or, where none are, computed afresh. */
+static const float *results_of(Shape s, const Gather *g, const float *x, const float *y, int64_t first, int64_t images, Buffers at) {
+    int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
+    if (y) return y + first * out;
+    for (int64_t image = 0; image < images; image++) compute(s, g, x + (first + image) * in, at, at.results + image * out);
+    return at.results;
+}
+
+/* The convolution of all images and, where a norm follows, its moments while a result is still in a near cache. */
+static void convolve(Shape s, const Gather *g, const Forward *job, Norm *norm, Buffers at) {
+    int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
+    for (int64_t image = 0; image < s.n; image++) {
+        if (image + 1 < s.n) ask_for(job->x + (image + 1) * in, in, 0);
+        float *results = job->y ? job->y + image * out : at.results;
+        compute(s, g, job->x + image * in, at, results);
+        if (!norm) continue;
+        if (image == 0) memcpy(norm->shift, results, (size_t)s.f * sizeof(float));
+        moments(results, s.oh * s.ow, *norm);
+    }
+}
+
+static void normalise(Shape s, const Gather *g, const Forward *job, Norm norm, Buffers at) {
+    int64_t pixels = s.oh * s.ow;
+    settle(norm, s.n * pixels, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon,
+           job->momentum);
+    for (int64_t image = s.n - 1; image >= 0; image--)
+        apply(results_of(s, g, job->x, job->y, image, 1, at), job->result + image * pixels * job->between, job->between, pixels,
+              norm, job->kind);
+}
+
+static int forward(Shape s, const Forward *job) {
+    Gather g = {0};
+    Norm norm = {0};
+    int64_t vectors = buffers_of(s, s.c, job->y ? 0 : 1, NULL, NULL);
+    float *memory = room(vectors);
+    int ready = memory && gather_inputs(s, job->weights, &g);
+    if (ready && job->gain) ready = (norm = norm_of(s.f)).sums != NULL;
+    if (ready) {
+        Buffers at;
+        buffers_of(s, s.c, 1, memory, &at);
+        fill(memory, vectors, 0.0f);
+        convolve(s, &g, job, job->gain ? &norm : NULL, at);
+        if (job->gain) normalise(s, &g, job, norm, at);
+    }
+    free(norm.sums);
+    free_gather(&g);
+    free(memory);
+    return !ready;
+}
+
 /* sums (taps, c, lanes) += some images' gradient to the weights. */
-INLINE void add_to_weights(Shape s, const float *x, const float *gradient, int64_t images, float *sums) {
+static void add_to_weights(Shape s, const float *x, const float *gradient, int64_t images, float *sums) {
     int64_t size = even_share(s.c, ROWS);
     for (int64_t k = 0; k < s.c; k += size)
         for (int64_t tap = 0; tap < s.taps; tap++) {
@@ -179,6 +225,19 @@ INLINE void add_to_weights(Shape s, const float *x, const float *gradient, int64
             Field b = {gradient + (y * s.ow + left) * s.lanes, s.oh * s.ow * s.lanes, s.ow * s.lanes, s.lanes};
             outer_row(least(size, s.c - k), s.lanes, a, b, extent, sums + (tap * s.c + k) * s.lanes);
         }
+}
+
+/* The same where numbers are laid out side by side: one image after the other. */
+static void add_unfolded(Shape s, const float *x, const float *gradient, int64_t images, Buffers at, float *sums) {
+    int64_t size = even_share(s.unfolded, ROWS), pixels = s.oh * s.ow;
+    Extent extent = {1, 1, pixels};
+    for (int64_t image = 0; image < images; image++) {
+        unfold(s, x + image * s.h * s.w * s.c, at);
+        for (int64_t k = 0; k < s.unfolded; k += size) {
+            Field a = {at.unfolded + k, 0, 0, s.unfolded}, b = {gradient + image * pixels * s.lanes, 0, 0, s.lanes};
+            outer_row(least(size, s.unfolded - k), s.lanes, a, b, extent, sums + k * s.lanes);
+        }
+    }
 }
 
 static void store_weights(Shape s, const float *sums, float *weights) {
@@ -193,9 +252,8 @@ typedef struct {
     Norm norm;
     int64_t group;     /* images taken together */
     float *sums;       /* the gradient to the weights so far, (taps, c, lanes) */
-    float *zeros;      /* a row of them */
     float *rows;       /* a group's gradient to the results, rows of `lanes` floats of which those beyond f stay zero */
-    float *place;      /* for a group's results */
+    Buffers at;        /* of a group's results, but one image laid out side by side */
 } Work;
 
 static void free_work(Work *work) {
@@ -208,13 +266,14 @@ static void free_work(Work *work) {
 /* Returns whether there was memory; free_work in any case. */
 static int make_work(Shape s, const Backward *job, Work *work) {
     int64_t pixels = s.oh * s.ow, group = (GROUPED_PIXELS - 1) / pixels + 1, afresh = job->gain && !job->y;
-    int64_t widest = s.c > s.lanes ? s.c : s.lanes, kernel = s.taps * s.c * s.lanes, zeros = (widest + LANES - 1) / LANES * LANES;
-    int64_t vectors = (kernel + zeros + group * pixels * (s.lanes + (afresh ? s.f : 0))) / LANES + 1;
+    int64_t kernel = s.taps * s.c * s.lanes, rows = group * pixels * s.lanes, widest = s.c > s.lanes ? s.c : s.lanes;
+    int64_t vectors = (kernel + rows) / LANES + buffers_of(s, widest, afresh ? group : 0, NULL, NULL);
     memset(work, 0, sizeof *work);
     work->group = group;
     if (!(work->sums = room(vectors))) return 0;
     fill(work->sums, vectors, 0.0f);
-    work->zeros = work->sums + kernel, work->rows = work->zeros + zeros, work->place = work->rows + group * pixels * s.lanes;
+    work->rows = work->sums + kernel;
+    buffers_of(s, widest, group, work->rows + rows, &work->at);
     for (int64_t phase = 0; phase < s.stride * s.stride && job->to_x; phase++)
         if (!gather_gradients(s, job->weights, phase / s.stride, phase % s.stride, work->phases + phase)) return 0;
     if (afresh && !gather_inputs(s, job->weights, &work->results)) return 0;
@@ -223,7 +282,7 @@ static int make_work(Shape s, const Backward *job, Work *work) {
 
 /* Some images' gradient to what the norm made, with the results that it read. */
 static Pair pair_of(Shape s, const Backward *job, const Work *work, int64_t first, int64_t images) {
-    const float *y = results_of(s, &work->results, job->x, job->y, first, images, work->zeros, work->place);
+    const float *y = results_of(s, &work->results, job->x, job->y, first, images, work->at);
     return (Pair){job->output + first * job->image, y, images, job->image, s.oh * s.ow, job->row};
 }
 
@@ -253,12 +312,15 @@ static void gradients(Shape s, const Backward *job, const Work *work) {
         int64_t images = least(work->group, s.n - first), next = least(work->group, s.n - first - images);
         to_results(s, job, work, first, images);
         ask_for(job->x + (first + images) * in, next * in, 0);
-        if (job->to_weights) add_to_weights(s, job->x + first * in, work->rows, images, work->sums);
+        if (job->to_weights && s.unfolded)
+            add_unfolded(s, job->x + first * in, work->rows, images, work->at, work->sums);
+        else if (job->to_weights)
+            add_to_weights(s, job->x + first * in, work->rows, images, work->sums);
         if (!job->to_x) continue;
         ask_for(job->to_x + (first + images) * in, next * in, 1);
         for (int64_t image = 0; image < images; image++)
             for (int64_t phase = 0; phase < s.stride * s.stride; phase++)
-                gathered(work->phases + phase, work->rows + image * out, work->zeros, job->to_x + (first + image) * in, (int)job->add);
+                gathered(work->phases + phase, work->rows + image * out, work->at.zeros, job->to_x + (first + image) * in, (int)job->add);
     }
 }
 

@@ -88,36 +88,57 @@ INLINE void ask_for_next(const float *map, int64_t pixels, int64_t c, int64_t n,
     for (int64_t at = 0; at < width * pixels; at += LANES) __builtin_prefetch(next + at, write, 2);
 }
 
+INLINE void pack_images(const int64_t images, const int64_t c, const float *from, int64_t image, int64_t pixel, int64_t h,
+                        int64_t w, float *buffer, int64_t row) {
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++, from += pixel) {
+            float *place = buffer + (y * row + x) * LANES;
+            for (int64_t i = 0; i < images; i++)
+                for (int64_t k = 0; k < c; k++) place[i * c + k] = from[i * image + k];
+        }
+}
+
+/* Fewer channels than lanes; those of pictures apart, because loops of constant length cost a third. */
+INLINE void pack_few(const float *from, int64_t image, int64_t pixel, int64_t h, int64_t w, int64_t c, Unit unit, float *buffer,
+                     int64_t row) {
+    if (c == 1 && unit.images == LANES) pack_images(LANES, 1, from, image, pixel, h, w, buffer, row);
+    else if (c == 3 && unit.images == LANES / 3) pack_images(LANES / 3, 3, from, image, pixel, h, w, buffer, row);
+    else pack_images(unit.images, c, from, image, pixel, h, w, buffer, row);
+}
+
 /* A unit of a map into the middle of a buffer of `row` pixels a row; the border is left as it is. Images and pixels of the
  * map begin `image` and `pixel` floats after one another (both may be 0: one value for all). */
 INLINE void pack_from(const float *map, int64_t image, int64_t pixel, int64_t h, int64_t w, int64_t c, Unit unit,
                       float *buffer, int64_t row) {
     const float *from = map + unit.image * image + unit.channel;
+    if (c < LANES) {
+        pack_few(from, image, pixel, h, w, c, unit, buffer, row);
+        return;
+    }
     for (int64_t y = 0; y < h; y++)
-        for (int64_t x = 0; x < w; x++, from += pixel) {
-            float *place = buffer + (y * row + x) * LANES;
-            if (c >= LANES)
-                AT(place) = READ(from);
-            else
-                for (int64_t i = 0; i < unit.images; i++)
-                    for (int64_t k = 0; k < c; k++) place[i * c + k] = from[i * image + k];
-        }
+        for (int64_t x = 0; x < w; x++, from += pixel) AT(buffer + (y * row + x) * LANES) = READ(from);
 }
 
 INLINE void pack(const float *map, int64_t h, int64_t w, int64_t c, Unit unit, float *buffer, int64_t row) {
     pack_from(map, h * w * c, c, h, w, c, unit, buffer, row);
 }
 
+INLINE void unpack_images(const int64_t images, const int64_t c, const float *buffer, int64_t pixels, float *to, const int add) {
+    for (int64_t p = 0; p < pixels; p++, buffer += LANES)
+        for (int64_t i = 0; i < images; i++)
+            for (int64_t k = 0; k < c; k++) {
+                float *place = to + (i * pixels + p) * c + k;
+                *place = add ? *place + buffer[i * c + k] : buffer[i * c + k];
+            }
+}
+
 /* The reverse for maps of few channels; with `add`, on top of what is there. */
 INLINE void unpack(const float *buffer, int64_t pixels, int64_t c, Unit unit, float *map, int add) {
-    for (int64_t i = 0; i < unit.images; i++) {
-        float *to = map + (unit.image + i) * pixels * c;
-        for (int64_t p = 0; p < pixels; p++)
-            for (int64_t k = 0; k < c; k++) {
-                float value = buffer[p * LANES + i * c + k];
-                to[p * c + k] = add ? to[p * c + k] + value : value;
-            }
-    }
+    float *to = map + unit.image * pixels * c;
+    if (add) unpack_images(unit.images, c, buffer, pixels, to, 1);
+    else if (c == 1 && unit.images == LANES) unpack_images(LANES, 1, buffer, pixels, to, 0);
+    else if (c == 3 && unit.images == LANES / 3) unpack_images(LANES / 3, 3, buffer, pixels, to, 0);
+    else unpack_images(unit.images, c, buffer, pixels, to, 0);
 }
 
 /* Where a window kernel writes a unit's pixels: straight into the map, or into a buffer that is unpacked afterwards. */
