@@ -116,7 +116,7 @@ def test_dense_convolutions_are_the_library_s(
     shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, seed: int
 ) -> None:
     inputs, layer = maps_of(shape, seed), QuantConv2d(shape[1], filters, sides, stride)
-    found = results(lambda maps: convolve(layer, maps, layer.weight), inputs, layer.weight)
+    found = results(lambda maps: convolve(layer, maps, (layer.weight, False)), inputs, layer.weight)
     same(found, results(lambda maps: nn.Conv2d.forward(layer, maps), inputs, layer.weight), 1e-3)
 
 
@@ -140,11 +140,31 @@ def test_convolution_batch_norm_and_what_follows_are_the_library_s(
         return plain(norms[1](nn.Conv2d.forward(layer, maps)))  # type: ignore[no-any-return]
 
     parameters = [[layer.weight, norm.weight, norm.bias] for norm in norms]
-    found = results(lambda maps: convolve(layer, maps, layer.weight, norms[0], kind), inputs, *parameters[0])
+    found = results(lambda maps: convolve(layer, maps, (layer.weight, False), norms[0], kind), inputs, *parameters[0])
     expected = results(library, inputs, *parameters[1])
     same(*[[buffer.float() for buffer in norm.buffers()] for norm in norms], 1e-3)
     if kind == native.NOTHING or not at_an_edge(norms[1](nn.Conv2d.forward(layer, inputs))):
         same(found, expected, 2e-3)
+
+
+@needs_kernels
+@few
+@given(shape=SHAPES, kernel=KERNEL, stride=STRIDE, grouped=st.booleans())
+def test_binary_kernels_are_signs_and_their_gradients_go_straight_through(
+    shape: tuple[int, ...], kernel: int, stride: int, grouped: bool
+) -> None:
+    inputs, groups = maps_of(shape, 0), shape[1] if grouped else 1
+    layer = QuantConv2d(shape[1], shape[1], kernel, stride, groups=groups, kernel_quantizer="ste_sign", h=1.5)
+    with torch.no_grad():
+        layer.weight.flatten()[:3] = torch.tensor([0.0, 1.0, 1.2])
+
+    def plain(maps: Tensor) -> Tensor:
+        return F.conv2d(maps, layer.quantized_weight(), None, stride, kernel // 2, 1, groups)
+
+    def compiled(maps: Tensor) -> Tensor:
+        return layer(maps) if grouped else convolve(layer, maps, layer.compiled_kernel())
+
+    same(results(compiled, inputs, layer.weight), results(plain, inputs, layer.weight), 1e-3)
 
 
 @needs_kernels

@@ -42,7 +42,7 @@ def _run(maps: Any, layers: list[nn.Module], slot: Slot | None) -> tuple[Any, in
     if rest and _is_norm(rest[0]) and _begins(first, rest[0], maps):  # type: ignore[arg-type]
         kind = _kind(rest[1:])
         count = 2 + (kind != native.NOTHING)
-        inputs, kernel = stride_one_channel(maps), first.quantized_weight()  # type: ignore[operator]
+        inputs, kernel = stride_one_channel(maps), first.compiled_kernel()  # type: ignore[operator]
         place = slot if count == len(layers) else None
         return convolve(first, inputs, kernel, rest[0], kind, place), count  # type: ignore[arg-type]
     return first(maps), 1

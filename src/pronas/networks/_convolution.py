@@ -28,11 +28,11 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, gain: Tensor | None, bias: Tensor | None, norm: _Norm | None,
-        stride: int, gradient: GradientSum | None, slot: Slot | None,
+        stride: int, binary: bool, gradient: GradientSum | None, slot: Slot | None,
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
         filters, height, width = weight.shape[0], *weight.shape[2:]
-        ctx.sizes, ctx.gradient = (n, h, w, c, filters, height, width, stride), gradient
+        ctx.sizes, ctx.gradient = (n, h, w, c, filters, height, width, stride, binary), gradient
         shape = (n, filters, -(-h // stride), -(-w // stride))
         if norm is None:
             results = torch.empty(shape, memory_format=torch.channels_last)
@@ -59,7 +59,7 @@ class _Convolution(torch.autograd.Function):
         given = (*native.spaced(gradients[0]), inputs, weight, *(normed or [None] * 4))
         kind = ctx.kind if normed else native.NOTHING
         native.call("pronas_convolution_backward", *given, room, to_weight, *to_norm, *ctx.sizes, kind, add)
-        return to_inputs, to_weight, *to_norm, None, None, None, None
+        return to_inputs, to_weight, *to_norm, *[None] * 5
 
 
 def can_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
@@ -93,7 +93,7 @@ def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
 def convolve(
     layer: nn.Conv2d,
     maps: Tensor,
-    weight: Tensor,
+    kernel: tuple[Tensor, bool],
     norm: nn.BatchNorm2d | None = None,
     kind: int = native.NOTHING,
     slot: Slot | None = None,
@@ -103,7 +103,7 @@ def convolve(
     Args:
         layer: the convolution.
         maps: what it reads.
-        weight: its kernel, (filters, c, height, width), as the forward pass uses it.
+        kernel: a tensor (filters, c, height, width), and whether the kernel is that or `ste_sign` of it.
         norm: such that `pronas.networks._fused.can_normalise`; its running statistics are updated.
         kind: what follows ``norm``, NOTHING, RELU or SIGN.
         slot: where the result belongs.
@@ -115,6 +115,6 @@ def convolve(
         how = (norm.running_mean, norm.running_var, norm.eps, norm.momentum, kind)
     gain, bias = (None, None) if norm is None else (norm.weight, norm.bias)
     result = _Convolution.apply(  # type: ignore[no-untyped-call]
-        maps, weight.contiguous(), gain, bias, how, layer.stride[0], gradient_sum(maps), slot
+        maps, kernel[0].contiguous(), gain, bias, how, layer.stride[0], kernel[1], gradient_sum(maps), slot
     )
     return result  # type: ignore[no-any-return]

@@ -26,16 +26,18 @@ class _Compiled(torch.autograd.Function):
     """Depthwise convolution by the compiled kernels."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, stride: int, gradient: GradientSum | None) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor, stride: int, binary: bool, gradient: GradientSum | None
+    ) -> Tensor:
         n, c, h, w = inputs.shape
         ctx.save_for_backward(inputs, weight)
-        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[2], stride), gradient
+        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[2], stride, binary), gradient
         outputs = native.empty_maps(inputs, stride)
         native.call("pronas_depthwise", inputs, weight, outputs, *ctx.sizes)
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         room, add, to_inputs, to_weight = None, False, None, None
         if ctx.needs_input_grad[0]:
@@ -44,19 +46,20 @@ class _Compiled(torch.autograd.Function):
             to_weight = torch.empty_like(weight)
         tensors = (native.channels_last(gradients[0]), inputs, weight, room, to_weight)
         native.call("pronas_depthwise_backward", *tensors, *ctx.sizes, add)
-        return to_inputs, to_weight, None, None
+        return to_inputs, to_weight, None, None, None
 
 
-def compiled_depthwise(inputs: Tensor, weight: Tensor, stride: int) -> Tensor:
+def compiled_depthwise(inputs: Tensor, weight: Tensor, stride: int, binary: bool = False) -> Tensor:
     """Depthwise convolution with a square kernel of odd size and "same" zero padding, compiled.
 
     Args:
         inputs: (n, c, h, w), such that `can_be_compiled`.
         weight: (c, 1, kernel, kernel).
         stride: 1 or 2.
+        binary: whether the kernel is `ste_sign` of ``weight``.
     """
     weight = weight.contiguous()
-    return _Compiled.apply(inputs, weight, stride, gradient_sum(inputs))  # type: ignore[no-any-return,no-untyped-call]
+    return _Compiled.apply(inputs, weight, stride, binary, gradient_sum(inputs))  # type: ignore[no-any-return,no-untyped-call]
 
 
 def can_be_compiled(inputs: Tensor, weight: Tensor, stride: Sequence[int]) -> bool:

@@ -53,6 +53,11 @@ class _Latent:
         """The kernel as the forward pass uses it, before XNOR scaling."""
         return self.weight if self.kernel_quantizer is None else self.kernel_quantizer(self.weight)
 
+    def compiled_kernel(self) -> tuple[Tensor, bool]:
+        """A tensor, and whether the kernel is that or `ste_sign` of it, which compiled kernels take by themselves."""
+        binary = self.kernel_quantizer is ste_sign
+        return (self.weight if binary else self.quantized_weight()), binary
+
     def xnor_scale(self) -> Tensor:
         """Mean absolute latent weight of each output channel, (out,) (Rastegari et al. 2016, XNOR-Net, section 3.1)."""
         return self.weight.abs().flatten(1).mean(1)
@@ -105,17 +110,19 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        outputs = self._convolve(stride_one_channel(inputs), self.quantized_weight())
+        outputs = self._convolve(stride_one_channel(inputs))
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
 
-    def _convolve(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+    def _convolve(self, inputs: Tensor) -> Tensor:
         if self.groups == self.in_channels == self.out_channels and self.dilation == (1, 1):
-            if self.training and can_be_compiled(inputs, kernel, self.stride):
-                return compiled_depthwise(inputs, kernel, self.stride[0])
-            if self.groups > 1 and pays_in_strips(inputs, kernel, self.stride):
-                return depthwise(inputs, kernel, self.stride)
+            if self.training and can_be_compiled(inputs, self.weight, self.stride):
+                kernel, binary = self.compiled_kernel()
+                return compiled_depthwise(inputs, kernel, self.stride[0], binary)
+            if self.groups > 1 and pays_in_strips(inputs, self.weight, self.stride):
+                return depthwise(inputs, self.quantized_weight(), self.stride)
         if pays_to_convolve(self, inputs):
-            return convolve(self, inputs, kernel)
+            return convolve(self, inputs, self.compiled_kernel())
+        kernel = self.quantized_weight()
         return F.conv2d(inputs, kernel, None, self.stride, self.padding, self.dilation, self.groups)
 
 

@@ -11,6 +11,7 @@ typedef struct {
     int64_t n, h, w, c, f, tall, wide, stride; /* tall, wide: of the kernel */
     int64_t oh, ow, taps, lanes;               /* lanes: f, rounded up to vectors */
     int64_t unfolded;                          /* numbers in a result, where they are laid out side by side, or 0 */
+    int64_t binary;                            /* whether the weights' signs are used */
 } Shape;
 
 /* The tensors of a call; what is not wanted is NULL. */
@@ -28,10 +29,11 @@ typedef struct {
     int64_t kind, add;
 } Backward;
 
-static Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride) {
+static Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride,
+                      int64_t binary) {
     int64_t lanes = (f + LANES - 1) / LANES * LANES, taps = tall * wide, unfolded = taps > 1 && taps * c <= MOST_UNFOLDED;
     return (Shape){n, h, w, c, f, tall, wide, stride, (h + stride - 1) / stride, (w + stride - 1) / stride, taps, lanes,
-                   unfolded ? taps * c : 0};
+                   unfolded ? taps * c : 0, binary};
 }
 
 /* Results at every `to`-th pixel of a map from one on, which read every `from`-th pixel of another. */
@@ -73,10 +75,10 @@ static void place_results(Gather *g, Grid grid, int64_t w, int64_t between) {
 }
 
 /* A tap's matrix (rows, width), the two `down` and `across` floats apart in `from`, into the panels from row `first` on. */
-static void place_weights(Gather *g, int64_t first, int64_t rows, const float *from, int64_t down, int64_t across) {
+static void place_weights(Gather *g, int64_t first, int64_t rows, const float *from, int64_t down, int64_t across, int64_t binary) {
     for (int64_t lane = 0; lane < g->width; lane++) {
         float *to = g->weights + (lane / STEP * g->taps * g->depth + first) * STEP + lane % STEP;
-        for (int64_t k = 0; k < rows; k++) to[k * STEP] = from[k * down + lane * across];
+        for (int64_t k = 0; k < rows; k++) to[k * STEP] = used_weight(from[k * down + lane * across], binary);
     }
 }
 
@@ -87,7 +89,7 @@ static int gather_inputs(Shape s, const float *weights, Gather *g) {
     if (s.unfolded) place_tap(g, same, 0, 0, 0, s.oh, s.ow, s.unfolded);
     for (int64_t tap = 0; tap < s.taps; tap++) {
         if (!s.unfolded) place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
-        place_weights(g, tap * s.c, s.c, weights + tap, s.taps, s.c * s.taps);
+        place_weights(g, tap * s.c, s.c, weights + tap, s.taps, s.c * s.taps, s.binary);
     }
     return 1;
 }
@@ -103,7 +105,7 @@ static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t
     for (int64_t tap = 0; tap < tall * wide; tap++) {
         int64_t i = tap / wide, j = tap % wide, whole = (i * s.stride + down) * s.wide + j * s.stride + across;
         place_tap(g, grid, tap, first - i, left - j, s.oh, s.ow, s.lanes);
-        place_weights(g, tap * s.f, s.f, weights + whole, s.c * s.taps, s.taps);
+        place_weights(g, tap * s.f, s.f, weights + whole, s.c * s.taps, s.taps, s.binary);
     }
     return 1;
 }
@@ -240,10 +242,11 @@ static void add_unfolded(Shape s, const float *x, const float *gradient, int64_t
     }
 }
 
-static void store_weights(Shape s, const float *sums, float *weights) {
+static void store_weights(Shape s, const float *sums, const float *weights, float *gradient) {
     for (int64_t f = 0; f < s.f; f++)
         for (int64_t k = 0; k < s.c; k++)
-            for (int64_t tap = 0; tap < s.taps; tap++) *weights++ = sums[(tap * s.c + k) * s.lanes + f];
+            for (int64_t tap = 0; tap < s.taps; tap++)
+                *gradient++ = through_weight(sums[(tap * s.c + k) * s.lanes + f], *weights++, s.binary);
 }
 
 /* What a backward pass works with. */
@@ -330,7 +333,7 @@ static int backward(Shape s, const Backward *job) {
     if (ready) {
         if (job->gain) to_norm(s, job, &work);
         gradients(s, job, &work);
-        if (job->to_weights) store_weights(s, work.sums, job->to_weights);
+        if (job->to_weights) store_weights(s, work.sums, job->weights, job->to_weights);
     }
     free_work(&work);
     return !ready;
@@ -338,13 +341,13 @@ static int backward(Shape s, const Backward *job) {
 
 /* y: (n, ceil(h / stride), ceil(w / stride), f), the convolution of x. Where gain is given (f at least 16): its batch norm
  * and what follows in result, as in pronas_norm, whose pixels are `between` floats apart; y may then be NULL, and is computed whenever it is read, which costs less
- * than memory where few numbers go into a result. Stride 1 or 2. Returns 0, or 1 if there is no memory. */
+ * than memory where few numbers go into a result. Stride 1 or 2; binary: the weights' signs are used. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_convolution(
     const float *x, const float *weights, const float *gain, const float *bias, float *running_mean, float *running_variance,
     float *saved, float *y, float *result, int64_t between, int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall,
-    int64_t wide, int64_t stride, int64_t kind, double epsilon, double momentum) {
+    int64_t wide, int64_t stride, int64_t binary, int64_t kind, double epsilon, double momentum) {
     Forward job = {x, weights, gain, bias, running_mean, running_variance, saved, y, result, between, kind, epsilon, momentum};
-    return forward(shape_of(n, h, w, c, f, tall, wide, stride), &job);
+    return forward(shape_of(n, h, w, c, f, tall, wide, stride, binary), &job);
 }
 
 /* The gradients of pronas_convolution to x (NULL: not wanted; with add: on top of what is there), weights (NULL: not
@@ -353,7 +356,8 @@ EXPORT int pronas_convolution(
 EXPORT int pronas_convolution_backward(
     const float *output, int64_t image, int64_t row, const float *x, const float *weights, const float *y, const float *gain,
     const float *bias, const float *saved, float *to_x, float *to_weights, float *to_gain, float *to_bias, int64_t n, int64_t h,
-    int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride, int64_t kind, int64_t add) {
+    int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride, int64_t binary, int64_t kind,
+    int64_t add) {
     Backward job = {output, x, weights, y, gain, bias, saved, image, row, to_x, to_weights, to_gain, to_bias, kind, add};
-    return backward(shape_of(n, h, w, c, f, tall, wide, stride), &job);
+    return backward(shape_of(n, h, w, c, f, tall, wide, stride, binary), &job);
 }

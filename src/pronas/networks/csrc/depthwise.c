@@ -2,14 +2,14 @@
 #include "window.h"
 
 /* (c, taps) to vectors: lane l of tap t of a block of channels at ((block * taps) + t) * 16 + l. */
-INLINE void spread_weights(const float *weights, int64_t c, int taps, float *spread) {
+INLINE void spread_weights(const float *weights, int64_t c, int taps, int64_t binary, float *spread) {
     int64_t blocks = c < LANES ? 1 : (c + LANES - 1) / LANES;
     for (int64_t block = 0; block < blocks; block++) {
         int64_t first = c < LANES ? 0 : unit_at(1, c, block).channel;
         for (int lane = 0; lane < LANES; lane++) {
             int64_t channel = c < LANES ? lane % c : first + lane;
             for (int tap = 0; tap < taps; tap++)
-                spread[(block * taps + tap) * LANES + lane] = weights[channel * taps + tap];
+                spread[(block * taps + tap) * LANES + lane] = used_weight(weights[channel * taps + tap], binary);
         }
     }
 }
@@ -17,9 +17,9 @@ INLINE void spread_weights(const float *weights, int64_t c, int taps, float *spr
 INLINE int64_t weight_vectors(int64_t c, int taps) { return (c + LANES - 1) / LANES * taps; }
 
 /* inputs (n, h, w, c), weights (c, kernel, kernel), outputs (n, ceil(h / stride), ceil(w / stride), c); kernel 3, 5 or 7,
- * stride 1 or 2. Returns 0, or 1 if there is no memory. */
+ * stride 1 or 2; binary: the weights' signs are used. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_depthwise(const float *inputs, const float *weights, float *outputs, int64_t n, int64_t h, int64_t w,
-                            int64_t c, int64_t kernel, int64_t stride) {
+                            int64_t c, int64_t kernel, int64_t stride, int64_t binary) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     const int taps = s.kernel * s.kernel;
     int64_t padded = (h + 2 * s.pad) * s.row, spread = weight_vectors(c, taps);
@@ -27,7 +27,7 @@ EXPORT int pronas_depthwise(const float *inputs, const float *weights, float *ou
     if (!memory) return 1;
     float *kernels = memory + padded * LANES;
     fill(memory, padded, 0.0f);
-    spread_weights(weights, c, taps, kernels);
+    spread_weights(weights, c, taps, binary, kernels);
     forward(s, inputs, kernels, outputs, memory, kernels + spread * LANES);
     free(memory);
     return 0;
@@ -57,14 +57,14 @@ INLINE void to_kernel(Shape s, const float *buffer, const float *gradients, floa
 }
 
 /* Sums by lane to (c, taps): one lane a channel, or as many as there are images together. */
-INLINE void gather_sums(const float *sums, int64_t c, int taps, float *gradient) {
+INLINE void gather_sums(const float *sums, const float *weights, int64_t c, int taps, int64_t binary, float *gradient) {
     for (int64_t channel = 0; channel < c; channel++)
         for (int tap = 0; tap < taps; tap++) {
             int64_t block = c < LANES ? 0 : channel / LANES, first = c < LANES ? 0 : unit_at(1, c, block).channel;
             const float *lanes = sums + (block * taps + tap) * LANES;
             float total = lanes[channel - first];
             for (int64_t lane = channel + c; c < LANES && lane < LANES / c * c; lane += c) total += lanes[lane];
-            gradient[channel * taps + tap] = total;
+            gradient[channel * taps + tap] = through_weight(total, weights[channel * taps + tap], binary);
         }
 }
 
@@ -72,7 +72,7 @@ INLINE void gather_sums(const float *sums, int64_t c, int taps, float *gradient)
  * there) and to the weights (NULL: not wanted). Sums go over images in order. Returns 0, or 1 if there is no memory. */
 EXPORT int pronas_depthwise_backward(const float *output, const float *inputs, const float *weights, float *input_gradient,
                                      float *weight_gradient, int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel,
-                                     int64_t stride, int64_t add) {
+                                     int64_t stride, int64_t binary, int64_t add) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     const int taps = s.kernel * s.kernel;
     int64_t padded = (h + 2 * s.pad) * s.row, out = (s.oh + 2 * s.margin) * s.out_row, spread = weight_vectors(c, taps);
@@ -82,7 +82,7 @@ EXPORT int pronas_depthwise_backward(const float *output, const float *inputs, c
     float *results = sums + spread * LANES;
     fill(buffer, padded + out, 0.0f);
     fill(sums, spread, 0.0f);
-    spread_weights(weights, c, taps, kernels);
+    spread_weights(weights, c, taps, binary, kernels);
     int64_t units = units_of(n, c);
     for (int64_t index = 0; index < units; index++) {
         Unit unit = unit_at(n, c, index);
@@ -100,7 +100,7 @@ EXPORT int pronas_depthwise_backward(const float *output, const float *inputs, c
             if (c < LANES) unpack(results, h * w, c, unit, input_gradient, (int)add);
         }
     }
-    if (weight_gradient) gather_sums(sums, c, taps, weight_gradient);
+    if (weight_gradient) gather_sums(sums, weights, c, taps, binary, weight_gradient);
     free(buffer);
     return 0;
 }

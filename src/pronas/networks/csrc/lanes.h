@@ -185,4 +185,15 @@ INLINE void sum_row(const int step, const float *source, const float *weights, c
     if (count == 1) tile(1, step, source, weights, offsets, taps, place, between, target);
 }
 
+/* A weight as it is used: itself or, where kernels are binary, its sign, with +1 for zeros (ste_sign). */
+INLINE float used_weight(float weight, int64_t binary) {
+    if (!binary) return weight;
+    return weight >= 0 ? 1.0f : weight < 0 ? -1.0f : weight;
+}
+
+/* The gradient to a weight: straight through the sign, but not beyond 1. */
+INLINE float through_weight(float gradient, float weight, int64_t binary) {
+    return binary && (weight < -1 || weight > 1) ? 0.0f : gradient;
+}
+
 #endif
