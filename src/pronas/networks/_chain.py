@@ -24,7 +24,11 @@ class Chain(nn.Sequential):
         """As `torch.nn.Sequential`; ``slot`` is where the result belongs, and it may come to lie there."""
         if not self.training or native.library() is None:
             return super().forward(inputs)  # type: ignore[no-untyped-call]
-        layers, maps = list(self), inputs
+        return self.proceed(inputs, 0, slot)
+
+    def proceed(self, maps: Any, position: int, slot: Slot | None = None) -> Any:
+        """What the layers from ``position`` on make of ``maps``, the output of the one before."""
+        layers = list(self)[position:]
         while layers:
             maps, count = _run(maps, layers, slot)
             del layers[:count]
@@ -49,7 +53,7 @@ def _run(maps: Any, layers: list[nn.Module], slot: Slot | None) -> tuple[Any, in
 
 
 def _is_norm(layer: nn.Module) -> bool:
-    return type(layer) is nn.BatchNorm2d and not _has_hooks(layer)
+    return type(layer) is nn.BatchNorm2d and not has_hooks(layer)
 
 
 def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> bool:
@@ -58,7 +62,7 @@ def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> bool:
         type(layer) is QuantConv2d
         and layer.input_quantizer is None
         and not layer.xnor
-        and not _has_hooks(layer)
+        and not has_hooks(layer)
         and is_compiled(norm)
         and layer.out_channels == norm.num_features
         and pays_to_convolve(layer, stride_one_channel(maps))
@@ -68,11 +72,11 @@ def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> bool:
 
 def _kind(layers: list[nn.Module]) -> int:
     """What the first of these is to a batch norm before it; `_native.NOTHING` for any other layer, or none."""
-    if not layers or _has_hooks(layers[0]):
+    if not layers or has_hooks(layers[0]):
         return native.NOTHING
     return native.RELU if type(layers[0]) is nn.ReLU else getattr(layers[0], "after_norm", native.NOTHING)
 
 
-def _has_hooks(layer: nn.Module) -> bool:
+def has_hooks(layer: nn.Module) -> bool:
     """Whether somebody watches what goes into or out of this layer."""
     return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)

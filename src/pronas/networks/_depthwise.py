@@ -20,46 +20,51 @@ from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 
 _STRIP = 3
 _FEWEST_CHANNELS = 8
+#: Convolutions that `compiled_depthwise` computes at once (csrc/depthwise.c).
+MOST_TOGETHER = 16
 
 
 class _Compiled(torch.autograd.Function):
-    """Depthwise convolution by the compiled kernels."""
+    """Depthwise convolutions of one map by the compiled kernels, which read it once for all; a result for each."""
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weight: Tensor, stride: int, binary: bool, gradient: GradientSum | None
-    ) -> Tensor:
+        ctx: Any, inputs: Tensor, stride: int, binary: bool, gradient: GradientSum | None, *weights: Tensor
+    ) -> tuple[Tensor, ...]:
         n, c, h, w = inputs.shape
-        ctx.save_for_backward(inputs, weight)
-        ctx.sizes, ctx.gradient = (n, h, w, c, weight.shape[2], stride, binary), gradient
-        outputs = native.empty_maps(inputs, stride)
-        native.call("pronas_depthwise", inputs, weight, outputs, *ctx.sizes)
+        ctx.save_for_backward(inputs, *weights)
+        ctx.sizes, ctx.gradient = (n, h, w, c, stride, binary), gradient
+        ctx.kernels = native.whole_numbers([one.shape[2] for one in weights])
+        outputs = tuple(native.empty_maps(inputs, stride) for _ in weights)
+        given = (inputs, len(weights), ctx.kernels, native.addresses(weights), native.addresses(outputs))
+        native.call("pronas_depthwise", *given, *ctx.sizes)
         return outputs
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        inputs, weight = ctx.saved_tensors
-        room, add, to_inputs, to_weight = None, False, None, None
+        inputs, *weights = ctx.saved_tensors
+        room, add, to_inputs = None, False, None
         if ctx.needs_input_grad[0]:
             room, add, to_inputs = gradient_room(ctx.gradient, inputs)
-        if ctx.needs_input_grad[1]:
-            to_weight = torch.empty_like(weight)
-        tensors = (native.channels_last(gradients[0]), inputs, weight, room, to_weight)
-        native.call("pronas_depthwise_backward", *tensors, *ctx.sizes, add)
-        return to_inputs, to_weight, None, None, None
+        outputs, to_weights = [native.channels_last(one) for one in gradients], [torch.empty_like(w) for w in weights]
+        given = (native.addresses(outputs), inputs, len(weights), ctx.kernels, native.addresses(weights))
+        native.call("pronas_depthwise_backward", *given, room, native.addresses(to_weights), *ctx.sizes, add)
+        return to_inputs, None, None, None, *to_weights
 
 
-def compiled_depthwise(inputs: Tensor, weight: Tensor, stride: int, binary: bool = False) -> Tensor:
-    """Depthwise convolution with a square kernel of odd size and "same" zero padding, compiled.
+def compiled_depthwise(
+    inputs: Tensor, weights: Sequence[Tensor], stride: int, binary: bool = False
+) -> tuple[Tensor, ...]:
+    """Depthwise convolutions of one map with square kernels of odd size and "same" zero padding, compiled.
 
     Args:
         inputs: (n, c, h, w), such that `can_be_compiled`.
-        weight: (c, 1, kernel, kernel).
+        weights: at most `MOST_TOGETHER`, each (c, 1, kernel, kernel).
         stride: 1 or 2.
-        binary: whether the kernel is `ste_sign` of ``weight``.
+        binary: whether the kernels are `ste_sign` of ``weights``.
     """
-    weight = weight.contiguous()
-    return _Compiled.apply(inputs, weight, stride, binary, gradient_sum(inputs))  # type: ignore[no-any-return,no-untyped-call]
+    plain = [one.contiguous() for one in weights]
+    return _Compiled.apply(inputs, stride, binary, gradient_sum(inputs), *plain)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def can_be_compiled(inputs: Tensor, weight: Tensor, stride: Sequence[int]) -> bool:

@@ -113,11 +113,16 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         outputs = self._convolve(stride_one_channel(inputs))
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel reads the input channel of its number alone, without gaps."""
+        return self.groups == self.in_channels == self.out_channels and self.dilation == (1, 1)
+
     def _convolve(self, inputs: Tensor) -> Tensor:
-        if self.groups == self.in_channels == self.out_channels and self.dilation == (1, 1):
+        if self.is_depthwise:
             if self.training and can_be_compiled(inputs, self.weight, self.stride):
                 kernel, binary = self.compiled_kernel()
-                return compiled_depthwise(inputs, kernel, self.stride[0], binary)
+                return compiled_depthwise(inputs, [kernel], self.stride[0], binary)[0]
             if self.groups > 1 and pays_in_strips(inputs, self.weight, self.stride):
                 return depthwise(inputs, self.quantized_weight(), self.stride)
         if pays_to_convolve(self, inputs):

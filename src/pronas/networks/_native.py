@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +27,8 @@ _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_lanes": "",
     "pronas_convolution": "p" * 9 + "w" * 11 + "dd",
     "pronas_convolution_backward": "pww" + "p" * 10 + "w" * 11,
-    "pronas_depthwise": "ppp" + "w" * 7,
-    "pronas_depthwise_backward": "ppppp" + "w" * 8,
+    "pronas_depthwise": "pwppp" + "w" * 6,
+    "pronas_depthwise_backward": "ppwpppp" + "w" * 7,
     "pronas_max_pool": "ppp" + "w" * 6,
     "pronas_max_pool_backward": "pwwpp" + "w" * 7,
     "pronas_average_pool": "pp" + "w" * 7,
@@ -94,7 +96,17 @@ def scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor | None:
     return result
 
 
-def call(name: str, *arguments: Tensor | float | None) -> None:
+def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    """An array of where tensors lie; keep them alive as long as it is used."""
+    return (ctypes.c_void_p * len(tensors))(*(one.data_ptr() for one in tensors))
+
+
+def whole_numbers(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
+    """An array of numbers."""
+    return (ctypes.c_int64 * len(values))(*values)
+
+
+def call(name: str, *arguments: Tensor | float | ctypes.Array[Any] | None) -> None:
     """Call a kernel: tensors by their address, None as no address.
 
     Raises:

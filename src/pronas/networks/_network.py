@@ -25,8 +25,8 @@ may add others). Empty ones are the identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ from pronas.networks._parts import operator_channels
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 from pronas.networks._rooms import Room, Slot
 from pronas.networks._sums import shared
+from pronas.networks._together import Group, begin, groups
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
@@ -53,11 +54,12 @@ def _concatenate(maps: Sequence[Tensor]) -> Tensor:
 class _Nodes:
     """The maps of a cell: each is a list of maps to be concatenated, which happens only where an operator reads it, so
     that a block that goes straight to the cell's output is copied once. Where several operators read a map, their
-    gradients are summed in place."""
+    gradients are summed in place; those that begin with depthwise convolutions begin together."""
 
-    def __init__(self, inputs: list[Tensor], readers: Sequence[int]) -> None:
+    def __init__(self, inputs: list[Tensor], readers: Sequence[int], together: Mapping[nn.Module, Group]) -> None:
         self.parts = [[tensor] for tensor in inputs]
         self.readers = list(readers)
+        self.together, self.begun = together, dict[nn.Module, Tensor]()
 
     def __getitem__(self, index: int) -> Tensor:
         if len(self.parts[index]) > 1:
@@ -66,13 +68,17 @@ class _Nodes:
             self.parts[index], self.readers[index] = [shared(self.parts[index][0])], 1
         return self.parts[index][0]
 
+    def read(self, index: int, operator: nn.Module, slot: Slot | None) -> Tensor:
+        """What ``operator`` makes of map ``index``; ``slot`` is where that belongs."""
+        if operator in self.together and operator not in self.begun:
+            self.begun |= begin(self.together[operator], self[index])
+        if operator in self.begun:
+            return cast(Chain, operator).proceed(self.begun.pop(operator), 1, slot)  # type: ignore[no-any-return]
+        return operator(self[index], slot) if isinstance(operator, Chain) else operator(self[index])  # type: ignore[no-any-return]
+
     def output(self, indexes: tuple[int, ...], room: Room | None) -> Tensor:
         parts = [part for index in indexes for part in self.parts[index]]
         return room.concatenated(parts) if room is not None and room.holds(parts) else _concatenate(parts)
-
-
-def _operate(operator: nn.Module, maps: Tensor, slot: Slot | None) -> Tensor:
-    return operator(maps, slot) if isinstance(operator, Chain) else operator(maps)  # type: ignore[no-any-return]
 
 
 class InputModule(nn.Module):
@@ -102,8 +108,8 @@ class BlockModule(nn.Module):
     def forward(self, nodes: _Nodes, drop: float = 0.0, slots: Sequence[Slot | None] = (None, None)) -> list[Tensor]:
         """The cell's inputs and blocks so far to the maps whose concatenation is the block's result: one where its
         operators are added, else two. ``drop`` is the rate of drop path; ``slots`` are where the two belong."""
-        left = _operate(self.left, nodes[self.sources[0]], slots[0])
-        right = _operate(self.right, nodes[self.sources[1]], slots[1])
+        left = nodes.read(self.sources[0], self.left, slots[0])
+        right = nodes.read(self.sources[1], self.right, slots[1])
         if drop > 0.0:
             left, right = drop_path(left, drop), drop_path(right, drop)
         return [self.ending(left + right)] if self.add else [left, right]
@@ -132,13 +138,20 @@ class CellModule(nn.Module):
 
     def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        nodes = _Nodes([read(states) for read in self.inputs], self.readers)
+        nodes = _Nodes(
+            [read(states) for read in self.inputs], self.readers, groups(self._operators()) if self.training else {}
+        )
         room = Room(self.widths) if self.widths and drop == 0.0 and self.training else None
         for position, block in enumerate(self.blocks, len(self.inputs)):
             at = 2 * self.outputs.index(position) if room and position in self.outputs else None
             slots = (None, None) if room is None or at is None else (room.slot(at), room.slot(at + 1))
             nodes.parts.append(block(nodes, drop, slots))
         return nodes.output(self.outputs, room)
+
+    def _operators(self) -> Iterator[tuple[int, nn.Module]]:
+        """Each operator and the map it reads."""
+        for block in self.blocks:
+            yield from zip(block.sources, (block.left, block.right), strict=True)  # type: ignore[arg-type]
 
 
 class Network(nn.Module):

@@ -155,6 +155,8 @@ INLINE Target target_of(float *map, int64_t pixels, int64_t c, Unit unit, float 
 
 INLINE void put(vec value, float *place, Target target) {
     if (target.add) value = READ(place) + fresh_lanes(value, target.fresh);
+    else if (target.fresh) /* other lanes may already hold more than this sum */
+        value = (vec)((ivec)fresh_lanes(value, target.fresh) | ((ivec)READ(place) ^ (ivec)fresh_lanes(READ(place), target.fresh)));
     AT(place) = value;
 }
 

@@ -33,7 +33,7 @@ INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *wh
     for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
         Unit unit = unit_at(s.in.n, c, index);
         ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
-        pack(inputs, s.in.h, s.in.w, c, unit, buffer + (s.pad * s.row + s.pad) * LANES, s.row);
+        pack(inputs, s.in.h, s.in.w, c, unit, middle_of(s, buffer), s.row);
         Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
         for (int64_t y = 0; y < s.oh; y++)
             max_row(s, offsets, buffer + y * s.stride * s.row * LANES, to.first + y * s.ow * to.pixel, to,
@@ -47,7 +47,7 @@ INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *wh
 EXPORT int pronas_max_pool(const float *inputs, float *outputs, int8_t *which, int64_t n, int64_t h, int64_t w, int64_t c,
                            int64_t kernel, int64_t stride) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
-    int64_t padded = (h + 2 * s.pad) * s.row;
+    int64_t padded = padded_pixels(s);
     float *buffer = room(padded + s.oh * s.ow);
     if (!buffer) return 1;
     fill(buffer, padded, -FLT_MAX);
@@ -79,7 +79,7 @@ EXPORT int pronas_max_pool_backward(const float *output, int64_t image, int64_t 
                                     int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride,
                                     int64_t add) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
-    int64_t padded = (h + 2 * s.pad) * s.row, units = units_of(n, c);
+    int64_t padded = padded_pixels(s), units = units_of(n, c);
     float *buffer = room(padded + s.oh * s.ow + h * w);
     if (!buffer) return 1;
     float *gradients = buffer + padded * LANES, *results = gradients + s.oh * s.ow * LANES;
@@ -115,13 +115,19 @@ EXPORT int pronas_average_pool(const float *inputs, float *outputs, int64_t n, i
                                int64_t kernel, int64_t stride, int64_t mean) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     const int taps = s.kernel * s.kernel;
-    int64_t padded = (h + 2 * s.pad) * s.row, out = s.oh * s.ow, blocks = c < LANES ? 1 : (c + LANES - 1) / LANES;
-    float *buffer = room(padded + out + blocks * taps + out);
+    int64_t padded = padded_pixels(s), out = s.oh * s.ow;
+    float *buffer = room(padded + out + taps + out);
     if (!buffer) return 1;
-    float *results = buffer + padded * LANES, *ones = results + out * LANES, *share = ones + blocks * taps * LANES;
+    float *results = buffer + padded * LANES, *ones = results + out * LANES, *share = ones + taps * LANES;
     fill(buffer, padded, 0.0f);
-    fill(ones, blocks * taps, 1.0f);
-    forward(s, inputs, ones, outputs, buffer, results);
+    fill(ones, taps, 1.0f);
+    int64_t units = units_of(n, c);
+    for (int64_t index = 0; index < units; index++) {
+        Unit unit = unit_at(n, c, index);
+        ask_for_next(inputs, h * w, c, n, unit, 0);
+        pack(inputs, h, w, c, unit, middle_of(s, buffer), s.row);
+        window_sums(s, ones, buffer, unit, outputs, results);
+    }
     shares(s, (int)mean, share);
     for (int64_t p = 0; mean && p < n * out; p++)
         for (int64_t k = 0; k < c; k++) outputs[p * c + k] *= share[p % out];

@@ -10,36 +10,46 @@ typedef struct {
     Map in;
     int64_t oh, ow;
     int kernel, stride, pad, margin; /* margin: border of a buffer of output gradients */
+    int border;                      /* of a buffer of inputs: pad, or more where a larger window reads it too */
     int64_t row, out_row;            /* pixels in a row of a buffer of inputs, of output gradients */
 } Shape;
+
+/* Where a window's first taps lie in a buffer. */
+INLINE const float *first_taps(Shape s, const float *buffer) {
+    return buffer + (s.border - s.pad) * (s.row + 1) * LANES;
+}
+
+/* The largest window of several decides about the border that they share. */
+INLINE Shape with_border(Shape s, int pad) {
+    s.border = pad, s.row = s.in.w + 2 * pad;
+    return s;
+}
 
 INLINE Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t kernel, int64_t stride) {
     int pad = (int)kernel / 2, margin = (int)((kernel - 1) / stride + 1);
     int64_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
-    return (Shape){{n, h, w, c}, oh, ow, (int)kernel, (int)stride, pad, margin, w + 2 * pad, ow + 2 * margin};
+    return (Shape){{n, h, w, c}, oh, ow, (int)kernel, (int)stride, pad, margin, pad, w + 2 * pad, ow + 2 * margin};
 }
 
-INLINE void forward(Shape s, const float *inputs, const float *spread, float *outputs, float *buffer, float *results) {
+INLINE int64_t padded_pixels(Shape s) { return (s.in.h + 2 * s.border) * s.row; }
+
+INLINE float *middle_of(Shape s, float *buffer) { return buffer + (s.border * s.row + s.border) * LANES; }
+
+/* A unit's sums over windows. `weights`: a vector for each tap. */
+INLINE void window_sums(Shape s, const float *weights, const float *buffer, Unit unit, float *outputs, float *results) {
     const int taps = s.kernel * s.kernel;
     int32_t offsets[LARGEST * LARGEST];
     for (int tap = 0; tap < taps; tap++) offsets[tap] = (int32_t)(tap / s.kernel * s.row + tap % s.kernel);
-    int64_t units = units_of(s.in.n, s.in.c), c = s.in.c;
-    for (int64_t index = 0; index < units; index++) {
-        Unit unit = unit_at(s.in.n, c, index);
-        ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
-        pack(inputs, s.in.h, s.in.w, c, unit, buffer + (s.pad * s.row + s.pad) * LANES, s.row);
-        Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
-        const float *weights = spread + block_of(c, index) * taps * LANES;
-        for (int64_t y = 0; y < s.oh; y++) {
-            const float *source = buffer + y * s.stride * s.row * LANES;
-            float *place = to.first + y * s.ow * to.pixel;
-            if (s.stride == 1)
-                sum_row(1, source, weights, offsets, taps, s.ow, place, to.pixel, to);
-            else
-                sum_row(2, source, weights, offsets, taps, s.ow, place, to.pixel, to);
-        }
-        if (c < LANES) unpack(results, s.oh * s.ow, c, unit, outputs, 0);
+    Target to = target_of(outputs, s.oh * s.ow, s.in.c, unit, results, 0);
+    for (int64_t y = 0; y < s.oh; y++) {
+        const float *source = first_taps(s, buffer) + y * s.stride * s.row * LANES;
+        float *place = to.first + y * s.ow * to.pixel;
+        if (s.stride == 1)
+            sum_row(1, source, weights, offsets, taps, s.ow, place, to.pixel, to);
+        else
+            sum_row(2, source, weights, offsets, taps, s.ow, place, to.pixel, to);
     }
+    if (s.in.c < LANES) unpack(results, s.oh * s.ow, s.in.c, unit, outputs, 0);
 }
 
 /* The taps that reach input pixels whose padded row and column leave the remainders `down` and `across`. */
