@@ -64,10 +64,11 @@ INLINE Unit unit_at(int64_t n, int64_t c, int64_t index) {
 /* Which of a block's sums a unit adds to: blocks of channels keep their own. */
 INLINE int64_t block_of(int64_t c, int64_t index) { return c < LANES ? 0 : index % ((c + LANES - 1) / LANES); }
 
-INLINE vec fresh_lanes(vec values, int fresh) {
+/* All bits of the lanes that are new. */
+INLINE ivec fresh_lanes(int fresh) {
     ivec keep = {0};
     for (int lane = 0; lane < LANES; lane++) keep[lane] = lane >= fresh ? -1 : 0;
-    return (vec)((ivec)values & keep);
+    return keep;
 }
 
 INLINE float *room(int64_t vectors) {
@@ -146,17 +147,18 @@ typedef struct {
     float *first;
     int64_t pixel; /* floats from one pixel to the next */
     int add, fresh;
+    ivec keep; /* fresh_lanes(fresh) */
 } Target;
 
 INLINE Target target_of(float *map, int64_t pixels, int64_t c, Unit unit, float *buffer, int add) {
-    if (c < LANES) return (Target){buffer, LANES, 0, 0};
-    return (Target){map + unit.image * pixels * c + unit.channel, c, add, unit.fresh};
+    if (c < LANES) return (Target){buffer, LANES, 0, 0, fresh_lanes(0)};
+    return (Target){map + unit.image * pixels * c + unit.channel, c, add, unit.fresh, fresh_lanes(unit.fresh)};
 }
 
 INLINE void put(vec value, float *place, Target target) {
-    if (target.add) value = READ(place) + fresh_lanes(value, target.fresh);
+    if (target.add) value = READ(place) + (vec)((ivec)value & target.keep);
     else if (target.fresh) /* other lanes may already hold more than this sum */
-        value = (vec)((ivec)fresh_lanes(value, target.fresh) | ((ivec)READ(place) ^ (ivec)fresh_lanes(READ(place), target.fresh)));
+        value = (vec)(((ivec)value & target.keep) | ((ivec)READ(place) & ~target.keep));
     AT(place) = value;
 }
 

@@ -6,6 +6,10 @@
 
 #include "lanes.h"
 
+#if defined(__AVX2__)
+#include <immintrin.h> /* for masks, which GCC makes of vectors lane by lane */
+#endif
+
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* A tile of results that fits into the registers beside what it is computed from. */
@@ -24,12 +28,24 @@ typedef struct {
     float *weights;     /* (panels, taps, depth, STEP), zeros beyond `width` */
 } Gather;
 
+/* The first `lanes` of a vector, with `add` on top of what is there. */
 INLINE void put_lanes(vec value, float *place, int64_t lanes, int add) {
     if (lanes >= LANES) {
         if (add) value += READ(place);
         AT(place) = value;
-    } else
-        for (int64_t lane = 0; lane < lanes; lane++) place[lane] = add ? place[lane] + value[lane] : value[lane];
+        return;
+    }
+#if defined(__AVX512F__)
+    __mmask16 some = (__mmask16)((1u << lanes) - 1);
+    if (add) value += (vec)_mm512_maskz_loadu_ps(some, place);
+    _mm512_mask_storeu_ps(place, some, (__m512)value);
+#elif defined(__AVX2__)
+    __m256i some = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)lanes), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    if (add) value += (vec)_mm256_maskload_ps(place, some);
+    _mm256_maskstore_ps(place, some, (__m256)value);
+#else
+    for (int64_t lane = 0; lane < lanes; lane++) place[lane] = add ? place[lane] + value[lane] : value[lane];
+#endif
 }
 
 INLINE void gather_tile(const int count, const int vectors, const Gather *g, int64_t row, const float *source,
