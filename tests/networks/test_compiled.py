@@ -111,11 +111,14 @@ SIDES = st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 2)
 
 @needs_kernels
 @few
-@given(shape=SHAPES, filters=st.integers(1, 70), sides=SIDES, stride=STRIDE, seed=st.integers(0, 99))
+@given(
+    shape=SHAPES, filters=st.integers(1, 70), sides=SIDES, stride=STRIDE, last=st.booleans(), seed=st.integers(0, 99)
+)
 def test_dense_convolutions_are_the_library_s(
-    shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, seed: int
+    shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, last: bool, seed: int
 ) -> None:
     inputs, layer = maps_of(shape, seed), QuantConv2d(shape[1], filters, sides, stride)
+    layer.to(memory_format=torch.channels_last if last else torch.contiguous_format)
     found = results(lambda maps: convolve(layer, maps, (layer.weight, False)), inputs, layer.weight)
     same(found, results(lambda maps: nn.Conv2d.forward(layer, maps), inputs, layer.weight), 1e-3)
 

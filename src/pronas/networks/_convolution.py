@@ -32,7 +32,8 @@ class _Convolution(torch.autograd.Function):
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
         filters, height, width = weight.shape[0], *weight.shape[2:]
-        ctx.sizes, ctx.gradient = (n, h, w, c, filters, height, width, stride, binary), gradient
+        last = not weight.is_contiguous()
+        ctx.sizes, ctx.gradient = (n, h, w, c, filters, height, width, stride, binary, last), gradient
         shape = (n, filters, -(-h // stride), -(-w // stride))
         if norm is None:
             results = torch.empty(shape, memory_format=torch.channels_last)
@@ -114,7 +115,10 @@ def convolve(
         norm.num_batches_tracked.add_(1)
         how = (norm.running_mean, norm.running_var, norm.eps, norm.momentum, kind)
     gain, bias = (None, None) if norm is None else (norm.weight, norm.bias)
+    weight = kernel[0]
+    if not weight.is_contiguous(memory_format=torch.channels_last):
+        weight = weight.contiguous()
     result = _Convolution.apply(  # type: ignore[no-untyped-call]
-        maps, kernel[0].contiguous(), gain, bias, how, layer.stride[0], kernel[1], gradient_sum(maps), slot
+        maps, weight, gain, bias, how, layer.stride[0], kernel[1], gradient_sum(maps), slot
     )
     return result  # type: ignore[no-any-return]

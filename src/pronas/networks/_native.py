@@ -25,8 +25,8 @@ NOTHING, RELU, SIGN = 0, 1, 2
 _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_level": "",
     "pronas_lanes": "",
-    "pronas_convolution": "p" * 9 + "w" * 11 + "dd",
-    "pronas_convolution_backward": "pww" + "p" * 10 + "w" * 11,
+    "pronas_convolution": "p" * 9 + "w" * 12 + "dd",
+    "pronas_convolution_backward": "pww" + "p" * 10 + "w" * 12,
     "pronas_depthwise": "pwppp" + "w" * 6,
     "pronas_depthwise_backward": "ppwpppp" + "w" * 7,
     "pronas_max_pool": "ppp" + "w" * 6,

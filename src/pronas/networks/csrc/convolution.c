@@ -1,5 +1,6 @@
 /* Dense convolution with odd kernel sides and "same" zero padding, and the batch norm and activation after it, in
- * training: see product.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel height, kernel width). */
+ * training: see product.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel
+ * height, kernel width) or, with `last`, (f, kernel height, kernel width, c). */
 #include "norm.h"
 #include "product.h"
 
@@ -12,6 +13,7 @@ typedef struct {
     int64_t oh, ow, taps, lanes;               /* lanes: f, rounded up to vectors */
     int64_t unfolded;                          /* numbers in a result, where they are laid out side by side, or 0 */
     int64_t binary;                            /* whether the weights' signs are used */
+    int64_t channel, tap;                      /* floats from one of a filter's weights to the next of these */
 } Shape;
 
 /* The tensors of a call; what is not wanted is NULL. */
@@ -30,10 +32,10 @@ typedef struct {
 } Backward;
 
 static Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride,
-                      int64_t binary) {
+                      int64_t binary, int64_t last) {
     int64_t lanes = (f + LANES - 1) / LANES * LANES, taps = tall * wide, unfolded = taps > 1 && taps * c <= MOST_UNFOLDED;
     return (Shape){n, h, w, c, f, tall, wide, stride, (h + stride - 1) / stride, (w + stride - 1) / stride, taps, lanes,
-                   unfolded ? taps * c : 0, binary};
+                   unfolded ? taps * c : 0, binary, last ? 1 : taps, last ? c : 1};
 }
 
 /* Results at every `to`-th pixel of a map from one on, which read every `from`-th pixel of another. */
@@ -89,7 +91,7 @@ static int gather_inputs(Shape s, const float *weights, Gather *g) {
     if (s.unfolded) place_tap(g, same, 0, 0, 0, s.oh, s.ow, s.unfolded);
     for (int64_t tap = 0; tap < s.taps; tap++) {
         if (!s.unfolded) place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
-        place_weights(g, tap * s.c, s.c, weights + tap, s.taps, s.c * s.taps, s.binary);
+        place_weights(g, tap * s.c, s.c, weights + tap * s.tap, s.channel, s.c * s.taps, s.binary);
     }
     return 1;
 }
@@ -105,7 +107,7 @@ static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t
     for (int64_t tap = 0; tap < tall * wide; tap++) {
         int64_t i = tap / wide, j = tap % wide, whole = (i * s.stride + down) * s.wide + j * s.stride + across;
         place_tap(g, grid, tap, first - i, left - j, s.oh, s.ow, s.lanes);
-        place_weights(g, tap * s.f, s.f, weights + whole, s.c * s.taps, s.taps, s.binary);
+        place_weights(g, tap * s.f, s.f, weights + whole * s.tap, s.c * s.taps, s.channel, s.binary);
     }
     return 1;
 }
@@ -244,9 +246,11 @@ static void add_unfolded(Shape s, const float *x, const float *gradient, int64_t
 
 static void store_weights(Shape s, const float *sums, const float *weights, float *gradient) {
     for (int64_t f = 0; f < s.f; f++)
-        for (int64_t k = 0; k < s.c; k++)
-            for (int64_t tap = 0; tap < s.taps; tap++)
-                *gradient++ = through_weight(sums[(tap * s.c + k) * s.lanes + f], *weights++, s.binary);
+        for (int64_t tap = 0; tap < s.taps; tap++)
+            for (int64_t k = 0; k < s.c; k++) {
+                int64_t place = f * s.c * s.taps + k * s.channel + tap * s.tap;
+                gradient[place] = through_weight(sums[(tap * s.c + k) * s.lanes + f], weights[place], s.binary);
+            }
 }
 
 /* What a backward pass works with. */
@@ -345,9 +349,9 @@ static int backward(Shape s, const Backward *job) {
 EXPORT int pronas_convolution(
     const float *x, const float *weights, const float *gain, const float *bias, float *running_mean, float *running_variance,
     float *saved, float *y, float *result, int64_t between, int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall,
-    int64_t wide, int64_t stride, int64_t binary, int64_t kind, double epsilon, double momentum) {
+    int64_t wide, int64_t stride, int64_t binary, int64_t last, int64_t kind, double epsilon, double momentum) {
     Forward job = {x, weights, gain, bias, running_mean, running_variance, saved, y, result, between, kind, epsilon, momentum};
-    return forward(shape_of(n, h, w, c, f, tall, wide, stride, binary), &job);
+    return forward(shape_of(n, h, w, c, f, tall, wide, stride, binary, last), &job);
 }
 
 /* The gradients of pronas_convolution to x (NULL: not wanted; with add: on top of what is there), weights (NULL: not
@@ -356,8 +360,8 @@ EXPORT int pronas_convolution(
 EXPORT int pronas_convolution_backward(
     const float *output, int64_t image, int64_t row, const float *x, const float *weights, const float *y, const float *gain,
     const float *bias, const float *saved, float *to_x, float *to_weights, float *to_gain, float *to_bias, int64_t n, int64_t h,
-    int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride, int64_t binary, int64_t kind,
-    int64_t add) {
+    int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride, int64_t binary, int64_t last,
+    int64_t kind, int64_t add) {
     Backward job = {output, x, weights, y, gain, bias, saved, image, row, to_x, to_weights, to_gain, to_bias, kind, add};
-    return backward(shape_of(n, h, w, c, f, tall, wide, stride, binary), &job);
+    return backward(shape_of(n, h, w, c, f, tall, wide, stride, binary, last), &job);
 }
