@@ -18,6 +18,7 @@ from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 _LARGEST_KERNEL = 7
 _MANY_CHANNELS = 16
 _FEWEST_LANES = 8
+_NEAREST_CACHE = 8192  # floats
 _FEW_TERMS = 12  # in a result of a 1x1 convolution: up to here computing it again costs less than keeping it
 _Norm = tuple[Tensor, Tensor, float, float, int]  # running mean and variance, epsilon, momentum, what follows
 
@@ -84,11 +85,17 @@ def can_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
 def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
     """Whether `convolve` can compute this convolution and is faster than the library.
 
-    The library's dense kernels larger than 1x1 are hard to beat where they skip no pixel and read many channels, and
-    ours are slow without wide vectors (docs/experiments.md).
+    The library's dense kernels are hard to beat where they skip no pixel and read many channels, but for those of one
+    column, and 3x3 on images that fit the nearest cache; ours are slow without wide vectors (docs/experiments.md).
     """
-    strided, small = layer.stride[0] > 1, layer.kernel_size == (1, 1) or layer.in_channels < _MANY_CHANNELS
-    return (strided or small) and can_convolve(layer, maps) and native.lanes() >= _FEWEST_LANES
+    height, width = layer.kernel_size
+    pays = (
+        layer.stride[0] > 1
+        or width == 1
+        or layer.in_channels < _MANY_CHANNELS
+        or (height == width == 3 and maps.shape[1:].numel() <= _NEAREST_CACHE)
+    )
+    return pays and can_convolve(layer, maps) and native.lanes() >= _FEWEST_LANES
 
 
 def convolve(
