@@ -188,3 +188,22 @@ def test_divergence_is_one_clear_line(digits) -> None:
         train_network(
             CELL, digits, SKELETON, Recipe(optimizer="sgd", learning_rate=1e6, weight_decay=1e6, schedule="constant")
         )
+
+
+def test_mixed_precision_multiplies_in_bfloat16_and_keeps_all_else(digits, same_weights) -> None:
+    seen: set[torch.dtype] = set()
+    cell, wide = "0:3x3 conv + 0:5x5 conv", skeleton("flat", filters=[4], strides=[1])
+    recipe = RECIPE.replace(mixed_precision=True, epochs=2)
+
+    def watch(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if isinstance(module, torch.nn.Linear) and module.training:
+            seen.add(output.dtype)
+
+    with torch.nn.modules.module.register_module_forward_hook(watch):  # type: ignore[attr-defined]
+        one = train_network(cell, digits, wide, recipe, seed=1)
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in one.network.parameters()} == {torch.float32}
+    assert same_weights(one.network, train_network(cell, digits, wide, recipe, seed=1).network)
+    assert not same_weights(
+        one.network, train_network(cell, digits, wide, recipe.replace(mixed_precision=False), seed=1).network
+    )

@@ -168,7 +168,10 @@ class Training:
         return lost.item() / steps, right.item() / (steps * min(self.recipe.batch, len(self._images)))
 
     def _total_loss(self, network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return total_loss(self._loss, network(images), labels, self.recipe.auxiliary)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.mixed_precision):
+            output = network(images)
+        whole = output.float() if isinstance(output, Tensor) else tuple(one.float() for one in output)
+        return total_loss(self._loss, whole, labels, self.recipe.auxiliary)
 
     def _look(self) -> dict[str, float]:
         """Give loss (the recipe's) and accuracy on the validation images, if there are any."""

@@ -41,6 +41,8 @@ class Recipe:
         auxiliary: weight of the auxiliary head's loss, where the skeleton has such a head (drop path, too, belongs to
             the skeleton; its schedule follows the epochs).
         clip_norm: largest norm of the gradient of all weights together; None: not clipped.
+        mixed_precision: whether convolutions and dense layers multiply in bfloat16 in training (weights, batch norm and
+            loss stay float32); meant for GPUs: on a CPU without bfloat16 units it is slower.
         augmentation: what is done to training batches; ``standard`` or ``strong``: what suits the data set
             (``pronas.data.default_augmentation``); None: nothing.
     """
@@ -62,6 +64,7 @@ class Recipe:
     label_smoothing: float = 0.0
     auxiliary: float = 0.4
     clip_norm: float | None = None
+    mixed_precision: bool = False
     augmentation: Augmentation | Policy | None = None
 
     def __post_init__(self) -> None:
