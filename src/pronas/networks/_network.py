@@ -166,6 +166,7 @@ class Network(nn.Module):
         super().__init__()
         self.plan = plan
         self.drop_path_progress = 0.0
+        self._quantized: list[QuantConv2d | QuantLinear] | None = None
         self.scale = ImageScale(gain, offset)
         self.stem = nn.Sequential() if plan.stem is None else plan.stem.build()
         self.cells = nn.ModuleList(CellModule(cell) for cell in plan.cells)
@@ -189,8 +190,10 @@ class Network(nn.Module):
 
     def quantized_layers(self) -> list[QuantConv2d | QuantLinear]:
         """The layers whose kernels are quantized, in the order of the tree."""
-        quantized = (m for m in self.modules() if isinstance(m, QuantConv2d | QuantLinear))
-        return [layer for layer in quantized if layer.kernel_quantizer is not None]
+        if self._quantized is None:  # asked for in every step, and walking the tree takes most of a millisecond
+            found = (m for m in self.modules() if isinstance(m, QuantConv2d | QuantLinear))
+            self._quantized = [layer for layer in found if layer.kernel_quantizer is not None]
+        return list(self._quantized)
 
     @torch.no_grad()
     def clip_latent_weights_(self) -> None:

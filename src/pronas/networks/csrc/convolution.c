@@ -78,10 +78,17 @@ static void place_results(Gather *g, Grid grid, int64_t w, int64_t between) {
 
 /* A tap's matrix (rows, width), the two `down` and `across` floats apart in `from`, into the panels from row `first` on. */
 static void place_weights(Gather *g, int64_t first, int64_t rows, const float *from, int64_t down, int64_t across, int64_t binary) {
-    for (int64_t lane = 0; lane < g->width; lane++) {
-        float *to = g->weights + (lane / STEP * g->taps * g->depth + first) * STEP + lane % STEP;
-        for (int64_t k = 0; k < rows; k++) to[k * STEP] = used_weight(from[k * down + lane * across], binary);
+    int64_t panel = g->taps * g->depth * STEP;
+    float *to = g->weights + first * STEP;
+    if (across < down) { /* what lies side by side first */
+        for (int64_t k = 0; k < rows; k++)
+            for (int64_t lane = 0; lane < g->width; lane++)
+                to[lane / STEP * panel + k * STEP + lane % STEP] = used_weight(from[k * down + lane * across], binary);
+        return;
     }
+    for (int64_t lane = 0; lane < g->width; lane++)
+        for (int64_t k = 0; k < rows; k++)
+            to[lane / STEP * panel + k * STEP + lane % STEP] = used_weight(from[k * down + lane * across], binary);
 }
 
 static int gather_inputs(Shape s, const float *weights, Gather *g) {
