@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 def cores() -> int:
@@ -27,3 +29,11 @@ def torch_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def compiled_library(package: str, name: str) -> Path | None:
+    """Where the compiled library ``name`` of an imported package lies: among its sources, or where an editable
+    installation put it; None where it was not compiled."""
+    found = sys.modules[package]
+    folders = [Path(found.__file__ or "").parent, *(Path(folder) for folder in found.__path__)]
+    return next((path for path in (folder / name for folder in folders) if path.is_file()), None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pronas.machine import compiled_library
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -20,9 +21,9 @@ LANES = 16
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled scorer beside this file, or None."""
-    path = Path(__file__).with_name("libpronas_scorer.so")
-    if not path.is_file():
+    """The compiled scorer, or None."""
+    path = compiled_library("pronas.controller", "libpronas_scorer.so")
+    if path is None:
         return None
     try:
         core = ctypes.CDLL(str(path))

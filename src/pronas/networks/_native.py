@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pronas.machine import compiled_library
 
 #: Pixels of a map with its border that the kernels' buffers hold: beyond it PyTorch does the work.
 _LARGEST = 8192
@@ -42,7 +43,7 @@ _TYPES = {"p": ctypes.c_void_p, "w": ctypes.c_int64, "d": ctypes.c_double}
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels beside this file, in the newest variant that this processor can run; or None."""
+    """The compiled kernels, in the newest variant that this processor can run; or None."""
     plain = load_variant("")
     best = 0 if plain is None else plain.pronas_level()
     newer = (load_variant(f"_v{level}") for level in range(best, 0, -1))
@@ -51,8 +52,8 @@ def library() -> ctypes.CDLL | None:
 
 def load_variant(suffix: str) -> ctypes.CDLL | None:
     """The kernels compiled for a generation of processors ("": any), or None where there are none."""
-    path = Path(__file__).with_name(f"libpronas_children{suffix}.so")
-    if not path.is_file():
+    path = compiled_library("pronas.networks", f"libpronas_children{suffix}.so")
+    if path is None:
         return None
     try:
         core = ctypes.CDLL(str(path))
