@@ -6,7 +6,6 @@ import ctypes
 import functools
 import itertools
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, final
@@ -15,17 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.errors import ModelFileError, UsageError
+from pronas.machine import compiled_library
 
 _POINTER = ctypes.c_void_p
 _SMALL = 1
 
 
 def _find() -> Path | None:
-    """The library: where PRONAS_CORE says, beside this file, or where an editable installation put it."""
+    """The library: where PRONAS_CORE says, else where this package's was compiled to."""
     named = os.environ.get("PRONAS_CORE")
-    folders = [Path(__file__).parent, *(Path(p) / "pronas" / "deploy" for p in sys.path)]
-    candidates = [Path(named)] if named is not None else [folder / "libpronas.so" for folder in folders]
-    return next((path for path in candidates if path.is_file()), None)
+    if named is None:
+        return compiled_library("pronas.deploy", "libpronas.so")
+    return Path(named) if Path(named).is_file() else None
 
 
 @functools.cache

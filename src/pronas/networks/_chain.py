@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
@@ -56,13 +56,15 @@ def _is_norm(layer: nn.Module) -> bool:
     return type(layer) is nn.BatchNorm2d and not has_hooks(layer)
 
 
+def is_plain(layer: nn.Module) -> TypeGuard[QuantConv2d]:
+    """Whether a layer is a convolution that does nothing before it or after it, and that nobody watches."""
+    return type(layer) is QuantConv2d and layer.input_quantizer is None and not layer.xnor and not has_hooks(layer)
+
+
 def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> bool:
     """Whether a layer is a convolution that can be computed with the batch norm after it."""
     return (
-        type(layer) is QuantConv2d
-        and layer.input_quantizer is None
-        and not layer.xnor
-        and not has_hooks(layer)
+        is_plain(layer)
         and is_compiled(norm)
         and layer.out_channels == norm.num_features
         and pays_to_convolve(layer, stride_one_channel(maps))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
-from pronas.networks._chain import Chain, has_hooks
+from pronas.networks._chain import Chain, has_hooks, is_plain
 from pronas.networks._depthwise import MOST_TOGETHER, can_be_compiled, compiled_depthwise
 from pronas.networks._layers import QuantConv2d, stride_one_channel
 
@@ -40,9 +40,7 @@ def _begins_depthwise(operator: nn.Module) -> bool:
     if not isinstance(operator, Chain) or len(operator) == 0 or has_hooks(operator):
         return False
     layer = operator[0]
-    if type(layer) is not QuantConv2d or layer.input_quantizer is not None or layer.xnor or has_hooks(layer):
-        return False
-    return layer.is_depthwise and layer.training
+    return is_plain(layer) and layer.is_depthwise and layer.training
 
 
 def begin(group: Group, maps: Tensor) -> dict[nn.Module, Tensor]:

@@ -1,7 +1,7 @@
 /* Depthwise convolution with an odd square kernel and "same" zero padding: see lanes.h, window.h and _depthwise.py. */
 #include "window.h"
 
-/* (c, taps) to vectors: lane l of tap t of a block of channels at ((block * taps) + t) * 16 + l. */
+/* (c, taps) to vectors: lane l of tap t of a block of channels at ((block * taps) + t) * LANES + l. */
 INLINE void spread_weights(const float *weights, int64_t c, int taps, int64_t binary, float *spread) {
     int64_t blocks = c < LANES ? 1 : (c + LANES - 1) / LANES;
     for (int64_t block = 0; block < blocks; block++) {
@@ -75,8 +75,7 @@ EXPORT int pronas_depthwise(const float *inputs, int64_t count, const int64_t *k
     int64_t units = units_of(n, c);
     for (int64_t index = 0; index < units; index++) {
         Unit unit = unit_at(n, c, index);
-        ask_for_next(inputs, h * w, c, n, unit, 0);
-        pack(inputs, h, w, c, unit, middle_of(jobs[0].s, buffer), jobs[0].s.row);
+        take_unit(jobs[0].s, inputs, unit, buffer);
         for (int64_t i = 0; i < count; i++)
             window_sums(jobs[i].s, jobs[i].kernels + taps_of(jobs + i, index), buffer, unit, outputs[i], results);
     }
@@ -138,8 +137,7 @@ EXPORT int pronas_depthwise_backward(const float *const *outputs, const float *i
     int64_t units = units_of(n, c);
     for (int64_t index = 0; index < units; index++) {
         Unit unit = unit_at(n, c, index);
-        ask_for_next(inputs, h * w, c, n, unit, 0);
-        pack(inputs, h, w, c, unit, middle_of(jobs[0].s, buffer), jobs[0].s.row);
+        take_unit(jobs[0].s, inputs, unit, buffer);
         if (input_gradient) ask_for_next(input_gradient, h * w, c, n, unit, 1);
         for (int64_t i = 0; i < count; i++) {
             Job *job = jobs + i;

@@ -32,8 +32,7 @@ INLINE void max_forward(Shape s, const float *inputs, float *outputs, int8_t *wh
     window_taps(s, offsets);
     for (int64_t index = 0; index < units; index++, which += s.oh * s.ow * LANES) {
         Unit unit = unit_at(s.in.n, c, index);
-        ask_for_next(inputs, s.in.h * s.in.w, c, s.in.n, unit, 0);
-        pack(inputs, s.in.h, s.in.w, c, unit, middle_of(s, buffer), s.row);
+        take_unit(s, inputs, unit, buffer);
         Target to = target_of(outputs, s.oh * s.ow, c, unit, results, 0);
         for (int64_t y = 0; y < s.oh; y++)
             max_row(s, offsets, buffer + y * s.stride * s.row * LANES, to.first + y * s.ow * to.pixel, to,
@@ -124,8 +123,7 @@ EXPORT int pronas_average_pool(const float *inputs, float *outputs, int64_t n, i
     int64_t units = units_of(n, c);
     for (int64_t index = 0; index < units; index++) {
         Unit unit = unit_at(n, c, index);
-        ask_for_next(inputs, h * w, c, n, unit, 0);
-        pack(inputs, h, w, c, unit, middle_of(s, buffer), s.row);
+        take_unit(s, inputs, unit, buffer);
         window_sums(s, ones, buffer, unit, outputs, results);
     }
     shares(s, (int)mean, share);

@@ -35,6 +35,12 @@ INLINE int64_t padded_pixels(Shape s) { return (s.in.h + 2 * s.border) * s.row; 
 
 INLINE float *middle_of(Shape s, float *buffer) { return buffer + (s.border * s.row + s.border) * LANES; }
 
+/* A unit of the inputs into a buffer, inside its border. */
+INLINE void take_unit(Shape s, const float *inputs, Unit unit, float *buffer) {
+    ask_for_next(inputs, s.in.h * s.in.w, s.in.c, s.in.n, unit, 0);
+    pack(inputs, s.in.h, s.in.w, s.in.c, unit, middle_of(s, buffer), s.row);
+}
+
 /* A unit's sums over windows. `weights`: a vector for each tap. */
 INLINE void window_sums(Shape s, const float *weights, const float *buffer, Unit unit, float *outputs, float *results) {
     const int taps = s.kernel * s.kernel;
