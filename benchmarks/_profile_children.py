@@ -34,25 +34,31 @@ def _name(function: str, arguments: Any) -> str:
     return f"{function:32} {' '.join(shapes)}"
 
 
+def _kernel_name(kernel: str, arguments: list[Any]) -> str:
+    """The kernel and its sizes: whole numbers too small to be addresses."""
+    return f"{kernel:32} {' '.join(str(int(one)) for one in arguments if isinstance(one, int) and one < 1 << 24)}"
+
+
 def step_profile(run: Callable[[], object], steps: int) -> tuple[float, list[tuple[float, float, str]]]:
     """Processor time of one of ``run``'s steps in ms, without the clock, and (ms a step, calls a step, what) by time.
 
-    Each call counts as its lower quartile, because other programs disturb some of them.
+    Each call counts as its lower quartile, because other programs disturb some of them. ``run`` has run before, so that
+    its steps repeat a captured one; what is missing between the whole and the sum is Python.
     """
     start = time.thread_time()
     run()
-    whole, times, original = (time.thread_time() - start) / steps * 1e3, defaultdict(list), native.call
+    whole, times, original = (time.thread_time() - start) / steps * 1e3, defaultdict(list), native.invoke
 
-    def timed(name: str, *arguments: Any) -> None:
+    def timed(name: str, kernel: Callable[..., int], plain: list[Any]) -> None:
         begin = time.thread_time()
-        original(name, *arguments)
-        times[_name(name, arguments)].append(time.thread_time() - begin)
+        original(name, kernel, plain)
+        times[_kernel_name(name, plain)].append(time.thread_time() - begin)
 
-    native.call = timed  # type: ignore[assignment]
+    native.invoke = timed
     try:
         with _Operators(times):
             run()
     finally:
-        native.call = original
+        native.invoke = original
     rows = [(sorted(t)[len(t) // 4] * len(t) / steps * 1e3, len(t) / steps, name) for name, t in times.items()]
     return whole, sorted(rows, reverse=True)

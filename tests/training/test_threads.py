@@ -86,9 +86,9 @@ def test_copies_leave_the_gradient_of_the_parts_together(images: int) -> None:
         return FLAT.build(Cell.parse(CELL), (1, 8, 8), 10, seed=5)
 
     shared = fresh()
-    replicas = Replicas(shared, 3)
+    replicas = Replicas(shared, 3, compute)
     replicas.train()
-    mean, logits = replicas.learn(pixels, labels, compute)
+    mean, logits = replicas.learn(pixels, labels)
     alone = fresh().train()
     parts = [compute(alone, *part) for part in zip(pixels.tensor_split(3), labels.tensor_split(3), strict=True)]
     expected = sum(value * len(part) / images for (value, part) in parts)

@@ -2,6 +2,7 @@
 
 from pronas.networks import _operators  # noqa: F401  (registers the built-in operators)
 from pronas.networks._binary import Binary
+from pronas.networks._capture import capture
 from pronas.networks._describe import Description, describe
 from pronas.networks._flat import Flat
 from pronas.networks._layers import (
@@ -21,6 +22,7 @@ from pronas.networks._network import BlockModule, CellModule, InputModule, Netwo
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
 from pronas.networks._registry import Site, Style, build_operator, operator, operators
+from pronas.networks._replay import Replay
 from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
 
 __all__ = [
@@ -42,12 +44,14 @@ __all__ = [
     "PnasImagenet",
     "QuantConv2d",
     "QuantLinear",
+    "Replay",
     "Sign",
     "Site",
     "Skeleton",
     "Style",
     "SumPool",
     "build_operator",
+    "capture",
     "describe",
     "operator",
     "operators",

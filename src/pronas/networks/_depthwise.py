@@ -34,10 +34,9 @@ class _Compiled(torch.autograd.Function):
         n, c, h, w = inputs.shape
         ctx.save_for_backward(inputs, *weights)
         ctx.sizes, ctx.gradient = (n, h, w, c, stride, binary), gradient
-        ctx.kernels = native.whole_numbers([one.shape[2] for one in weights])
+        ctx.kernels = [one.shape[2] for one in weights]
         outputs = tuple(native.empty_maps(inputs, stride) for _ in weights)
-        given = (inputs, len(weights), ctx.kernels, native.addresses(weights), native.addresses(outputs))
-        native.call("pronas_depthwise", *given, *ctx.sizes)
+        native.call("pronas_depthwise", inputs, len(weights), ctx.kernels, weights, outputs, *ctx.sizes)
         return outputs
 
     @staticmethod
@@ -47,8 +46,8 @@ class _Compiled(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             room, add, to_inputs = gradient_room(ctx.gradient, inputs)
         outputs, to_weights = [native.channels_last(one) for one in gradients], [torch.empty_like(w) for w in weights]
-        given = (native.addresses(outputs), inputs, len(weights), ctx.kernels, native.addresses(weights))
-        native.call("pronas_depthwise_backward", *given, room, native.addresses(to_weights), *ctx.sizes, add)
+        given = (outputs, inputs, len(weights), ctx.kernels, weights, room, to_weights)
+        native.call("pronas_depthwise_backward", *given, *ctx.sizes, add)
         return to_inputs, None, None, None, *to_weights
 
 
@@ -116,11 +115,13 @@ def depthwise(inputs: Tensor, weight: Tensor, stride: Sequence[int]) -> Tensor:
 def pays_in_strips(inputs: Tensor, weight: Tensor, stride: Sequence[int]) -> bool:
     """Whether `depthwise` is faster for this depthwise convolution: wide, on a CPU, with its kernel to be trained.
 
-    Few channels do not fill the vectors, and the library has no fast kernel for strips of height 7 and stride 2.
+    Few channels do not fill the vectors, and the library has no fast kernel for strips of height 7 and stride 2, and
+    none at all for strips in mixed precision.
     """
     channels, _, height, width = weight.shape
     fast = channels >= _FEWEST_CHANNELS and (stride[0] == 1 or height <= 5)
-    return width > _STRIP and fast and weight.requires_grad and torch.is_grad_enabled() and inputs.is_cpu
+    trained = weight.requires_grad and torch.is_grad_enabled()
+    return width > _STRIP and fast and trained and inputs.is_cpu and not torch.is_autocast_enabled("cpu")
 
 
 def _gradient(
@@ -153,6 +154,6 @@ def _columns(inputs: Tensor, first: int, count: int) -> Tensor:
     )
     low, high = max(0, -first), min(count, width - first)
     result[..., low:high] = inputs[..., first + low : first + high]
-    result[..., :low] = 0.0
-    result[..., high:] = 0.0
+    result[..., :low].zero_()
+    result[..., high:].zero_()
     return result

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -38,6 +40,8 @@ _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_norm": "ppppppp" + "wwww" + "dd",
     "pronas_norm_backward": "p" + "wwww" + "ppppppp" + "ww",
 }
+Argument = Tensor | float | Sequence[Tensor] | Sequence[int] | None
+_observers = threading.local()
 _TYPES = {"p": ctypes.c_void_p, "w": ctypes.c_int64, "d": ctypes.c_double}
 
 
@@ -97,25 +101,50 @@ def scaled(images: Tensor, gain: Tensor, offset: Tensor) -> Tensor | None:
     return result
 
 
-def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    """An array of where tensors lie; keep them alive as long as it is used."""
-    return (ctypes.c_void_p * len(tensors))(*(one.data_ptr() for one in tensors))
-
-
-def whole_numbers(values: Sequence[int]) -> ctypes.Array[ctypes.c_int64]:
-    """An array of numbers."""
-    return (ctypes.c_int64 * len(values))(*values)
-
-
-def call(name: str, *arguments: Tensor | float | ctypes.Array[Any] | None) -> None:
-    """Call a kernel: tensors by their address, None as no address.
+def call(name: str, *arguments: Argument) -> None:
+    """Call a kernel: tensors by their address, sequences of them as arrays of addresses, None as no address.
 
     Raises:
         MemoryError: there was no memory for its buffers.
     """
-    plain = (one.data_ptr() if isinstance(one, Tensor) else one for one in arguments)
-    if getattr(library(), name)(*plain):
+    observer = getattr(_observers, "present", None)
+    if observer is not None:
+        observer(name, arguments)
+    invoke(name, getattr(library(), name), [_plain(one) for one in arguments])
+
+
+def invoke(name: str, kernel: Callable[..., int], plain: list[Any]) -> None:
+    """Call a kernel of the library, all arguments being what ctypes takes.
+
+    Raises:
+        MemoryError: there was no memory for its buffers.
+    """
+    if kernel(*plain):
         raise MemoryError(f"no memory for the buffers of {name}")
+
+
+def _plain(argument: Argument) -> Any:
+    if isinstance(argument, Tensor):
+        return argument.data_ptr()
+    return array_of(argument) if isinstance(argument, Sequence) else argument
+
+
+def array_of(values: Sequence[Tensor] | Sequence[int]) -> ctypes.Array[Any]:
+    """An array of numbers, or of where tensors lie: keep them alive as long as it is used."""
+    tensors = [one for one in values if isinstance(one, Tensor)]
+    if tensors:
+        return (ctypes.c_void_p * len(tensors))(*(one.data_ptr() for one in tensors))
+    return (ctypes.c_int64 * len(values))(*(int(one) for one in values))
+
+
+@contextmanager
+def observed(observer: Callable[[str, tuple[Argument, ...]], None]) -> Iterator[None]:
+    """Have this thread's calls told to ``observer``, with the kernel's name and the arguments, before they are made."""
+    _observers.present = observer
+    try:
+        yield
+    finally:
+        _observers.present = None
 
 
 def lanes() -> int:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from pronas.data import Augmentation
 from pronas.networks import Network
 from pronas.training._evaluate import predict
-from pronas.training._loss import make_loss, total_loss
+from pronas.training._loss import LossFunction, make_loss, total_loss
 from pronas.training._optimizer import Stepper
 from pronas.training._recipe import Recipe
 from pronas.training._replicas import Replicas
@@ -80,8 +81,8 @@ class Training:
         self.curves: dict[str, list[float]] = {}
         self._images, self._validation, self._seed = images, validation, seed
         self._stepper = Stepper(network, recipe, recipe.epochs * images.steps(recipe.batch))
-        self._replicas = Replicas(network, copies)
         self._loss = make_loss(recipe)
+        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe))
         self._best: dict[str, Tensor] = {}
 
     @property
@@ -158,7 +159,7 @@ class Training:
             for images, labels in self._images.shuffled(self.recipe.batch, shuffle):
                 if isinstance(augmentation, Augmentation):
                     images = augmentation.apply(images, distort)
-                loss, logits = self._replicas.learn(images, labels, self._total_loss)
+                loss, logits = self._replicas.learn(images, labels)
                 self._stepper.step()
                 self._replicas.follow()
                 lost += loss  # summed on the device: reading it here would wait for every step
@@ -166,12 +167,6 @@ class Training:
         self._replicas.merge()
         steps = self._images.steps(self.recipe.batch)
         return lost.item() / steps, right.item() / (steps * min(self.recipe.batch, len(self._images)))
-
-    def _total_loss(self, network: Network, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.mixed_precision):
-            output = network(images)
-        whole = output.float() if isinstance(output, Tensor) else tuple(one.float() for one in output)
-        return total_loss(self._loss, whole, labels, self.recipe.auxiliary)
 
     def _look(self) -> dict[str, float]:
         """Give loss (the recipe's) and accuracy on the validation images, if there are any."""
@@ -187,6 +182,16 @@ class Training:
             self.best_epoch = self.epoch
             self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
         return best
+
+
+def _learn(
+    loss: LossFunction, recipe: Recipe, network: Network, images: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Give (loss to minimise, logits) of a batch."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.mixed_precision):
+        output = network(images)
+    whole = output.float() if isinstance(output, Tensor) else tuple(one.float() for one in output)
+    return total_loss(loss, whole, labels, recipe.auxiliary)
 
 
 @contextmanager

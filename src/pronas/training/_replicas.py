@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
@@ -11,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pronas.networks import DropoutNoScale, Network
-
-#: Loss to minimise and logits, of a network's output and the labels.
-Learn = Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
+from pronas.training._step import Learn, Step, holds_only_ours
 
 _SMALLEST = 16  # images a copy: batch norm needs some
 
@@ -26,11 +23,10 @@ def copies_for(network: Network, threads: int, batch: int) -> int:
     A network that draws random numbers (dropout, drop path) or holds operators of others, which may draw some, is not
     copied: all threads of a process share one generator, and the order in which they draw is not fixed.
     """
-    parts = list(network.modules())
-    ours = all(type(part).__module__.startswith(("pronas.", "torch.")) for part in parts)
-    drawing = network.plan.drop_path > 0 or any(isinstance(part, nn.Dropout | DropoutNoScale) for part in parts)
+    drawing = any(isinstance(part, nn.Dropout | DropoutNoScale) for part in network.modules())
+    drawing = drawing or network.plan.drop_path > 0 or not holds_only_ours(network)
     on_cpu = next(network.parameters()).is_cpu
-    return max(1, min(threads, batch // _SMALLEST)) if ours and on_cpu and not drawing else 1
+    return max(1, min(threads, batch // _SMALLEST)) if on_cpu and not drawing else 1
 
 
 @final
@@ -45,11 +41,13 @@ class Replicas:
     Args:
         network: holds the weights; its gradients are what a step leaves.
         count: number of copies, the network itself included; see `copies_for`.
+        compute: loss and logits of a network for a batch.
     """
 
-    def __init__(self, network: Network, count: int) -> None:
+    def __init__(self, network: Network, count: int, compute: Learn) -> None:
         self._networks = [network, *(copy.deepcopy(network) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count - 1, "replica") if count > 1 else None
+        self._steps = [Step(each, compute) for each in self._networks]
         self._parameters: list[list[Tensor]] = [list(each.parameters()) for each in self._networks]
 
     def train(self) -> None:
@@ -58,17 +56,16 @@ class Replicas:
             each.load_state_dict(self._networks[0].state_dict())
         for each in self._networks:
             each.train()
+        for step in self._steps:
+            step.begin_epoch()
 
-    def learn(self, images: Tensor, labels: Tensor, compute: Learn) -> tuple[Tensor, Tensor]:
+    def learn(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Leave the gradients of the mean loss over the batch with the network; return (mean loss, logits)."""
         count = len(self._networks)
         parts = list(zip(images.tensor_split(count), labels.tensor_split(count), strict=True))
 
         def part(number: int) -> tuple[Tensor, Tensor]:
-            loss, logits = compute(self._networks[number], *parts[number])
-            loss = loss * (len(parts[number][1]) / len(labels)) if count > 1 else loss
-            loss.backward()  # type: ignore[no-untyped-call]
-            return loss.detach(), logits.detach()
+            return self._steps[number](*parts[number], share=len(parts[number][1]) / len(labels))
 
         if self._pool is None:
             return part(0)
