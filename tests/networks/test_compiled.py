@@ -18,7 +18,7 @@ from pronas.networks._convolution import convolve
 from pronas.networks._sums import shared
 from pronas.space import Cell
 
-VARIANTS = ["", "_v3", "_v4"]
+VARIANTS = ["", "_v3", "_v4", "_v5"]
 
 
 @pytest.fixture(params=VARIANTS)
@@ -168,6 +168,51 @@ def test_binary_kernels_are_signs_and_their_gradients_go_straight_through(
         return layer(maps) if grouped else convolve(layer, maps, layer.compiled_kernel())
 
     same(results(compiled, inputs, layer.weight), results(plain, inputs, layer.weight), 1e-3)
+
+
+def sign_layer(channels: int, filters: int, sides: tuple[int, int], stride: int, last: bool) -> QuantConv2d:
+    layer = QuantConv2d(channels, filters, sides, stride, kernel_quantizer="ste_sign", h=1.5)
+    with torch.no_grad():
+        layer.weight.flatten()[:3] = torch.tensor([0.0, -0.0, 1.2])[: layer.weight.numel()]
+    return layer.to(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+@needs_kernels
+@few
+@given(
+    shape=SHAPES, filters=st.integers(1, 70), sides=SIDES, stride=STRIDE, last=st.booleans(),
+    others=st.sets(st.integers(0, 6), max_size=2), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_binary_kernels_on_binary_maps_sum_whole_numbers_exactly(
+    shape: tuple[int, ...], filters: int, sides: tuple[int, int], stride: int, last: bool, others: set[int], seed: int
+) -> None:
+    """Maps of which a few images (``others``) hold other whole numbers, and zeros."""
+    maps = maps_of(shape, seed).detach().sign()
+    for image in others:
+        maps[image % shape[0]] *= 3.0 * torch.arange(shape[1]).view(-1, 1, 1)
+    maps.requires_grad_()
+    layer = sign_layer(shape[1], filters, sides, stride, last)
+    found = results(lambda maps: convolve(layer, maps, (layer.weight, True)), maps, layer.weight)
+    kernel = layer.quantized_weight
+    expected = results(lambda maps: F.conv2d(maps, kernel(), None, stride, layer.padding), maps, layer.weight)
+    assert torch.equal(found[0], expected[0])
+    same(found[1:], expected[1:], 1e-3)
+
+
+@needs_kernels
+@pytest.mark.parametrize(("map_value", "weight_value"), [(float("nan"), 0.5), (1.0, float("nan"))])
+def test_binary_convolutions_keep_what_is_not_a_number(map_value: float, weight_value: float) -> None:
+    maps, layer = maps_of((3, 8, 6, 6), 0).detach().sign(), sign_layer(8, 16, (3, 3), 1, False)
+    maps[1, 2, 3, 3] = map_value
+    with torch.no_grad():
+        layer.weight[4, 5, 1, 1] = weight_value
+    found = convolve(layer, maps, (layer.weight, True)).isnan()
+    if map_value != map_value:
+        assert torch.equal(found.any(1)[1, 2:5, 2:5], torch.ones(3, 3, dtype=torch.bool))
+        assert not found[0].any()
+    else:
+        assert found[:, 4].all()
+        assert not found[:, :4].any()
 
 
 @needs_kernels

@@ -2,19 +2,9 @@
  * training: see product.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel
  * height, kernel width) or, with `last`, (f, kernel height, kernel width, c). */
 #include "norm.h"
-#include "product.h"
+#include "signs.h"
 
-#define MOST_STRIDE 2
-#define MOST_UNFOLDED 32  /* numbers in a result of few channels and several taps: these are laid out side by side first */
 #define GROUPED_PIXELS 64 /* that a tile of the gradient to the weights should sum over: images are taken together */
-
-typedef struct {
-    int64_t n, h, w, c, f, tall, wide, stride; /* tall, wide: of the kernel */
-    int64_t oh, ow, taps, lanes;               /* lanes: f, rounded up to vectors */
-    int64_t unfolded;                          /* numbers in a result, where they are laid out side by side, or 0 */
-    int64_t binary;                            /* whether the weights' signs are used */
-    int64_t channel, tap;                      /* floats from one of a filter's weights to the next of these */
-} Shape;
 
 /* The tensors of a call; what is not wanted is NULL. */
 typedef struct {
@@ -30,94 +20,6 @@ typedef struct {
     float *to_x, *to_weights, *to_gain, *to_bias;
     int64_t kind, add;
 } Backward;
-
-static Shape shape_of(int64_t n, int64_t h, int64_t w, int64_t c, int64_t f, int64_t tall, int64_t wide, int64_t stride,
-                      int64_t binary, int64_t last) {
-    int64_t lanes = (f + LANES - 1) / LANES * LANES, taps = tall * wide, unfolded = taps > 1 && taps * c <= MOST_UNFOLDED;
-    return (Shape){n, h, w, c, f, tall, wide, stride, (h + stride - 1) / stride, (w + stride - 1) / stride, taps, lanes,
-                   unfolded ? taps * c : 0, binary, last ? 1 : taps, last ? c : 1};
-}
-
-/* Results at every `to`-th pixel of a map from one on, which read every `from`-th pixel of another. */
-typedef struct {
-    int64_t rows, columns, from, to, to_y, to_x;
-} Grid;
-
-/* Room for a table of `rows` results of `taps` taps, and its weights. Returns whether there was memory; free_gather then. */
-static int make_gather(Gather *g, int64_t rows, int64_t taps, int64_t depth, int64_t width) {
-    int64_t numbers = (width + STEP - 1) / STEP * STEP * taps * depth;
-    *g = (Gather){rows, taps, depth, width, malloc((size_t)(rows * (taps + 1)) * sizeof(int32_t)), NULL, NULL};
-    if (!g->from || !(g->weights = room(numbers / LANES))) return 0;
-    memset(g->weights, 0, (size_t)numbers * sizeof(float));
-    g->to = g->from + rows * taps;
-    return 1;
-}
-
-static void free_gather(Gather *g) {
-    free(g->from);
-    free(g->weights);
-}
-
-/* down, across: where a tap reads, from the first pixel that a result's grid reads on; h, w, between: the map read, and
- * the floats between its pixels. */
-static void place_tap(Gather *g, Grid grid, int64_t tap, int64_t down, int64_t across, int64_t h, int64_t w, int64_t between) {
-    int32_t *from = g->from + tap * g->rows;
-    for (int64_t p = 0; p < grid.rows; p++)
-        for (int64_t q = 0; q < grid.columns; q++) {
-            int64_t y = p * grid.from + down, x = q * grid.from + across;
-            *from++ = y < 0 || x < 0 || y >= h || x >= w ? -1 : (int32_t)((y * w + x) * between);
-        }
-}
-
-static void place_results(Gather *g, Grid grid, int64_t w, int64_t between) {
-    int32_t *to = g->to;
-    for (int64_t p = 0; p < grid.rows; p++)
-        for (int64_t q = 0; q < grid.columns; q++)
-            *to++ = (int32_t)(((p * grid.to + grid.to_y) * w + q * grid.to + grid.to_x) * between);
-}
-
-/* A tap's matrix (rows, width), the two `down` and `across` floats apart in `from`, into the panels from row `first` on. */
-static void place_weights(Gather *g, int64_t first, int64_t rows, const float *from, int64_t down, int64_t across, int64_t binary) {
-    int64_t panel = g->taps * g->depth * STEP;
-    float *to = g->weights + first * STEP;
-    if (across < down) { /* what lies side by side first */
-        for (int64_t k = 0; k < rows; k++)
-            for (int64_t lane = 0; lane < g->width; lane++)
-                to[lane / STEP * panel + k * STEP + lane % STEP] = used_weight(from[k * down + lane * across], binary);
-        return;
-    }
-    for (int64_t lane = 0; lane < g->width; lane++)
-        for (int64_t k = 0; k < rows; k++)
-            to[lane / STEP * panel + k * STEP + lane % STEP] = used_weight(from[k * down + lane * across], binary);
-}
-
-static int gather_inputs(Shape s, const float *weights, Gather *g) {
-    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0}, same = {s.oh, s.ow, 1, 1, 0, 0};
-    if (!make_gather(g, s.oh * s.ow, s.unfolded ? 1 : s.taps, s.unfolded ? s.unfolded : s.c, s.f)) return 0;
-    place_results(g, grid, s.ow, s.f);
-    if (s.unfolded) place_tap(g, same, 0, 0, 0, s.oh, s.ow, s.unfolded);
-    for (int64_t tap = 0; tap < s.taps; tap++) {
-        if (!s.unfolded) place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
-        place_weights(g, tap * s.c, s.c, weights + tap * s.tap, s.channel, s.c * s.taps, s.binary);
-    }
-    return 1;
-}
-
-/* The gradient to the input pixels whose padded row and column leave these remainders: the taps that reach them. */
-static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t across, Gather *g) {
-    int64_t first = (s.tall / 2 - down + s.stride - 1) / s.stride, left = (s.wide / 2 - across + s.stride - 1) / s.stride;
-    int64_t y = first * s.stride + down - s.tall / 2, x = left * s.stride + across - s.wide / 2;
-    Grid grid = {(s.h - y + s.stride - 1) / s.stride, (s.w - x + s.stride - 1) / s.stride, 1, s.stride, y, x};
-    int64_t tall = (s.tall - down + s.stride - 1) / s.stride, wide = (s.wide - across + s.stride - 1) / s.stride;
-    if (!make_gather(g, grid.rows * grid.columns, tall * wide, s.f, s.c)) return 0;
-    place_results(g, grid, s.w, s.c);
-    for (int64_t tap = 0; tap < tall * wide; tap++) {
-        int64_t i = tap / wide, j = tap % wide, whole = (i * s.stride + down) * s.wide + j * s.stride + across;
-        place_tap(g, grid, tap, first - i, left - j, s.oh, s.ow, s.lanes);
-        place_weights(g, tap * s.f, s.f, weights + whole * s.tap, s.c * s.taps, s.channel, s.binary);
-    }
-    return 1;
-}
 
 INLINE void ask_for(const float *place, int64_t floats, const int write) {
     for (int64_t at = 0; at < floats; at += LANES) __builtin_prefetch(place + at, write, 2);
@@ -181,45 +83,69 @@ static const float *results_of(Shape s, const Gather *g, const float *x, const f
     return at.results;
 }
 
+/* The tables of a forward pass; that of floats is made when an image first needs it. */
+typedef struct {
+    Gather g;
+    Signs signs;
+    Norm norm;
+    float *memory;
+    Buffers at;
+} Pass;
+
+static void free_pass(Pass *pass) {
+    free_gather(&pass->g);
+    free_signs(&pass->signs);
+    free(pass->norm.sums);
+    free(pass->memory);
+}
+
+/* Returns whether there was memory; free_pass in any case. */
+static int make_pass(Shape s, const Forward *job, Pass *pass) {
+    int64_t images = job->y ? 0 : 1, vectors = buffers_of(s, s.c, images, NULL, NULL);
+    memset(pass, 0, sizeof *pass);
+    if (!(pass->memory = room(vectors)) || (job->gain && !(pass->norm = norm_of(s.f)).sums)) return 0;
+    fill(pass->memory, vectors, 0.0f);
+    buffers_of(s, s.c, images, pass->memory, &pass->at);
+    if (job->y && fits_signs(s)) make_signs(s, job->weights, &pass->signs);
+    return pass->signs.starts || gather_inputs(s, job->weights, &pass->g);
+}
+
+/* One image's results. Returns whether there was memory. */
+static int convolve_image(Shape s, const Forward *job, Pass *pass, const float *x, float *results) {
+    if (pass->signs.starts && compute_signs(s, &pass->signs, x, results)) return 1;
+    if (!pass->g.from && !gather_inputs(s, job->weights, &pass->g)) return 0;
+    compute(s, &pass->g, x, pass->at, results);
+    return 1;
+}
+
 /* The convolution of all images and, where a norm follows, its moments while a result is still in a near cache. */
-static void convolve(Shape s, const Gather *g, const Forward *job, Norm *norm, Buffers at) {
+static int convolve(Shape s, const Forward *job, Pass *pass) {
     int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.f;
     for (int64_t image = 0; image < s.n; image++) {
         if (image + 1 < s.n) ask_for(job->x + (image + 1) * in, in, 0);
-        float *results = job->y ? job->y + image * out : at.results;
-        compute(s, g, job->x + image * in, at, results);
-        if (!norm) continue;
-        if (image == 0) memcpy(norm->shift, results, (size_t)s.f * sizeof(float));
-        moments(results, s.oh * s.ow, *norm);
+        float *results = job->y ? job->y + image * out : pass->at.results;
+        if (!convolve_image(s, job, pass, job->x + image * in, results)) return 0;
+        if (!job->gain) continue;
+        if (image == 0) memcpy(pass->norm.shift, results, (size_t)s.f * sizeof(float));
+        moments(results, s.oh * s.ow, pass->norm);
     }
+    return 1;
 }
 
-static void normalise(Shape s, const Gather *g, const Forward *job, Norm norm, Buffers at) {
+static void normalise(Shape s, const Forward *job, const Pass *pass) {
     int64_t pixels = s.oh * s.ow;
-    settle(norm, s.n * pixels, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon,
+    settle(pass->norm, s.n * pixels, job->gain, job->bias, job->running_mean, job->running_variance, job->saved, job->epsilon,
            job->momentum);
     for (int64_t image = s.n - 1; image >= 0; image--)
-        apply(results_of(s, g, job->x, job->y, image, 1, at), job->result + image * pixels * job->between, job->between, pixels,
-              norm, job->kind);
+        apply(results_of(s, &pass->g, job->x, job->y, image, 1, pass->at), job->result + image * pixels * job->between,
+              job->between, pixels, pass->norm, job->kind);
 }
 
 static int forward(Shape s, const Forward *job) {
-    Gather g = {0};
-    Norm norm = {0};
-    int64_t vectors = buffers_of(s, s.c, job->y ? 0 : 1, NULL, NULL);
-    float *memory = room(vectors);
-    int ready = memory && gather_inputs(s, job->weights, &g);
-    if (ready && job->gain) ready = (norm = norm_of(s.f)).sums != NULL;
-    if (ready) {
-        Buffers at;
-        buffers_of(s, s.c, 1, memory, &at);
-        fill(memory, vectors, 0.0f);
-        convolve(s, &g, job, job->gain ? &norm : NULL, at);
-        if (job->gain) normalise(s, &g, job, norm, at);
-    }
-    free(norm.sums);
-    free_gather(&g);
-    free(memory);
+    Pass pass;
+    int ready = make_pass(s, job, &pass) && convolve(s, job, &pass);
+    if (ready && job->gain) normalise(s, job, &pass);
+    free_pass(&pass);
     return !ready;
 }
 
@@ -251,13 +177,15 @@ static void add_unfolded(Shape s, const float *x, const float *gradient, int64_t
     }
 }
 
+/* In the order in which a filter's weights lie. */
 static void store_weights(Shape s, const float *sums, const float *weights, float *gradient) {
-    for (int64_t f = 0; f < s.f; f++)
-        for (int64_t tap = 0; tap < s.taps; tap++)
-            for (int64_t k = 0; k < s.c; k++) {
-                int64_t place = f * s.c * s.taps + k * s.channel + tap * s.tap;
-                gradient[place] = through_weight(sums[(tap * s.c + k) * s.lanes + f], weights[place], s.binary);
-            }
+    int64_t each = s.c * s.taps;
+    for (int64_t place = 0; place < each; place++) {
+        int64_t k = s.tap == 1 ? place / s.taps : place % s.c, tap = s.tap == 1 ? place % s.taps : place / s.c;
+        const float *from = sums + (tap * s.c + k) * s.lanes;
+        for (int64_t f = 0; f < s.f; f++)
+            gradient[f * each + place] = through_weight(from[f], weights[f * each + place], s.binary);
+    }
 }
 
 /* What a backward pass works with. */
