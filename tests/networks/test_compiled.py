@@ -189,7 +189,7 @@ def test_binary_kernels_on_binary_maps_sum_whole_numbers_exactly(
     """Maps of which a few images (``others``) hold other whole numbers, and zeros."""
     maps = maps_of(shape, seed).detach().sign()
     for image in others:
-        maps[image % shape[0]] *= 3.0 * torch.arange(shape[1]).view(-1, 1, 1)
+        maps[image % shape[0]] *= torch.arange(shape[1]).remainder(3).view(-1, 1, 1)
     maps.requires_grad_()
     layer = sign_layer(shape[1], filters, sides, stride, last)
     found = results(lambda maps: convolve(layer, maps, (layer.weight, True)), maps, layer.weight)

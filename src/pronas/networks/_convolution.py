@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from pronas.networks import _native as native
+from pronas.networks._quantizers import ste_sign
 from pronas.networks._rooms import Slot, evenly_spaced
 from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 
 _LARGEST_KERNEL = 7
 _MANY_CHANNELS = 16
-_FEWEST_LANES = 8
+_FEWEST_LANES, _LANES_FOR_SIGNS = 8, 16
 _NEAREST_CACHE = 8192  # floats
 _FEW_TERMS = 12  # in a result of a 1x1 convolution: up to here computing it again costs less than keeping it
 _Norm = tuple[Tensor, Tensor, float, float, int]  # running mean and variance, epsilon, momentum, what follows
@@ -86,16 +87,21 @@ def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
     """Whether `convolve` can compute this convolution and is faster than the library.
 
     The library's dense kernels are hard to beat where they skip no pixel and read many channels, but for those of one
-    column, and 3x3 on images that fit the nearest cache; ours are slow without wide vectors (docs/experiments.md).
+    column, and 3x3 on images that fit the nearest cache, and by ours for -1 and +1, which need the widest vectors; ours
+    are slow without wide vectors (docs/experiments.md).
     """
+    if not can_convolve(layer, maps):
+        return False
     height, width = layer.kernel_size
+    signs = getattr(layer, "kernel_quantizer", None) is ste_sign and native.lanes() >= _LANES_FOR_SIGNS
     pays = (
-        layer.stride[0] > 1
+        signs
+        or layer.stride[0] > 1
         or width == 1
         or layer.in_channels < _MANY_CHANNELS
         or (height == width == 3 and maps.shape[1:].numel() <= _NEAREST_CACHE)
     )
-    return pays and can_convolve(layer, maps) and native.lanes() >= _FEWEST_LANES
+    return pays and native.lanes() >= _FEWEST_LANES
 
 
 def convolve(

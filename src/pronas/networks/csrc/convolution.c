@@ -2,7 +2,7 @@
  * training: see product.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel
  * height, kernel width) or, with `last`, (f, kernel height, kernel width, c). */
 #include "norm.h"
-#include "signs.h"
+#include "lookup.h"
 
 #define GROUPED_PIXELS 64 /* that a tile of the gradient to the weights should sum over: images are taken together */
 
@@ -191,6 +191,7 @@ static void store_weights(Shape s, const float *sums, const float *weights, floa
 /* What a backward pass works with. */
 typedef struct {
     Gather results, phases[MOST_STRIDE * MOST_STRIDE]; /* results: to compute them afresh */
+    Lookup lookup;
     Norm norm;
     int64_t group;     /* images taken together */
     float *sums;       /* the gradient to the weights so far, (taps, c, lanes) */
@@ -200,6 +201,7 @@ typedef struct {
 
 static void free_work(Work *work) {
     free_gather(&work->results);
+    free_lookup(&work->lookup);
     for (int phase = 0; phase < MOST_STRIDE * MOST_STRIDE; phase++) free_gather(work->phases + phase);
     free(work->norm.sums);
     free(work->sums);
@@ -207,16 +209,18 @@ static void free_work(Work *work) {
 
 /* Returns whether there was memory; free_work in any case. */
 static int make_work(Shape s, const Backward *job, Work *work) {
-    int64_t pixels = s.oh * s.ow, group = (GROUPED_PIXELS - 1) / pixels + 1, afresh = job->gain && !job->y;
-    int64_t kernel = s.taps * s.c * s.lanes, rows = group * pixels * s.lanes, widest = s.c > s.lanes ? s.c : s.lanes;
-    int64_t vectors = (kernel + rows) / LANES + buffers_of(s, widest, afresh ? group : 0, NULL, NULL);
     memset(work, 0, sizeof *work);
+    if (fits_lookup(s)) make_lookup(s, job->weights, &work->lookup);
+    int64_t pixels = s.oh * s.ow, looked_up = work->lookup.memory != NULL, afresh = job->gain && !job->y;
+    int64_t group = looked_up ? work->lookup.pixels / pixels : (GROUPED_PIXELS - 1) / pixels + 1;
+    int64_t kernel = s.taps * s.c * s.lanes, rows = (group * pixels + FOUR - 1) * s.lanes, widest = s.c > s.lanes ? s.c : s.lanes;
+    int64_t vectors = (kernel + rows) / LANES + buffers_of(s, widest, afresh ? group : 0, NULL, NULL);
     work->group = group;
     if (!(work->sums = room(vectors))) return 0;
     fill(work->sums, vectors, 0.0f);
     work->rows = work->sums + kernel;
     buffers_of(s, widest, group, work->rows + rows, &work->at);
-    for (int64_t phase = 0; phase < s.stride * s.stride && job->to_x; phase++)
+    for (int64_t phase = 0; phase < s.stride * s.stride && job->to_x && !looked_up; phase++)
         if (!gather_gradients(s, job->weights, phase / s.stride, phase % s.stride, work->phases + phase)) return 0;
     if (afresh && !gather_inputs(s, job->weights, &work->results)) return 0;
     return !job->gain || (work->norm = norm_of(s.f)).sums != NULL;
@@ -248,22 +252,36 @@ static void to_results(Shape s, const Backward *job, const Work *work, int64_t f
             memcpy(to, job->output + image * job->image + p * job->row, (size_t)s.f * sizeof(float));
 }
 
+/* Some images' gradient to the weights. */
+static void to_weights(Shape s, const Backward *job, const Work *work, int64_t first, int64_t images) {
+    const float *x = job->x + first * s.h * s.w * s.c;
+    if (work->lookup.memory && lookup_to_weights(s, &work->lookup, x, work->rows, images)) return;
+    if (s.unfolded) add_unfolded(s, x, work->rows, images, work->at, work->sums);
+    else add_to_weights(s, x, work->rows, images, work->sums);
+}
+
+/* One image's gradient to the inputs. */
+static void to_inputs(Shape s, const Work *work, const float *rows, float *to_x, int add) {
+    if (work->lookup.memory) {
+        lookup_to_x(s, &work->lookup, rows, to_x, add);
+        return;
+    }
+    for (int64_t phase = 0; phase < s.stride * s.stride; phase++) gathered(work->phases + phase, rows, work->at.zeros, to_x, add);
+}
+
 static void gradients(Shape s, const Backward *job, const Work *work) {
     int64_t in = s.h * s.w * s.c, out = s.oh * s.ow * s.lanes;
     for (int64_t first = 0; first < s.n; first += work->group) {
         int64_t images = least(work->group, s.n - first), next = least(work->group, s.n - first - images);
         to_results(s, job, work, first, images);
         ask_for(job->x + (first + images) * in, next * in, 0);
-        if (job->to_weights && s.unfolded)
-            add_unfolded(s, job->x + first * in, work->rows, images, work->at, work->sums);
-        else if (job->to_weights)
-            add_to_weights(s, job->x + first * in, work->rows, images, work->sums);
+        if (job->to_weights) to_weights(s, job, work, first, images);
         if (!job->to_x) continue;
         ask_for(job->to_x + (first + images) * in, next * in, 1);
         for (int64_t image = 0; image < images; image++)
-            for (int64_t phase = 0; phase < s.stride * s.stride; phase++)
-                gathered(work->phases + phase, work->rows + image * out, work->at.zeros, job->to_x + (first + image) * in, (int)job->add);
+            to_inputs(s, work, work->rows + image * out, job->to_x + (first + image) * in, (int)job->add);
     }
+    if (job->to_weights && work->lookup.memory) finish_lookup(s, &work->lookup, work->sums);
 }
 
 static int backward(Shape s, const Backward *job) {

@@ -6,6 +6,7 @@
 #include "product.h"
 
 #define MOST_STRIDE 2
+#define LARGEST_TAPS 49
 #define MOST_UNFOLDED 32 /* numbers in a result of few channels and several taps: these are laid out side by side first */
 
 typedef struct {
@@ -76,31 +77,50 @@ static void place_weights(Gather *g, int64_t first, int64_t rows, const float *f
             to[lane / STEP * panel + k * STEP + lane % STEP] = used_weight(from[k * down + lane * across], binary);
 }
 
+/* Where a tap reads the input, whose pixels are `between` floats apart. */
+static void place_input(Shape s, Gather *g, int64_t tap, int64_t between) {
+    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0};
+    place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, between);
+}
+
 static int gather_inputs(Shape s, const float *weights, Gather *g) {
-    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0}, same = {s.oh, s.ow, 1, 1, 0, 0};
+    Grid same = {s.oh, s.ow, 1, 1, 0, 0};
     if (!make_gather(g, s.oh * s.ow, s.unfolded ? 1 : s.taps, s.unfolded ? s.unfolded : s.c, s.f)) return 0;
-    place_results(g, grid, s.ow, s.f);
+    place_results(g, same, s.ow, s.f);
     if (s.unfolded) place_tap(g, same, 0, 0, 0, s.oh, s.ow, s.unfolded);
     for (int64_t tap = 0; tap < s.taps; tap++) {
-        if (!s.unfolded) place_tap(g, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, s.c);
+        if (!s.unfolded) place_input(s, g, tap, s.c);
         place_weights(g, tap * s.c, s.c, weights + tap * s.tap, s.channel, s.c * s.taps, s.binary);
     }
     return 1;
 }
 
-/* The gradient to the input pixels whose padded row and column leave these remainders: the taps that reach them. */
-static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t across, Gather *g) {
-    int64_t first = (s.tall / 2 - down + s.stride - 1) / s.stride, left = (s.wide / 2 - across + s.stride - 1) / s.stride;
+/* How many taps of one side reach the pixels whose padded row or column leaves a remainder. */
+INLINE int64_t taps_left(int64_t side, int64_t remainder, int64_t stride) { return (side - remainder + stride - 1) / stride; }
+
+/* The number that a phase's tap has among all. */
+INLINE int64_t whole_tap(Shape s, int64_t down, int64_t across, int64_t tap) {
+    int64_t wide = taps_left(s.wide, across, s.stride);
+    return (tap / wide * s.stride + down) * s.wide + tap % wide * s.stride + across;
+}
+
+/* A phase of the gradient to the input, the pixels whose padded row and column leave these remainders: its table, without
+ * weights. A result's row is `between` floats long, `depth` of them are the numbers that a tap reads. */
+static int place_phase(Shape s, int64_t down, int64_t across, int64_t depth, int64_t between, Gather *g) {
+    int64_t first = taps_left(s.tall / 2, down, s.stride), left = taps_left(s.wide / 2, across, s.stride);
     int64_t y = first * s.stride + down - s.tall / 2, x = left * s.stride + across - s.wide / 2;
     Grid grid = {(s.h - y + s.stride - 1) / s.stride, (s.w - x + s.stride - 1) / s.stride, 1, s.stride, y, x};
-    int64_t tall = (s.tall - down + s.stride - 1) / s.stride, wide = (s.wide - across + s.stride - 1) / s.stride;
-    if (!make_gather(g, grid.rows * grid.columns, tall * wide, s.f, s.c)) return 0;
+    int64_t tall = taps_left(s.tall, down, s.stride), wide = taps_left(s.wide, across, s.stride);
+    if (!make_gather(g, grid.rows * grid.columns, tall * wide, depth, s.c)) return 0;
     place_results(g, grid, s.w, s.c);
-    for (int64_t tap = 0; tap < tall * wide; tap++) {
-        int64_t i = tap / wide, j = tap % wide, whole = (i * s.stride + down) * s.wide + j * s.stride + across;
-        place_tap(g, grid, tap, first - i, left - j, s.oh, s.ow, s.lanes);
-        place_weights(g, tap * s.f, s.f, weights + whole * s.tap, s.c * s.taps, s.channel, s.binary);
-    }
+    for (int64_t tap = 0; tap < g->taps; tap++) place_tap(g, grid, tap, first - tap / wide, left - tap % wide, s.oh, s.ow, between);
+    return 1;
+}
+
+static int gather_gradients(Shape s, const float *weights, int64_t down, int64_t across, Gather *g) {
+    if (!place_phase(s, down, across, s.f, s.lanes, g)) return 0;
+    for (int64_t tap = 0; tap < g->taps; tap++)
+        place_weights(g, tap * s.f, s.f, weights + whole_tap(s, down, across, tap) * s.tap, s.c * s.taps, s.channel, s.binary);
     return 1;
 }
 

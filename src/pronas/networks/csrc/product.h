@@ -89,24 +89,27 @@ INLINE void gather_tile(const int count, const int vectors, const Gather *g, int
         break;
 
 INLINE int64_t even_share(int64_t all, int64_t most) {
-    int64_t tiles = (all + most - 1) / most;
+    int64_t tiles = all > 0 ? (all + most - 1) / most : 1;
     return (all + tiles - 1) / tiles;
 }
 
 INLINE int64_t least(int64_t one, int64_t two) { return one < two ? one : two; }
 
+/* Calls TILE(count, vectors) for all tiles of a table's results, from `row` and lane `first` on, of which there are `lanes`;
+ * their weights are `weights`. */
+#define FOR_TILES(g)                                                                                                   \
+    const float *weights = (g)->weights;                                                                               \
+    for (int64_t first = 0; first < (g)->width; first += STEP, weights += (g)->taps * (g)->depth * STEP)               \
+        for (int64_t row = 0, size = even_share((g)->rows, ROWS); row < (g)->rows; row += size) {                      \
+            int64_t lanes = (g)->width - first;                                                                        \
+            FOR_TILE(least(size, (g)->rows - row), lanes > LANES)                                                      \
+        }
+
 /* One image. */
 static void gathered(const Gather *g, const float *source, const float *zeros, float *result, int add) {
-    if (g->rows == 0) return;
-    int64_t size = even_share(g->rows, ROWS);
-    const float *weights = g->weights;
-    for (int64_t first = 0; first < g->width; first += STEP, weights += g->taps * g->depth * STEP)
-        for (int64_t row = 0; row < g->rows; row += size) {
-            int64_t count = least(size, g->rows - row), lanes = g->width - first;
 #define TILE(n, v) gather_tile(n, v, g, row, source, zeros, weights, result + first, lanes, add)
-            FOR_TILE(count, lanes > LANES)
+    FOR_TILES(g)
 #undef TILE
-        }
 }
 
 /* Two sets of rows of channels that lie evenly: images x rows x columns of them, distances in floats. */

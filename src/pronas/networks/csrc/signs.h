@@ -92,38 +92,26 @@ INLINE void signs_tile(const int count, const int vectors, const Gather *g, int6
             put_lanes(sum_of(sums[i * vectors + v], starts + v * LANES), result + g->to[row + i] + v * LANES, lanes - v * LANES, 0);
 }
 
-/* `gathered` for bytes. */
-static void gathered_signs(const Gather *g, const float *source, const float *ones, const float *starts, float *result) {
-    int64_t size = even_share(g->rows, ROWS);
-    const float *weights = g->weights;
-    for (int64_t first = 0; first < g->width; first += STEP, weights += g->taps * g->depth * STEP)
-        for (int64_t row = 0; row < g->rows; row += size) {
-            int64_t count = least(size, g->rows - row), lanes = g->width - first;
-#define TILE(n, v) signs_tile(n, v, g, row, source, ones, weights, starts + first, result + first, lanes)
-            FOR_TILE(count, lanes > LANES)
-#undef TILE
-        }
-}
-
 /* Some channels of a pixel as bytes; returns bits that are zero where all are -1 or +1. */
-INLINE ivec store_signs(const float *from, uint8_t *to) {
+INLINE ivec store_signs(const float *from, uint8_t *to, const int32_t plus) {
     ivec bits = *(const ivec *)from;
-    *(bytes *)to = __builtin_convertvector(((bits >> 31) << 1) + 2, bytes);
+    *(bytes *)to = __builtin_convertvector(~(bits >> 31) & plus, bytes);
     return (bits & 0x7fffffff) ^ 0x3f800000;
 }
 
-/* A map as bytes, `words_of(c)` lanes a pixel, of which those beyond c stay as they are. Returns whether all of it was -1 or +1. */
-static int take_signs(const float *x, int64_t pixels, int64_t c, float *place) {
+/* A map as bytes, 0 for -1 and `plus` for +1, in pixels of `pitch` floats, of which what is beyond c stays as it is. Returns
+ * whether all of it was -1 or +1. */
+INLINE int take_signs(const float *x, int64_t pixels, int64_t c, float *place, int64_t pitch, const int32_t plus) {
     ivec wrong = {0};
     int32_t other = 0;
     uint8_t *to = (uint8_t *)place;
-    for (int64_t p = 0; p < pixels; p++, x += c, to += words_of(c) * BYTES) {
-        for (int64_t k = 0; k + LANES <= c; k += LANES) wrong |= store_signs(x + k, to + k);
-        if (c >= LANES) wrong |= store_signs(x + c - LANES, to + c - LANES);
+    for (int64_t p = 0; p < pixels; p++, x += c, to += pitch * BYTES) {
+        for (int64_t k = 0; k + LANES <= c; k += LANES) wrong |= store_signs(x + k, to + k, plus);
+        if (c >= LANES) wrong |= store_signs(x + c - LANES, to + c - LANES, plus);
         for (int64_t k = 0; k < c && c < LANES; k++) {
             int32_t bits;
             memcpy(&bits, x + k, sizeof bits);
-            to[k] = bits < 0 ? 0 : 2, other |= (bits & 0x7fffffff) ^ 0x3f800000;
+            to[k] = (uint8_t)(~(bits >> 31) & plus), other |= (bits & 0x7fffffff) ^ 0x3f800000;
         }
     }
     for (int lane = 0; lane < LANES; lane++) other |= wrong[lane];
@@ -152,7 +140,7 @@ static int place_signs(Shape s, const Gather *g, const float *weights, int32_t *
 static void make_signs(Shape s, const float *weights, Signs *signs) {
     int64_t depth = words_of(s.c), starts = (s.f + STEP - 1) / STEP * STEP, pixels = s.h * s.w;
     int64_t ones = (depth + LANES - 1) / LANES * LANES, vectors = (starts + ones + pixels * depth) / LANES + 1;
-    Grid grid = {s.oh, s.ow, s.stride, 1, 0, 0};
+    Grid grid = {s.oh, s.ow, 1, 1, 0, 0};
     int ready = make_gather(&signs->table, s.oh * s.ow, s.taps, depth, s.f) && (signs->starts = room(vectors));
     if (ready) {
         fill(signs->starts, vectors, 0.0f);
@@ -160,14 +148,16 @@ static void make_signs(Shape s, const float *weights, Signs *signs) {
         memset(signs->ones, 1, (size_t)ones * sizeof(float));
         place_results(&signs->table, grid, s.ow, s.f);
     }
-    for (int64_t tap = 0; tap < s.taps && ready; tap++)
-        place_tap(&signs->table, grid, tap, tap / s.wide - s.tall / 2, tap % s.wide - s.wide / 2, s.h, s.w, depth);
+    for (int64_t tap = 0; tap < s.taps && ready; tap++) place_input(s, &signs->table, tap, depth);
     if (!ready || !place_signs(s, &signs->table, weights, (int32_t *)signs->starts)) free_signs(signs);
 }
 /* One image's results. Returns whether it was possible: whether all of it was -1 or +1. */
 static int compute_signs(Shape s, const Signs *signs, const float *x, float *results) {
-    if (!take_signs(x, s.h * s.w, s.c, signs->map)) return 0;
-    gathered_signs(&signs->table, signs->map, signs->ones, signs->starts, results);
+    const Gather *g = &signs->table;
+    if (!take_signs(x, s.h * s.w, s.c, signs->map, g->depth, 2)) return 0;
+#define TILE(n, v) signs_tile(n, v, g, row, signs->map, signs->ones, weights, signs->starts + first, results + first, lanes)
+    FOR_TILES(g)
+#undef TILE
     return 1;
 }
 
