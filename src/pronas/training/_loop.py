@@ -154,6 +154,7 @@ class Training:
         lost, right = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
         augmentation = self.recipe.augmentation
         self._replicas.train()
+        self._stepper.begin_epoch()
         self.network.drop_path_progress = (self.epoch + 1) / self.recipe.epochs
         with _dropout_from(seed + 2):
             for images, labels in self._images.shuffled(self.recipe.batch, shuffle):

@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pronas.networks import Network
+from pronas.networks import Network, Replay, capture
 from pronas.training._recipe import Recipe
 from pronas.training._schedule import rate_at
 
@@ -26,6 +26,9 @@ def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.
 @final
 class Stepper:
     """Takes the optimizer's steps; the schedule begins with the stepper.
+
+    On a processor the second step (the first one makes the moments) is captured and the others repeat it: in a small
+    child the optimizer's Python takes longer than its arithmetic.
 
     Args:
         network: whose parameters are changed.
@@ -46,6 +49,12 @@ class Stepper:
         self._optimizer = make_optimizer(recipe, groups)
         self._parameters = [parameter for group in groups for parameter in group["params"]]
         self._latent = any(group["latent"] for group in network.parameter_groups())
+        self._rates = [
+            torch.zeros((), dtype=torch.float64) for _ in groups
+        ]  # tensors, so that a replay reads them anew
+        self._on_cpu = all(parameter.is_cpu for parameter in self._parameters)
+        self._replay: Replay | None = None
+        self._moved: list[bool] = []  # which parameters have their moments: those that the last step moved
         self._done = 0
 
     @property
@@ -53,18 +62,47 @@ class Stepper:
         """The learning rate of the last step taken (before a layer's multiplier)."""
         return rate_at(self._recipe, max(0, self._done - 1), self._steps)
 
+    def begin_epoch(self) -> None:
+        """Notice what has happened to the network since the last epoch."""
+        if self._replay is not None and not self._replay.valid:
+            self._replay = None
+
     def step(self) -> None:
         """Change the parameters by their gradients, and drop the gradients."""
         rate = rate_at(self._recipe, self._done, self._steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate * group["multiplier"]
+        for group, tensor in zip(self._optimizer.param_groups, self._rates, strict=True):
+            tensor.fill_(rate * group["multiplier"])
+            group["lr"] = tensor if self._on_cpu else rate * group["multiplier"]
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        if self._replay is not None and self._replay.fits(gradients):
+            self._replay(gradients)
+        else:
+            self._change_anew(gradients)
+        for parameter in self._parameters:
+            parameter.grad = None
+        self._done += 1
+
+    def _change_anew(self, gradients: list[Tensor]) -> None:
+        """Change the parameters; captured if that makes no moments, which would begin at zero in every replay."""
+        moved = [parameter.grad is not None for parameter in self._parameters]
+        if self._on_cpu and moved == self._moved:
+            _, self._replay = capture(self._change, gradients, self._fixed())
+        else:
+            self._change()
+        self._moved = moved
+
+    def _change(self) -> list[Tensor]:
         if self._recipe.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip_norm, foreach=True)
         self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
         if self._latent:
             self._network.clip_latent_weights_()
-        self._done += 1
+        return []
+
+    def _fixed(self) -> list[Tensor]:
+        """What a step reads and changes, but for the gradients."""
+        moments = [value for state in self._optimizer.state.values() for value in state.values()]
+        return [*self._parameters, *self._rates, *(value for value in moments if isinstance(value, Tensor))]
 
     def state(self) -> dict[str, Tensor]:
         """Give the moments and the number of steps done, by name."""
@@ -83,6 +121,7 @@ class Stepper:
             if name:
                 parameter = self._parameters[int(number)]
                 self._optimizer.state[parameter][name] = _laid_out_like(parameter, value)
+        self._replay, self._moved = None, []
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:

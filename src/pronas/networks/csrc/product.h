@@ -107,6 +107,7 @@ INLINE int64_t least(int64_t one, int64_t two) { return one < two ? one : two; }
 
 /* One image. */
 static void gathered(const Gather *g, const float *source, const float *zeros, float *result, int add) {
+    if (add && g->taps == 0) return;
 #define TILE(n, v) gather_tile(n, v, g, row, source, zeros, weights, result + first, lanes, add)
     FOR_TILES(g)
 #undef TILE

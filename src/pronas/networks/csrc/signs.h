@@ -17,10 +17,13 @@
 
 INLINE int64_t words_of(int64_t c) { return (c + BYTES - 1) / BYTES; }
 
-/* Whether its sums cannot grow too large and it reads enough channels, and pixels, to gain anything. */
+#define FEWEST_TAPS (LANES >= 16 ? 1 : 2) /* narrow vectors take long to make bytes */
+
+/* Whether its sums cannot grow too large, and it reads enough channels and pixels to gain anything. */
 INLINE int fits_signs(Shape s) {
     int64_t products = s.taps * words_of(s.c) * BYTES;
-    return HAVE_SIGNS && s.binary && s.c >= BYTES && !s.unfolded && s.tall >= s.stride && products <= LARGEST_SUM;
+    int reads_enough = s.c >= BYTES && !s.unfolded && s.tall >= s.stride && s.taps >= FEWEST_TAPS;
+    return HAVE_SIGNS && s.binary && reads_enough && products <= LARGEST_SUM;
 }
 
 /* What a convolution of maps and kernels of -1 and +1 by bytes needs; without a table it is not possible. */
