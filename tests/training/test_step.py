@@ -137,3 +137,9 @@ def test_steps_that_may_differ_are_computed_anew(made: Skeleton, cell: str, monk
     run, seen = training(made, cell), passes(monkeypatch)
     run.run_epoch()
     assert len(seen) == 3
+
+
+def test_a_few_steps_are_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = training(*NETWORKS["float"][:2], epochs=1), passes(monkeypatch)
+    run.run_epoch()
+    assert len(seen) == 3

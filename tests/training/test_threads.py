@@ -86,7 +86,7 @@ def test_copies_leave_the_gradient_of_the_parts_together(images: int) -> None:
         return FLAT.build(Cell.parse(CELL), (1, 8, 8), 10, seed=5)
 
     shared = fresh()
-    replicas = Replicas(shared, 3, compute)
+    replicas = Replicas(shared, 3, compute, 1)
     replicas.train()
     mean, logits = replicas.learn(pixels, labels)
     alone = fresh().train()

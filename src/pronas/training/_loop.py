@@ -80,9 +80,10 @@ class Training:
         self.best_epoch = 0
         self.curves: dict[str, list[float]] = {}
         self._images, self._validation, self._seed = images, validation, seed
-        self._stepper = Stepper(network, recipe, recipe.epochs * images.steps(recipe.batch))
+        steps = recipe.epochs * images.steps(recipe.batch)
+        self._stepper = Stepper(network, recipe, steps)
         self._loss = make_loss(recipe)
-        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe))
+        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), steps)
         self._best: dict[str, Tensor] = {}
 
     @property

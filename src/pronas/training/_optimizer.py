@@ -11,6 +11,7 @@ from torch import Tensor
 from pronas.networks import Network, Replay, capture
 from pronas.training._recipe import Recipe
 from pronas.training._schedule import rate_at
+from pronas.training._step import FEWEST_STEPS
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -52,7 +53,7 @@ class Stepper:
         self._rates = [
             torch.zeros((), dtype=torch.float64) for _ in groups
         ]  # tensors, so that a replay reads them anew
-        self._on_cpu = all(parameter.is_cpu for parameter in self._parameters)
+        self._pays = steps >= FEWEST_STEPS and all(parameter.is_cpu for parameter in self._parameters)
         self._replay: Replay | None = None
         self._moved: list[bool] = []  # which parameters have their moments: those that the last step moved
         self._done = 0
@@ -72,7 +73,7 @@ class Stepper:
         rate = rate_at(self._recipe, self._done, self._steps)
         for group, tensor in zip(self._optimizer.param_groups, self._rates, strict=True):
             tensor.fill_(rate * group["multiplier"])
-            group["lr"] = tensor if self._on_cpu else rate * group["multiplier"]
+            group["lr"] = tensor if self._pays else rate * group["multiplier"]
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if self._replay is not None and self._replay.fits(gradients):
             self._replay(gradients)
@@ -85,7 +86,7 @@ class Stepper:
     def _change_anew(self, gradients: list[Tensor]) -> None:
         """Change the parameters; captured if that makes no moments, which would begin at zero in every replay."""
         moved = [parameter.grad is not None for parameter in self._parameters]
-        if self._on_cpu and moved == self._moved:
+        if self._pays and moved == self._moved:
             _, self._replay = capture(self._change, gradients, self._fixed())
         else:
             self._change()

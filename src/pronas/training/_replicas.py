@@ -42,12 +42,13 @@ class Replicas:
         network: holds the weights; its gradients are what a step leaves.
         count: number of copies, the network itself included; see `copies_for`.
         compute: loss and logits of a network for a batch.
+        steps: of the whole training.
     """
 
-    def __init__(self, network: Network, count: int, compute: Learn) -> None:
+    def __init__(self, network: Network, count: int, compute: Learn, steps: int) -> None:
         self._networks = [network, *(copy.deepcopy(network) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count - 1, "replica") if count > 1 else None
-        self._steps = [Step(each, compute) for each in self._networks]
+        self._steps = [Step(each, compute, steps) for each in self._networks]
         self._parameters: list[list[Tensor]] = [list(each.parameters()) for each in self._networks]
 
     def train(self) -> None:

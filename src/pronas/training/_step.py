@@ -11,6 +11,8 @@ from pronas.networks import Network, Replay, capture
 
 #: Loss to minimise and logits, of a network's output and the labels.
 Learn = Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
+#: Steps of a training below which capturing one takes longer than repeating it saves.
+FEWEST_STEPS = 6
 
 
 def holds_only_ours(network: nn.Module) -> bool:
@@ -35,12 +37,14 @@ class Step:
     Args:
         network: its parameters get the gradients, in training mode.
         compute: loss and logits.
+        steps: of the whole training.
     """
 
-    def __init__(self, network: Network, compute: Learn) -> None:
+    def __init__(self, network: Network, compute: Learn, steps: int) -> None:
         self._network, self._compute = network, compute
         self._fixed = [*network.parameters(), *network.buffers()]
-        self._same = holds_only_ours(network) and network.plan.drop_path == 0 and all(one.is_cpu for one in self._fixed)
+        self._same = holds_only_ours(network) and network.plan.drop_path == 0
+        self._pays = steps >= FEWEST_STEPS and all(one.is_cpu for one in self._fixed)
         self._tried = False
         self._replay: Replay | None = None
         self._trained: list[Tensor] = []  # the parameters that get gradients in a replay
@@ -61,7 +65,7 @@ class Step:
             for parameter, gradient in zip(self._trained, gradients, strict=True):
                 parameter.grad = gradient
             return loss, logits
-        if not self._same or self._tried or _watched(self._network):
+        if not (self._same and self._pays) or self._tried or _watched(self._network):
             return self._learn(images, labels, share)
         self._tried = True
         return self._capture(images, labels, share)
