@@ -154,6 +154,7 @@ static void make_signs(Shape s, const float *weights, Signs *signs) {
     for (int64_t tap = 0; tap < s.taps && ready; tap++) place_input(s, &signs->table, tap, depth);
     if (!ready || !place_signs(s, &signs->table, weights, (int32_t *)signs->starts)) free_signs(signs);
 }
+
 /* One image's results. Returns whether it was possible: whether all of it was -1 or +1. */
 static int compute_signs(Shape s, const Signs *signs, const float *x, float *results) {
     const Gather *g = &signs->table;
