@@ -123,18 +123,18 @@ class Noise(nn.Module):
         return inputs * (1.0 + 0.1 * torch.rand(()))
 
 
-@operator("test noise")
-def noise(site: Site) -> nn.Module:
-    return nn.Sequential(site.style.convolution(site, 1), Noise())
+def test_a_growing_drop_path_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = training(skeleton("flat", filters=[4, 8], drop_path=0.4), FLOAT), passes(monkeypatch)
+    run.run_epoch()
+    assert len(seen) == 3
 
 
-@pytest.mark.parametrize(
-    ("made", "cell"),
-    [(skeleton("flat", filters=[4, 8], drop_path=0.4), FLOAT), (NETWORKS["float"][0], "0:test noise + 0:3x3 maxpool")],
-    ids=["drop path", "others' operator"],
-)
-def test_steps_that_may_differ_are_computed_anew(made: Skeleton, cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, seen = training(made, cell), passes(monkeypatch)
+def test_others_modules_are_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    @operator("test noise", binary=False)
+    def noise(site: Site) -> nn.Module:
+        return nn.Sequential(site.style.convolution(site, 1), Noise())
+
+    run, seen = training(NETWORKS["float"][0], "0:test noise + 0:3x3 maxpool"), passes(monkeypatch)
     run.run_epoch()
     assert len(seen) == 3
 
