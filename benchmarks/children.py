@@ -73,16 +73,23 @@ LAYOUTS = {"default": torch.contiguous_format, "channels last": torch.channels_l
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
-def _data(child: Child) -> Tensors:
+def random_data(shape: tuple[int, int, int], count: int, device: str = "cpu") -> Tensors:
+    """Random images and labels, as quick to train on as real ones."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (child.images, *child.shape), dtype=torch.uint8, generator=generator)
-    return Tensors(images, torch.randint(0, 10, (child.images,), generator=generator))
+    images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
+    return Tensors(images.to(device), torch.randint(0, 10, (count,), generator=generator).to(device))
 
 
 def _training(child: Child) -> Training:
     made = child.make_skeleton()
     network = made.build(child.cell, child.shape, 10)
-    return Training(network, _data(child), None, recipe("search", binary=made.binary, epochs=100_000), seed=0)
+    return Training(
+        network,
+        random_data(child.shape, child.images),
+        None,
+        recipe("search", binary=made.binary, epochs=100_000),
+        seed=0,
+    )
 
 
 def serve(connection: Connection, child: Child, kind: str, threads: int, clock: str) -> None:
@@ -92,7 +99,7 @@ def serve(connection: Connection, child: Child, kind: str, threads: int, clock: 
         keep_freed_memory()
         run = _training(child).run_epoch
     else:
-        data, binary = _data(child), child.skeleton == "binary"
+        data, binary = random_data(child.shape, child.images), child.skeleton == "binary"
         network = plain_network(child.operators, child.shape, list(child.filters), binary)
         run = plain_epoch(network, data.images, data.labels, binary, LAYOUTS[kind])  # type: ignore[assignment]
     now = CLOCKS[clock]

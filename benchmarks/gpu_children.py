@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from _plain_children import plain_epoch, plain_network
-from children import CHILDREN, LAYOUTS, Child
+from children import CHILDREN, LAYOUTS, Child, random_data
 from pronas.networks import skeleton
 from pronas.space import Cell
 from pronas.training import recipe
@@ -48,16 +48,10 @@ def _training(network: torch.nn.Module, images: Tensors, mixed: bool, binary: bo
     return Training(network, images, None, how, seed=0)  # type: ignore[arg-type]
 
 
-def _data(shape: tuple[int, int, int], count: int, device: str) -> Tensors:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
-    return Tensors(images.to(device), torch.randint(0, 10, (count,), generator=generator).to(device))
-
-
 def serve(connection: Connection, child: Child | None, form: Form, count: int, device: str) -> None:
     """One process: trains an epoch whenever told to (``child`` None: the paper's), and says when it is done."""
     torch.set_num_threads(1)
-    data = _data((3, 32, 32) if child is None else child.shape, count, device)
+    data = random_data((3, 32, 32) if child is None else child.shape, count, device)
     if child is None or form.kind == "pronas":
         made = skeleton("pnas-cifar", N=2, F=24) if child is None else child.make_skeleton()
         cell = Cell.parse(_PAPER_CELL) if child is None else child.cell

@@ -11,7 +11,7 @@ from torch import Tensor
 from pronas.networks import Network, Replay, capture
 from pronas.training._recipe import Recipe
 from pronas.training._schedule import rate_at
-from pronas.training._step import FEWEST_STEPS
+from pronas.training._step import pays_to_capture
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -50,10 +50,9 @@ class Stepper:
         self._optimizer = make_optimizer(recipe, groups)
         self._parameters = [parameter for group in groups for parameter in group["params"]]
         self._latent = any(group["latent"] for group in network.parameter_groups())
-        self._rates = [
-            torch.zeros((), dtype=torch.float64) for _ in groups
-        ]  # tensors, so that a replay reads them anew
-        self._pays = steps >= FEWEST_STEPS and all(parameter.is_cpu for parameter in self._parameters)
+        self._pays = pays_to_capture(steps, self._parameters)
+        for group in self._optimizer.param_groups if self._pays else ():
+            group["lr"] = torch.zeros((), dtype=torch.float64)  # a tensor, so that a replay reads it anew
         self._replay: Replay | None = None
         self._moved: list[bool] = []  # which parameters have their moments: those that the last step moved
         self._done = 0
@@ -71,9 +70,9 @@ class Stepper:
     def step(self) -> None:
         """Change the parameters by their gradients, and drop the gradients."""
         rate = rate_at(self._recipe, self._done, self._steps)
-        for group, tensor in zip(self._optimizer.param_groups, self._rates, strict=True):
-            tensor.fill_(rate * group["multiplier"])
-            group["lr"] = tensor if self._pays else rate * group["multiplier"]
+        for group in self._optimizer.param_groups:
+            own = rate * group["multiplier"]
+            group["lr"] = group["lr"].fill_(own) if self._pays else own
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         if self._replay is not None and self._replay.fits(gradients):
             self._replay(gradients)
@@ -88,6 +87,7 @@ class Stepper:
         moved = [parameter.grad is not None for parameter in self._parameters]
         if self._pays and moved == self._moved:
             _, self._replay = capture(self._change, gradients, self._fixed())
+            self._pays = self._replay is not None  # else every step would be captured in vain
         else:
             self._change()
         self._moved = moved
@@ -103,7 +103,8 @@ class Stepper:
     def _fixed(self) -> list[Tensor]:
         """What a step reads and changes, but for the gradients."""
         moments = [value for state in self._optimizer.state.values() for value in state.values()]
-        return [*self._parameters, *self._rates, *(value for value in moments if isinstance(value, Tensor))]
+        rates = [group["lr"] for group in self._optimizer.param_groups]
+        return [*self._parameters, *rates, *(value for value in moments if isinstance(value, Tensor))]
 
     def state(self) -> dict[str, Tensor]:
         """Give the moments and the number of steps done, by name."""

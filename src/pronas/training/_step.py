@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import final
 
 from torch import Tensor, nn
@@ -11,8 +11,12 @@ from pronas.networks import Network, Replay, capture
 
 #: Loss to minimise and logits, of a network's output and the labels.
 Learn = Callable[[Network, Tensor, Tensor], tuple[Tensor, Tensor]]
-#: Steps of a training below which capturing one takes longer than repeating it saves.
-FEWEST_STEPS = 6
+_FEWEST_STEPS = 6  # of a training, below which capturing one takes longer than repeating it saves
+
+
+def pays_to_capture(steps: int, tensors: Iterable[Tensor]) -> bool:
+    """Whether a training of so many steps on these tensors gains by capturing them: on a processor, if not short."""
+    return steps >= _FEWEST_STEPS and all(one.is_cpu for one in tensors)
 
 
 def holds_only_ours(network: nn.Module) -> bool:
@@ -43,8 +47,8 @@ class Step:
     def __init__(self, network: Network, compute: Learn, steps: int) -> None:
         self._network, self._compute = network, compute
         self._fixed = [*network.parameters(), *network.buffers()]
-        self._same = holds_only_ours(network) and network.plan.drop_path == 0
-        self._pays = steps >= FEWEST_STEPS and all(one.is_cpu for one in self._fixed)
+        same = holds_only_ours(network) and network.plan.drop_path == 0
+        self._pays = same and pays_to_capture(steps, self._fixed)
         self._tried = False
         self._replay: Replay | None = None
         self._trained: list[Tensor] = []  # the parameters that get gradients in a replay
@@ -65,7 +69,7 @@ class Step:
             for parameter, gradient in zip(self._trained, gradients, strict=True):
                 parameter.grad = gradient
             return loss, logits
-        if not (self._same and self._pays) or self._tried or _watched(self._network):
+        if not self._pays or self._tried or _watched(self._network):
             return self._learn(images, labels, share)
         self._tried = True
         return self._capture(images, labels, share)
