@@ -24,7 +24,7 @@ import torch
 from pronas.data import load_dataset
 from pronas.deploy import export, find_model, load_packed, pack, unpack
 from pronas.errors import PronasError
-from pronas.search import Experiment
+from pronas.runs import Experiment
 from pronas.training import load_model
 
 MCU = Path(__file__).parent.parent / "tests/deploy/mcu"

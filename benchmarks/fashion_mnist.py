@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pronas.search import Experiment
+from pronas.runs import Experiment
 
 CONFIGS = Path(__file__).parent / "configs"
 

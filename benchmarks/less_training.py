@@ -24,7 +24,7 @@ import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
 if TYPE_CHECKING:
-    from pronas.search import Experiment
+    from pronas.runs import Experiment
 
 OPERATORS = ("3x3 dconv", "5x5 dconv", "1x7-7x1 conv", "3x3 maxpool", "3x3 avgpool", "identity")
 
@@ -118,7 +118,7 @@ def _kinds(early_stop: int, inherit: int) -> dict[str, dict[str, int]]:
 
 
 def _search(arguments: argparse.Namespace, out: Path, seed: int, savings: dict[str, int]) -> Experiment:
-    from pronas.search import search
+    from pronas.runs import search
 
     return search(
         arguments.data, out=out, data_dir=arguments.data_dir, space="flat", operators=OPERATORS,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pronas.data import Dataset, load_dataset
     from pronas.deploy import export, load_packed
     from pronas.networks import describe, operator, skeleton
-    from pronas.search import Experiment, search
+    from pronas.runs import Experiment, search
     from pronas.space import Block, Cell, StateSpace
     from pronas.training import NetworkManager, Recipe, load_model, recipe, train_network
 
@@ -49,7 +49,8 @@ _HOMES = {
     "describe": "networks",
     "operator": "networks",
     "skeleton": "networks",
-    "Experiment": "search",
+    "Experiment": "runs",
+    "search": "runs",
     "Block": "space",
     "Cell": "space",
     "StateSpace": "space",
@@ -62,8 +63,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "search":  # the package, which can be called: see pronas.search
-        return importlib.import_module("pronas.search")
     if name == "__version__":
         return importlib.import_module("pronas.version").installed_version()
     if name not in _HOMES:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import pronas
-from pronas.search import Experiment
+from pronas.runs import Experiment
 
 TINY = [
     *("--space", "flat", "--operators", "3x3 maxpool,3x3 dconv", "--filters", "4,4", "--limit", "200"),
@@ -95,7 +95,7 @@ def test_show_names_the_best_cells_and_what_to_do(pronas_main, run_folder):
 
 
 def test_show_while_it_runs(pronas_main, tmp_path):
-    from pronas.search._store import Store
+    from pronas.runs._store import Store
 
     store = Store(tmp_path)
     store.set_meta(config={"seed": 1}, state="searching")

@@ -153,7 +153,7 @@ def _run(
         settings[name] = _count(name, settings[name])
     with terminable(), make_display(as_json=as_json, stream=sys.stdout) as display:
         display.hello()  # before torch is imported: that takes a while
-        from pronas.search import search
+        from pronas.runs import search
 
         search(data, out=out, resume=resume, config=config, on_event=display.event, **settings)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from pronas.search import Child, Experiment
+    from pronas.runs import Child, Experiment
 
 
 def command(
@@ -18,7 +18,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the best cells of a run, as text to copy, and how to load them. Works while the search runs."""
-    from pronas.search import Experiment
+    from pronas.runs import Experiment
 
     experiment = Experiment(run)
     if as_json:

@@ -74,7 +74,7 @@ def _run(target: str, settings: dict[str, Any], out: Path | None, as_json: bool,
 
     with terminable(), make_display(as_json=as_json, stream=sys.stdout) as display:
         display.hello()
-        from pronas.search import load_images, plan_training, train_planned
+        from pronas.runs import load_images, plan_training, train_planned
 
         plan, images = plan_training(target, settings, load_images, **options)
         folder, result = train_planned(plan, images, out, display.event)

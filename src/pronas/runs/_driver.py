@@ -10,18 +10,18 @@ from typing import Any
 from pronas.controller import ControllerManager
 from pronas.data import Dataset
 from pronas.errors import RunError
-from pronas.search._children import Children
-from pronas.search._config import Config
-from pronas.search._finals import train_finalists
-from pronas.search._limits import Costs
-from pronas.search._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
-from pronas.search._reuse import twin_finder
-from pronas.search._rounds import Lessons, refuse_hopeless, train_round
-from pronas.search._run import Run, disk_errors
-from pronas.search._savings import Savings
-from pronas.search._skips import skip_patterns
-from pronas.search._store import Child
-from pronas.search._winner import CHECKPOINT, train_winner
+from pronas.runs._children import Children
+from pronas.runs._config import Config
+from pronas.runs._finals import train_finalists
+from pronas.runs._limits import Costs
+from pronas.runs._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
+from pronas.runs._reuse import twin_finder
+from pronas.runs._rounds import Lessons, refuse_hopeless, train_round
+from pronas.runs._run import Run, disk_errors
+from pronas.runs._savings import Savings
+from pronas.runs._skips import skip_patterns
+from pronas.runs._store import Child
+from pronas.runs._winner import CHECKPOINT, train_winner
 from pronas.space import Cell
 from pronas.training import NetworkManager
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from pronas.errors import RunError, UsageError
 from pronas.files import write_atomic
-from pronas.search._config import Config
-from pronas.search._lock import RunLock
-from pronas.search._schema import connect
-from pronas.search._store import STORE, Store, read_meta
-from pronas.search._toml import dumps
+from pronas.runs._config import Config
+from pronas.runs._lock import RunLock
+from pronas.runs._schema import connect
+from pronas.runs._store import STORE, Store, read_meta
+from pronas.runs._toml import dumps
 from pronas.version import installed_version
 
 DEFAULT = "pronas-run"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pronas.errors import RunError
-from pronas.search._schema import connect, create, to_json
+from pronas.runs._schema import connect, create, to_json
 from pronas.space import Cell
 
 STORE = "store.sqlite"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pronas.errors import UsageError
-from pronas.search import Config
-from pronas.search._resolve import resolve
-from pronas.search._settings import configuration
-from pronas.search._toml import dumps
+from pronas.runs import Config
+from pronas.runs._resolve import resolve
+from pronas.runs._settings import configuration
+from pronas.runs._toml import dumps
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = texts | st.integers(-(2**62), 2**62) | st.booleans() | st.floats(allow_nan=False)

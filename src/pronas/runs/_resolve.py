@@ -14,7 +14,7 @@ from pronas.errors import UsageError
 from pronas.machine import cores
 from pronas.networks import Skeleton
 from pronas.networks import skeleton as named_skeleton
-from pronas.search._config import Config, SpaceConfig, TrainConfig, check, plain
+from pronas.runs._config import Config, SpaceConfig, TrainConfig, check, plain
 from pronas.space import StateSpace, named_space, operator_is_binary
 from pronas.training import Recipe
 from pronas.training import recipe as named_recipe

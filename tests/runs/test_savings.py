@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 from pronas.errors import UsageError
-from pronas.search import Experiment, search
-from pronas.search._halving import STOPPED
+from pronas.runs import Experiment, search
+from pronas.runs._halving import STOPPED
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pronas.errors import UsageError
-from pronas.search._config import Config
-from pronas.search._halving import STOPPED
-from pronas.search._run import stored_config
-from pronas.search._schema import connect
-from pronas.search._store import STORE, Child, read_children, read_meta
+from pronas.runs._config import Config
+from pronas.runs._halving import STOPPED
+from pronas.runs._run import stored_config
+from pronas.runs._schema import connect
+from pronas.runs._store import STORE, Child, read_children, read_meta
 
 
 def twin_finder(folder: str | None, config: Config, fingerprint: str) -> Callable[[Child], Child | None]:

@@ -13,14 +13,14 @@ from typing import Any
 from pronas.data import Augmentation, Dataset
 from pronas.errors import RunError, UsageError
 from pronas.files import write_atomic
-from pronas.search._config import Config, plain
-from pronas.search._experiment import Experiment
-from pronas.search._lock import RunLock
-from pronas.search._resolve import recipe_of, resolve, state_space
-from pronas.search._run import CONFIG, disk_errors
-from pronas.search._settings import asked, configuration, merged
-from pronas.search._toml import dumps
-from pronas.search._winner import CHECKPOINT, train_winner
+from pronas.runs._config import Config, plain
+from pronas.runs._experiment import Experiment
+from pronas.runs._lock import RunLock
+from pronas.runs._resolve import recipe_of, resolve, state_space
+from pronas.runs._run import CONFIG, disk_errors
+from pronas.runs._settings import asked, configuration, merged
+from pronas.runs._toml import dumps
+from pronas.runs._winner import CHECKPOINT, train_winner
 from pronas.space import Cell, operator_is_binary
 from pronas.training import load_model
 

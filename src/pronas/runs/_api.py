@@ -9,12 +9,12 @@ from typing import Any, Unpack
 
 from pronas.data import Dataset, load_dataset
 from pronas.errors import UsageError
-from pronas.search._config import Config
-from pronas.search._driver import Driver, done_event
-from pronas.search._experiment import Experiment
-from pronas.search._resolve import resolve
-from pronas.search._run import Run, choose_folder, differing, open_run, say_differing, stored_config
-from pronas.search._settings import Settings, asked, configuration, merged, space_values
+from pronas.runs._config import Config
+from pronas.runs._driver import Driver, done_event
+from pronas.runs._experiment import Experiment
+from pronas.runs._resolve import resolve
+from pronas.runs._run import Run, choose_folder, differing, open_run, say_differing, stored_config
+from pronas.runs._settings import Settings, asked, configuration, merged, space_values
 from pronas.space import StateSpace
 
 Path_ = str | os.PathLike[str]

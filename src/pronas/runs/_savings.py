@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pronas.files import write_atomic
-from pronas.search._children import Children
-from pronas.search._config import Config
-from pronas.search._halving import Rungs, rungs
-from pronas.search._run import disk_errors
-from pronas.search._store import Child, Store
+from pronas.runs._children import Children
+from pronas.runs._config import Config
+from pronas.runs._halving import Rungs, rungs
+from pronas.runs._run import disk_errors
+from pronas.runs._store import Child, Store
 from pronas.space import Cell
 from pronas.training import ChildResult
 

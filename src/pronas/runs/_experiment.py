@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from pronas.errors import RunError, require
-from pronas.search._config import Config
-from pronas.search._schema import connect
-from pronas.search._store import STORE, Child, read_children, read_meta
+from pronas.runs._config import Config
+from pronas.runs._schema import connect
+from pronas.runs._store import STORE, Child, read_children, read_meta
 from pronas.space import Cell
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pronas.search._halving import promoted
-from pronas.search._rounds import Lessons
-from pronas.search._store import Child
+from pronas.runs._halving import promoted
+from pronas.runs._rounds import Lessons
+from pronas.runs._store import Child
 from pronas.training import ChildResult
 
 

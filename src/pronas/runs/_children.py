@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pronas.search._board import Board
-from pronas.search._records import Records
-from pronas.search._run import disk_errors
-from pronas.search._store import Child, Store
+from pronas.runs._board import Board
+from pronas.runs._records import Records
+from pronas.runs._run import disk_errors
+from pronas.runs._store import Child, Store
 from pronas.space import Cell, StateSpace
 
 _RESULT = (

@@ -24,7 +24,7 @@ TINY = [
 # and twenty starts would. What is killed is a whole process with its own files and locks all the same.
 STABLE = """
 import os, signal, sys, time
-import pronas.search, pronas.cli, torch._dynamo, tensorboardX, scipy.stats, sklearn.datasets, sklearn.model_selection
+import pronas.runs, pronas.cli, torch._dynamo, tensorboardX, scipy.stats, sklearn.datasets, sklearn.model_selection
 from pronas.cli import main
 print("ready", flush=True)
 for line in sys.stdin:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pronas.data import Dataset
 from pronas.networks import describe
-from pronas.search._config import Config
-from pronas.search._experiment import BEST
-from pronas.search._resolve import recipe_of, skeleton_of
-from pronas.search._run import disk_errors
+from pronas.runs._config import Config
+from pronas.runs._experiment import BEST
+from pronas.runs._resolve import recipe_of, skeleton_of
+from pronas.runs._run import disk_errors
 from pronas.space import Cell
 from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_network
 

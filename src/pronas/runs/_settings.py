@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from pronas.errors import UsageError, nearest
-from pronas.search._config import Config
+from pronas.runs._config import Config
 from pronas.space import StateSpace, space, space_names
 
 

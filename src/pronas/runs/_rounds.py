@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pronas.errors import RunError
-from pronas.search._children import Children
-from pronas.search._savings import Savings
-from pronas.search._store import Child, Store
+from pronas.runs._children import Children
+from pronas.runs._savings import Savings
+from pronas.runs._store import Child, Store
 from pronas.training import ChildProgress, ChildResult, NetworkManager
 
 Emit = Callable[[dict[str, Any]], None]
@@ -77,7 +77,7 @@ class Lessons:
 def train_round(proposed: Sequence[Child], lessons: Lessons, total: int) -> list[float]:
     """Train the children of a round that have no result yet, committing each result as it comes.
 
-    Where children are stopped early, this is their first rung; `pronas.search._finals` does the others.
+    Where children are stopped early, this is their first rung; `pronas.runs._finals` does the others.
 
     Args:
         proposed: the round's children, in the order of proposal.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pronas.search import Experiment, search
+from pronas.runs import Experiment, search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 NODE = {"object_store_memory": 80 * 2**20, "include_dashboard": False}

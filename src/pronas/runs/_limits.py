@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pronas.machine import torch_threads
 from pronas.networks import Skeleton, describe
-from pronas.search._config import LimitConfig
+from pronas.runs._config import LimitConfig
 from pronas.space import Cell
 
 _WARM_UP, _TIMED = 3, 15

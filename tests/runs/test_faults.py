@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pronas.errors import RunError
-from pronas.search import Experiment, search
+from pronas.runs import Experiment, search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
