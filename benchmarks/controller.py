@@ -18,9 +18,9 @@ import time
 import numpy as np
 import torch
 
-from pronas.controller import Observed, TopK, _native, make_predictor, ranking
-from pronas.controller import _lstm_core as core
-from pronas.controller._tokens import compose, ordered_tokens
+from pronas.predictors import Observed, TopK, _native, make_predictor, ranking
+from pronas.predictors import _lstm_core as core
+from pronas.predictors._tokens import compose, ordered_tokens
 from pronas.space import StateSpace
 
 SPACE = StateSpace(5)

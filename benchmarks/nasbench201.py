@@ -18,7 +18,8 @@ import numpy as np
 from scipy import stats
 
 from _nasbench_space import NASBench201Space
-from pronas.controller import ControllerManager, Observed, make_predictor
+from pronas.controller import ControllerManager
+from pronas.predictors import Observed, make_predictor
 
 AT = (25, 30, 50, 100, 150, 200, 300)
 METHODS = {

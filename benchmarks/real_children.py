@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pronas.controller import Observed, make_predictor, ranking
+from pronas.predictors import Observed, make_predictor, ranking
 from pronas.space import Cell, StateSpace
 
 PREDICTORS = ("gp", "forest", "mlp", "mlp-ensemble", "lstm", "lstm-ensemble", "auto")

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pronas.controller import ACQUISITIONS, ControllerManager, non_dominated, select_front
-from pronas.controller._acquire import log_expected_improvement
+from pronas.controller import ACQUISITIONS, ControllerManager, log_expected_improvement, non_dominated, select_front
 from pronas.space import StateSpace
 
 SPACE = StateSpace(2, ["3x3 dconv", "3x3 maxpool", "identity"])

@@ -29,7 +29,7 @@ def command(
     Candidates are the cells that the search evaluated (or, beyond its last level, the best that were scored) with one
     more block; with --children all, every cell there is. Interrupted, the same command goes on where it stopped.
     """
-    from pronas.controller import LevelScorer, Request
+    from pronas.runs import LevelScorer, Request
 
     if form not in ("csv", "parquet"):
         raise UsageError(f"--format {form}: it is csv or parquet")

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pronas.controller._base import Observed, Rows
-from pronas.controller._score import key_bytes
-from pronas.controller._tokens import level_of
 from pronas.errors import UsageError
+from pronas.predictors import Observed, Rows, key_bytes, level_of
 from pronas.space import Space
 
 

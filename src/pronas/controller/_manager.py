@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from pronas.controller import _session as session
+from pronas.controller import _state_io as session
+from pronas.controller._acquisition_optimizer import Chooser, Costs
 from pronas.controller._archive import Archive, check_rewards
-from pronas.controller._base import Floats, Predictor, Rows
-from pronas.controller._choose import Chooser, Costs
-from pronas.controller._metrics import FitReport, Ranking, ranking
+from pronas.controller._fit_report import FitReport
 from pronas.controller._options import build_strategy, check_options, old_predictor_settings
-from pronas.controller._predictors import make_predictor
-from pronas.controller._score import Feasible, key_bytes
 from pronas.controller._strategies import Proposal
-from pronas.controller._tokens import level_of
-from pronas.controller._validate import cross_validate
 from pronas.errors import UsageError
 from pronas.files import write_atomic
+from pronas.predictors import (
+    Feasible,
+    Floats,
+    Predictor,
+    Ranking,
+    Rows,
+    cross_validate,
+    key_bytes,
+    level_of,
+    make_predictor,
+    ranking,
+)
 from pronas.space import Cell, Space
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pronas.controller._acquire import ACQUISITIONS
-from pronas.controller._choose import Chooser, Costs
+from pronas.controller._acquisition import ACQUISITIONS
+from pronas.controller._acquisition_optimizer import Chooser, Costs
 from pronas.controller._strategies import STRATEGIES, Evolution, Progressive, Random, Strategy
 from pronas.errors import UsageError, nearest
 from pronas.space import Space, StateSpace

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pronas.controller._acquisition_optimizer import Candidates, Chooser
 from pronas.controller._archive import Archive
-from pronas.controller._base import Floats, Predictor, Rows
-from pronas.controller._choose import Candidates, Chooser
-from pronas.controller._score import Feasible, key_bytes
+from pronas.predictors import Feasible, Floats, Predictor, Rows, key_bytes
 from pronas.space import Space, StateSpace
 
 #: Names of the strategies.

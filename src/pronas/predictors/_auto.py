@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
-from pronas.controller._metrics import ranking
-from pronas.controller._validate import FEWEST, out_of_fold
 from pronas.errors import UsageError
+from pronas.predictors._cross_validation import FEWEST, out_of_fold
+from pronas.predictors._metrics import ranking
+from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
 
 if TYPE_CHECKING:
     from pronas.space import Space

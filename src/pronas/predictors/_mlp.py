@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller import _embedding as tokens_of
-from pronas.controller._base import Floats, Rows, Tile
-from pronas.controller._embedding import Parameters, uniform
-from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
-from pronas.controller._tokens import compose, ordered_tokens
 from pronas.machine import torch_threads
+from pronas.predictors import _embedding as tokens_of
+from pronas.predictors._embedding import Parameters, uniform
+from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_spread
+from pronas.predictors._predictor import Floats, Rows, Tile
+from pronas.predictors._tokens import compose, ordered_tokens
 from pronas.space import StateSpace
 
 if TYPE_CHECKING:

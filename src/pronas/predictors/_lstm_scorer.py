@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller import _lstm_core as core
-from pronas.controller import _native as native
-from pronas.controller._embedding import Parameters
-from pronas.controller._tokens import Form
 from pronas.machine import torch_threads
+from pronas.predictors import _lstm_core as core
+from pronas.predictors import _native as native
+from pronas.predictors._embedding import Parameters
+from pronas.predictors._tokens import Form
 
 Float32 = NDArray[np.float32]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.controller._base import Floats, History, Predictor, Rows, Tensors, check_history
-from pronas.controller._fit import floored, joined
 from pronas.errors import UsageError
+from pronas.predictors._fit import floored, joined
+from pronas.predictors._predictor import Floats, History, Predictor, Rows, Tensors, check_history
 
 if TYPE_CHECKING:
     from pronas.space import Space

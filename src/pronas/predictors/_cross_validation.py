@@ -6,9 +6,9 @@ import copy
 
 import numpy as np
 
-from pronas.controller._base import Floats, History, Observed, Predictor, check_history
-from pronas.controller._fit import fold_numbers
-from pronas.controller._metrics import Ranking, ranking
+from pronas.predictors._fit import fold_numbers
+from pronas.predictors._metrics import Ranking, ranking
+from pronas.predictors._predictor import Floats, History, Observed, Predictor, check_history
 
 #: Parts in which the evaluated cells are left out in turn.
 FOLDS = 5

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pronas.controller._base import Floats, Rows
 from pronas.errors import require
+from pronas.predictors import Floats, Rows
 from pronas.space import StateSpace
 
 

@@ -17,20 +17,31 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pronas.controller import _sweep as sweep
-from pronas.controller._base import Predictor, Rows
-from pronas.controller._checkpoint import read_checkpoint
-from pronas.controller._predictors import restore_predictor
-from pronas.controller._score import Best, decode_best
-from pronas.controller._table import TableWriter, table_bytes
 from pronas.errors import RunError, UsageError
 from pronas.files import write_atomic
+from pronas.predictors import (
+    CHUNK,
+    HELD,
+    MARGIN,
+    Best,
+    Level,
+    Predictor,
+    Rows,
+    best_of_chunk,
+    decode_best,
+    every_line,
+    every_row,
+    exact,
+    merged,
+    plan_level,
+    read_checkpoint,
+    restore_predictor,
+)
+from pronas.runs._score_table import TableWriter, table_bytes
 from pronas.space import StateSpace, space_from_dict
 
 #: ``top``: the best cells; ``csv`` and ``parquet``: every candidate.
 Output = Literal["top", "csv", "parquet"]
-#: Seconds between two notes of how far the work has come.
-PAUSE = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Request:
-    """What to score: ``blocks`` (None: one more than evaluated), ``children`` parents (None: all), ``top`` kept."""
+    """What to score: ``blocks`` (None: one more than evaluated), ``children`` parents (None: all), ``top`` kept.
+
+    ``chunk``: candidates that are scored in one go; ``held``: see `plan_level`; ``pause``: seconds between two notes of
+    how far the work has come.
+    """
 
     run: Path
     blocks: int | None = None
@@ -54,6 +69,9 @@ class Request:
     top: int = 1000
     output: Output = "top"
     workers: int = 1
+    chunk: int = CHUNK
+    held: int = HELD
+    pause: float = 3.0
 
 
 class LevelScorer:
@@ -62,7 +80,7 @@ class LevelScorer:
     def __init__(self, request: Request) -> None:
         for name, value in (("children", request.children), ("top", request.top), ("workers", request.workers)):
             if value is not None and value < 1:
-                raise UsageError(f"--{name} {value}: it is at least 1")
+                raise UsageError(f"{name}={value}: it is at least 1")
         self.request = request
         self.checkpoint = request.run / "weights" / "controller"
         if not self.checkpoint.with_name("controller.json").is_file():
@@ -83,18 +101,20 @@ class LevelScorer:
     def levels(self) -> list[int]:
         """The levels to score, in order: those between what was evaluated and the one asked for."""
         if self.blocks < 2:
-            raise UsageError(f"--blocks {self.blocks}: every cell of level 1 is a start; take 2 or more blocks")
+            raise UsageError(f"blocks={self.blocks}: every cell of level 1 is a start; take 2 or more blocks")
         if self.request.children is None or self.blocks - 1 in self.evaluated:
             return [self.blocks]
         return list(range(max(self.evaluated, default=1) + 1, self.blocks + 1))
 
-    def plan(self, blocks: int, parents: Rows | None) -> sweep.Level:
+    def plan(self, blocks: int, parents: Rows | None) -> Level:
         """The candidates of a level."""
         if self.request.children is None:
-            return sweep.plan_level(self.space, blocks, None)
-        return sweep.plan_level(self.space, blocks, self.evaluated.get(blocks - 1) if parents is None else parents)
+            parents = None
+        elif parents is None:
+            parents = self.evaluated.get(blocks - 1)
+        return plan_level(self.space, blocks, parents, chunk=self.request.chunk, held=self.request.held)
 
-    def estimate(self, blocks: int, level: sweep.Level) -> Estimate:
+    def estimate(self, blocks: int, level: Level) -> Estimate:
         """Measure a few parents and say what the level takes."""
         few = replace(level, base=level.base[:1]) if not level.between else level
         rows = few.parent_rows(0)[:8]
@@ -113,10 +133,10 @@ class LevelScorer:
         if estimate.bytes > free:
             need, have = estimate.bytes / 1e9, free / 1e9
             raise RunError(
-                f"scores of level {estimate.blocks} need {need:.1f} GB, the disk has {have:.1f} GB free: keep the --top"
+                f"scores of level {estimate.blocks} need {need:.1f} GB, the disk has {have:.1f}: keep only the best"
             )
 
-    def score(self, blocks: int, level: sweep.Level, progress: Callable[[int, int], None]) -> Best:
+    def score(self, blocks: int, level: Level, progress: Callable[[int, int], None]) -> Best:
         """Score a level, write its file, return the best.
 
         ``progress(done, all)`` in candidates. What is done is noted every few seconds, so that the same call goes on
@@ -131,15 +151,15 @@ class LevelScorer:
         with self._results(level, output, done, lambda: _threshold(best, keep)) as results:
             for found in results:
                 if output == "top":
-                    best = sweep.merged(self.space, [best, found], keep)
+                    best = merged(self.space, [best, found], keep)
                 else:
                     writer.write(done, found)
                 done += 1
                 progress(min(done * level.chunk, level.parents) * len(level.blocks), level.candidates)
-                if time.monotonic() - noted > PAUSE:
+                if time.monotonic() - noted > self.request.pause:
                     note.write(done, best, writer.state())
                     noted = time.monotonic()
-        best = sweep.exact(self.predictor, best, keep)
+        best = exact(self.predictor, best, keep)
         if output == "top":
             self._write_best(blocks, best)
         writer.finish()
@@ -151,13 +171,13 @@ class LevelScorer:
         lines = [f"{score:.6f},{cell.to_csv()}\n" for score, cell in zip(best.scores.tolist(), cells, strict=False)]
         write_atomic(self.request.run / f"scores_{blocks}.csv", "".join(lines))
 
-    def _identity(self, blocks: int, level: sweep.Level, output: Output) -> str:
+    def _identity(self, blocks: int, level: Level, output: Output) -> str:
         text = f"{self.digest} {blocks} {level.parents} {level.chunk} {self.request.top} {output}"
         return hashlib.sha256(text.encode() + level.base.tobytes()).hexdigest()
 
     @contextmanager
     def _results(
-        self, level: sweep.Level, output: Output, start: int, threshold: Callable[[], float]
+        self, level: Level, output: Output, start: int, threshold: Callable[[], float]
     ) -> Iterator[Iterator[Any]]:
         """What each chunk from ``start`` on gives, in order."""
         numbers = range(start, level.chunks)
@@ -187,7 +207,7 @@ def _in_order(pool: ProcessPoolExecutor, numbers: range, ahead: int, threshold: 
 _worker: dict[str, Any] = {}
 
 
-def _begin(checkpoint: str, space: dict[str, Any], level: sweep.Level, output: Output, keep: int) -> None:
+def _begin(checkpoint: str, space: dict[str, Any], level: Level, output: Output, keep: int) -> None:
     """Set up a worker process."""
     tensors, document = read_checkpoint(checkpoint)
     predictor = restore_predictor(tensors, document, StateSpace.from_dict(space))
@@ -198,17 +218,17 @@ def _job(number: int, threshold: float) -> Any:
     return _work(_worker["predictor"], _worker["level"], _worker["output"], number, _worker["keep"], threshold)
 
 
-def _work(predictor: Predictor, level: sweep.Level, output: Output, number: int, keep: int, threshold: float) -> Any:
+def _work(predictor: Predictor, level: Level, output: Output, number: int, keep: int, threshold: float) -> Any:
     if output == "csv":
-        return sweep.every_line(predictor, level, number)
+        return every_line(predictor, level, number)
     if output == "parquet":
-        return sweep.every_row(predictor, level, number)
-    return sweep.best_of_chunk(predictor, level, number, keep, threshold)
+        return every_row(predictor, level, number)
+    return best_of_chunk(predictor, level, number, keep, threshold)
 
 
 def _threshold(best: Best, keep: int) -> float:
     """The score below which nothing can be among the best any more."""
-    return float(best.scores[-1]) if len(best.scores) >= keep + sweep.MARGIN else -np.inf
+    return float(best.scores[-1]) if len(best.scores) >= keep + MARGIN else -np.inf
 
 
 def _by_level(document: dict[str, Any]) -> dict[int, Rows]:

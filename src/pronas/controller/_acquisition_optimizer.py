@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.controller._acquire import acquire
+from pronas.controller._acquisition import acquire
 from pronas.controller._archive import Archive
-from pronas.controller._base import Predictor, Rows
 from pronas.controller._pareto import select_front
-from pronas.controller._score import Feasible, TopK, best_cells, key_bytes
+from pronas.predictors import Feasible, Predictor, Rows, TopK, best_cells, key_bytes
 from pronas.space import Cell, Space
 
 #: Computed costs of cells, lower is better: ``costs(cells) -> (n, objectives - 1)``.

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
-from pronas.controller._fit import fold_numbers
-from pronas.controller._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
-from pronas.controller._warp import Warp, fit_warp
 from pronas.errors import UsageError
+from pronas.predictors._fit import fold_numbers
+from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
+from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.predictors._target_transform import Warp, fit_warp
 
 if TYPE_CHECKING:
     from pronas.space import Space

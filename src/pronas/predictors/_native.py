@@ -22,7 +22,7 @@ LANES = 16
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled scorer, or None."""
-    path = compiled_library("pronas.controller", "libpronas_scorer.so")
+    path = compiled_library("pronas.predictors", "libpronas_scorer.so")
     if path is None:
         return None
     try:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pronas.controller._tokens import compose
 from pronas.errors import UsageError
+from pronas.predictors._tokens import compose
 
 if TYPE_CHECKING:
     from pronas.space import Space

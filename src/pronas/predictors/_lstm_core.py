@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller._embedding import Parameters, tables, uniform
-from pronas.controller._tokens import Form
+from pronas.predictors._embedding import Parameters, tables, uniform
+from pronas.predictors._tokens import Form
 
 
 def initial_parameters(

@@ -6,10 +6,10 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from pronas.controller._auto import AutoPredictor
-from pronas.controller._base import Predictor
-from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
 from pronas.errors import ModelFileError, UsageError, nearest
+from pronas.predictors._auto import AutoPredictor
+from pronas.predictors._checkpoint import predictor_values, read_checkpoint, write_checkpoint
+from pronas.predictors._predictor import Predictor
 from pronas.space import Space, space_from_dict
 
 #: Where each is, imported when it is made: what needs SciPy or scikit-learn costs memory and time.
@@ -37,7 +37,7 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
     if name not in _MAKERS:
         raise UsageError(f"unknown predictor {name!r}{nearest(name, PREDICTORS)}; there are {', '.join(PREDICTORS)}")
     module, kind_name, defaults = _MAKERS[name]
-    kind: type[Predictor] = getattr(importlib.import_module(f"pronas.controller.{module}"), kind_name)
+    kind: type[Predictor] = getattr(importlib.import_module(f"pronas.predictors.{module}"), kind_name)
     try:
         return kind(space, **(defaults | settings))
     except TypeError as error:

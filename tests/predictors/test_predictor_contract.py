@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pronas.controller import PREDICTORS, Observed, cross_validate, load_predictor, make_predictor, save_predictor
-from pronas.controller._tokens import compose
 from pronas.errors import ModelFileError, UsageError
+from pronas.predictors import PREDICTORS, Observed, cross_validate, load_predictor, make_predictor, save_predictor
+from pronas.predictors._tokens import compose
 from pronas.space import StateSpace
 
 SPACE = StateSpace(3, ["3x3 dconv", "3x3 maxpool", "identity"])

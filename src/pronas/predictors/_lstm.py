@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller import _lstm_core as core
-from pronas.controller import _lstm_scorer as scorer
-from pronas.controller._base import Floats, Rows, Tile
-from pronas.controller._embedding import Parameters
-from pronas.controller._lstm_fit import run_members
-from pronas.controller._neural import Loss, NeuralPredictor, mean_and_spread
-from pronas.controller._tokens import Form, compose, ordered_tokens
 from pronas.errors import UsageError
+from pronas.predictors import _lstm_core as core
+from pronas.predictors import _lstm_scorer as scorer
+from pronas.predictors._embedding import Parameters
+from pronas.predictors._lstm_fit import run_members
+from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_spread
+from pronas.predictors._predictor import Floats, Rows, Tile
+from pronas.predictors._tokens import Form, compose, ordered_tokens
 from pronas.space import StateSpace
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from pronas.cli._app import build_app
-from pronas.controller import ControllerManager, LevelScorer, Request, _sweep, load_predictor
+from pronas.controller import ControllerManager
 from pronas.errors import RunError, UsageError
+from pronas.predictors import load_predictor
+from pronas.runs import LevelScorer, Request
 from pronas.space import Cell, StateSpace
 
 SPACE = StateSpace(2, ["3x3 dconv", "3x3 maxpool", "identity"])
@@ -70,10 +72,9 @@ def test_far_levels_are_reached_through_the_best_of_each(run):
 
 
 @pytest.mark.parametrize("held", [10**6, 10])
-def test_all_children_means_every_cell(run, held, monkeypatch):
-    monkeypatch.setattr(_sweep, "HELD", held)
-    result = command(run, "--blocks", 3, "--children", "all", "--top", 5)
-    assert result.exit_code == 0, result.output
+def test_all_children_means_every_cell(run, held):
+    scorer = LevelScorer(Request(run, blocks=3, children=None, top=5, held=held))
+    scorer.score(3, scorer.plan(3, None), lambda done, everything: None)
     space = SPACE.with_blocks(3)
     rows = np.concatenate(list(space.extend(np.concatenate(list(space.extend(space.level1()))))))
     predictor = load_predictor(run / "weights" / "controller", space)
@@ -89,12 +90,9 @@ def test_every_row_is_streamed(run):
 
 
 @pytest.mark.parametrize("output", ["top", "csv"])
-def test_interrupted_it_goes_on_where_it_stopped(run, output, monkeypatch):
-    monkeypatch.setattr(_sweep, "CHUNK", 80)
-    monkeypatch.setattr("pronas.controller._scoring.PAUSE", -1.0)
-
+def test_interrupted_it_goes_on_where_it_stopped(run, output):
     def score(progress):
-        scorer = LevelScorer(Request(run, top=15, output=output))
+        scorer = LevelScorer(Request(run, top=15, output=output, chunk=80, pause=-1.0))
         scorer.score(3, scorer.plan(3, None), progress)
         return (run / "scores_3.csv").read_bytes()
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from pronas.controller._base import Floats
+from pronas.predictors import Floats
 
 #: Names of the acquisition functions. ``thompson`` is not a function of mean and spread: each choice follows a draw.
 ACQUISITIONS = ("mean", "optimistic", "ei", "thompson")

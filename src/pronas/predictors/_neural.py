@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller import _embedding as embedding
-from pronas.controller._base import Floats, History, Observed, Predictor, Rows, Tensors, check_history
-from pronas.controller._embedding import Parameters
-from pronas.controller._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
-from pronas.controller._tokens import first_blocks, level_of, ordered_tokens, seen_values
 from pronas.errors import UsageError
 from pronas.machine import torch_threads
+from pronas.predictors import _embedding as embedding
+from pronas.predictors._embedding import Parameters
+from pronas.predictors._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
+from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.predictors._tokens import first_blocks, level_of, ordered_tokens, seen_values
 
 if TYPE_CHECKING:
     from pronas.space import Space

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from pronas.controller._base import Floats, Predictor, Rows
-from pronas.controller._score import Best, TopK, best_cells
-from pronas.controller._tokens import compose
 from pronas.errors import UsageError
+from pronas.predictors._predictor import Floats, Predictor, Rows
+from pronas.predictors._tokens import compose
+from pronas.predictors._top_k import Best, TopK, best_cells
 from pronas.space import StateSpace
 
 #: Candidates of one chunk, about: some tenths of a second for one process.
 CHUNK = 500_000
-#: Levels of up to so many cells are held, each class once; beyond, parents are counted off with their renumberings.
+#: Cells of a level that is held, at most.
 HELD = 1_000_000
 #: Kept beyond the cells asked for, until they are scored exactly.
 MARGIN = 64
@@ -32,6 +32,7 @@ class Level:
     base: Rows
     between: tuple[Rows, ...]
     blocks: Rows
+    chunk_size: int = CHUNK
 
     @property
     def parents(self) -> int:
@@ -49,7 +50,7 @@ class Level:
     @property
     def chunk(self) -> int:
         """Parents of a chunk."""
-        return max(1, CHUNK // max(1, len(self.blocks)))
+        return max(1, self.chunk_size // max(1, len(self.blocks)))
 
     @property
     def chunks(self) -> int:
@@ -66,8 +67,11 @@ class Level:
         return np.concatenate([self.base[index], *reversed(parts)], axis=1).astype(np.int16, copy=False)
 
 
-def plan_level(space: StateSpace, blocks: int, parents: Rows | None) -> Level:
+def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: int = CHUNK, held: int = HELD) -> Level:
     """The candidates of level ``blocks``: extensions of ``parents``, or (None) every cell there is.
+
+    ``chunk``: candidates of a chunk, about; ``held``: levels of up to so many cells are held, each class once; beyond,
+    parents are counted off with their renumberings.
 
     Raises:
         UsageError: the level is below 2, or every cell of it cannot even be counted off.
@@ -75,11 +79,12 @@ def plan_level(space: StateSpace, blocks: int, parents: Rows | None) -> Level:
     if blocks < 2:
         raise UsageError(f"level {blocks} is not scored: every cell of level 1 is a start; take 2 or more blocks")
     if parents is not None:
-        return Level(parents, (), space.extensions(blocks))
+        return Level(parents, (), space.extensions(blocks), chunk)
     base, level = space.level1(), 1
-    while level + 1 < blocks and len(base) * len(space.extensions(level + 1)) <= HELD:
+    while level + 1 < blocks and len(base) * len(space.extensions(level + 1)) <= held:
         base, level = np.concatenate(list(space.extend(base))), level + 1
-    plan = Level(base, tuple(space.extensions(b) for b in range(level + 1, blocks)), space.extensions(blocks))
+    between = tuple(space.extensions(b) for b in range(level + 1, blocks))
+    plan = Level(base, between, space.extensions(blocks), chunk)
     if plan.candidates > 2**62:
         raise UsageError(f"level {blocks} has {plan.candidates:.1e} candidates: score the children of the best instead")
     return plan

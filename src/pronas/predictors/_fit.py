@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pronas.controller._adam import Adam
-from pronas.controller._base import Floats, Observed
+from pronas.predictors._adam import Adam
+from pronas.predictors._predictor import Floats, Observed
 
 Batch = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from pronas.controller._base import Predictor, Tensors
 from pronas.errors import ModelFileError
 from pronas.files import write_atomic
+from pronas.predictors._predictor import Predictor, Tensors
 
 FORMAT = "pronas controller 1"
 

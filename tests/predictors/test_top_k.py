@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pronas.controller import TopK, make_predictor
-from pronas.controller._tokens import compose
+from pronas.predictors import TopK, make_predictor
+from pronas.predictors._tokens import compose
 from pronas.space import StateSpace
 
 SPACE = StateSpace(3, ["3x3 dconv", "3x3 maxpool", "identity"])
@@ -75,7 +75,7 @@ def test_fewer_cells_than_k():
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("form", ["tokens", "halves"])
 def test_shared_scoring_agrees_with_plain_scoring(form, native, monkeypatch):
-    from pronas.controller import Observed, _native
+    from pronas.predictors import Observed, _native
 
     if native and _native.library() is None:
         pytest.skip("the scorer is not compiled here")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pronas.controller._base import Floats, Rows
+from pronas.predictors._predictor import Floats, Rows
 from pronas.space import Cell, Space
 
 #: Says of cells whether each may be proposed: ``feasible(cells) -> booleans``.

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pronas.controller import Observed, _native, make_predictor
-from pronas.controller import _lstm_core as core
-from pronas.controller._adam import Adam
-from pronas.controller._lstm_fit import run_members
+from pronas.predictors import Observed, _native, make_predictor
+from pronas.predictors import _lstm_core as core
+from pronas.predictors._adam import Adam
+from pronas.predictors._lstm_fit import run_members
 from pronas.space import StateSpace
 
 MEMBERS, CELLS, DISTINCT = 3, 20, 7

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pronas.controller._archive import Archive
-from pronas.controller._checkpoint import predictor_values, read_checkpoint, write_checkpoint
-from pronas.controller._metrics import FitReport, Ranking
-from pronas.controller._predictors import restore_predictor
-from pronas.controller._score import key_bytes
+from pronas.controller._fit_report import FitReport
 from pronas.controller._strategies import Proposal
 from pronas.errors import ModelFileError, UsageError
+from pronas.predictors import Ranking, key_bytes, predictor_values, read_checkpoint, restore_predictor, write_checkpoint
 from pronas.space import Space
 
 if TYPE_CHECKING:
