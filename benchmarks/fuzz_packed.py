@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CORE = ROOT / "src/pronas/deploy/csrc"
+CORE = ROOT / "src/pronas/deploy/packed/csrc"
 sys.path.insert(0, str(ROOT / "tests/deploy"))
 
 CHECKS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-std=gnu11"]

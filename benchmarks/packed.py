@@ -47,10 +47,10 @@ from torch import nn  # noqa: E402
 sys.path.insert(0, str(ROOT / "tests/deploy"))
 
 from pronas.deploy import available_kernels, pack  # noqa: E402
-from pronas.deploy._builder import Builder  # noqa: E402
-from pronas.deploy._extract import graph_of  # noqa: E402
-from pronas.deploy._graph import Logits  # noqa: E402
-from pronas.deploy._packed import PackedNetwork  # noqa: E402
+from pronas.deploy.packed._builder import Builder  # noqa: E402
+from pronas.deploy.packed._extract import graph_of  # noqa: E402
+from pronas.deploy.packed._graph import Logits  # noqa: E402
+from pronas.deploy.packed._network import PackedNetwork  # noqa: E402
 from pronas.networks import Binary, Sign  # noqa: E402
 from pronas.space import Cell  # noqa: E402
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from pronas.deploy._builder import Builder
-from pronas.deploy._graph import Logits
+from pronas.deploy.packed._builder import Builder
+from pronas.deploy.packed._graph import Logits
 from pronas.networks import Binary, operators
 from pronas.space import Cell
 

@@ -10,7 +10,7 @@ import torch
 from deploy_graphs import adversarial
 
 from pronas.deploy import export, load_packed, measure
-from pronas.deploy._onnx import session
+from pronas.deploy.onnx import session
 from pronas.errors import ModelFileError, UsageError
 from pronas.networks import Binary, Flat
 from pronas.space import Cell

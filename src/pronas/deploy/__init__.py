@@ -1,11 +1,9 @@
-"""Shipping networks: ONNX, packed bits and their runtime, C source; see ARCHITECTURE.md and docs/packed.md."""
+"""Shipping networks: `onnx`, `packed` (bits, their runtime, C source); see ARCHITECTURE.md and docs/packed.md."""
 
 from typing import TYPE_CHECKING, Any
 
 from pronas.deploy._export import FORMATS, export, find_model, model_graph
-from pronas.deploy._format import pack, unpack
-from pronas.deploy._graph import Graph
-from pronas.deploy._packed import PackedNetwork, available_kernels, is_packed, load_packed
+from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
     from pronas.deploy._measure import Measurement, interleaved, measure

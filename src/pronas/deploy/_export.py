@@ -10,7 +10,7 @@ from pronas.errors import ModelFileError, UsageError, nearest
 from pronas.files import write_atomic
 
 if TYPE_CHECKING:
-    from pronas.deploy._graph import Graph
+    from pronas.deploy.packed import Graph
     from pronas.training import Model
 
 FORMATS = {"onnx": ".onnx", "packed": ".packed", "c": ".c"}
@@ -44,16 +44,16 @@ def export(
         raise UsageError("say where to write: give out")
     target = Path(out) if out is not None else Path(path or "").with_suffix(FORMATS[format])
     if format == "onnx":
-        from pronas.deploy._onnx import export_onnx
+        from pronas.deploy.onnx import export_onnx
 
         return export_onnx(loaded.network, loaded.spec.input_shape, target)
     graph = model_graph(loaded)
     if format == "packed":
-        from pronas.deploy._format import pack
+        from pronas.deploy.packed import pack
 
         write_atomic(target, pack(graph))
         return target
-    from pronas.deploy._csource import write_c
+    from pronas.deploy.packed import write_c
 
     return write_c(graph, target)
 
@@ -64,7 +64,7 @@ def model_graph(model: Model) -> Graph:
     Raises:
         UsageError: as `export`.
     """
-    from pronas.deploy._extract import graph_of
+    from pronas.deploy.packed import graph_of
 
     info: dict[str, Any] = {"classes": list(model.spec.classes), "cell": model.spec.cell}
     info["parameters"] = sum(p.numel() for p in model.network.parameters())

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from pronas.deploy._export import model_graph
-from pronas.deploy._format import pack
-from pronas.deploy._packed import PackedNetwork
+from pronas.deploy.packed import PackedNetwork, pack
 from pronas.errors import MissingExtraError
 from pronas.machine import torch_threads
 from pronas.training import Model
@@ -90,7 +89,7 @@ def _forms(model: Model, folder: Path) -> dict[str, tuple[Runner, int]]:
         packed = PackedNetwork(data, "packed")
         forms[f"packed ({packed.kernel})"] = (packed.logits, len(data))
     try:
-        from pronas.deploy._onnx import export_onnx, session
+        from pronas.deploy.onnx import export_onnx, session
 
         path = export_onnx(network, model.spec.input_shape, folder / "model.onnx")
     except MissingExtraError:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.deploy._graph import PIXEL, Graph, Op
+from pronas.deploy.packed._graph import PIXEL, Graph, Op
 
 
 @final

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pronas.deploy._graph import WINDOWED, Map, Op, inputs_of, output_size
+from pronas.deploy.packed._graph import WINDOWED, Map, Op, inputs_of, output_size
 
 MAX_ITEMS = 4096
 MAX_INPUTS = 1 << 16

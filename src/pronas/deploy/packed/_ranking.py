@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy._graph import Graph, Logits
+from pronas.deploy.packed._graph import Graph, Logits
 
 
 @final

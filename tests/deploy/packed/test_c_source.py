@@ -11,16 +11,16 @@ import pytest
 from deploy_graphs import adversarial, random_graph
 
 from pronas.deploy import pack
-from pronas.deploy._csource import c_source, write_c
-from pronas.deploy._extract import graph_of
-from pronas.deploy._graph import Logits
-from pronas.deploy._packed import PackedNetwork
-from pronas.deploy._ranking import class_scores
+from pronas.deploy.packed._csource import c_source, write_c
+from pronas.deploy.packed._extract import graph_of
+from pronas.deploy.packed._graph import Logits
+from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy.packed._ranking import class_scores
 from pronas.errors import UsageError
 from pronas.networks import Binary
 from pronas.space import Cell
 
-MCU = Path(__file__).with_name("mcu")
+MCU = Path(__file__).parents[1] / "mcu"
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 
 

@@ -15,9 +15,10 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy._ctemplate import FUNCTIONS, HEADER, HELPERS, MAIN, TOP
-from pronas.deploy._graph import PIXEL, WINDOWED, Graph, Map, Op, inputs_of
-from pronas.deploy._ranking import class_scores
+from pronas.deploy._arena import Need, plan_arena
+from pronas.deploy.packed._ctemplate import FUNCTIONS, HEADER, HELPERS, MAIN, TOP
+from pronas.deploy.packed._graph import PIXEL, WINDOWED, Graph, Map, Op, inputs_of
+from pronas.deploy.packed._ranking import class_scores
 from pronas.errors import UsageError
 from pronas.files import write_atomic
 
@@ -116,21 +117,15 @@ def _map_bytes(m: Map) -> int:
 
 
 def _places(graph: Graph) -> tuple[list[int], int]:
-    """Where each map stands in the buffer (the image is the caller's), and the buffer's size: first fit by lifetime."""
+    """Where each map stands in the buffer (the image is the caller's), and the buffer's size."""
     life: dict[int, list[int]] = {}
     for time, op in enumerate(graph.ops):
         for number in (*op.sources, op.target) if op.kind != "logits" else op.sources:
             life.setdefault(number, [time, time])[1] = time
-    places, size, taken = [0] * len(graph.maps), 0, list[tuple[int, int, int, int]]()
-    for number in sorted((n for n in life if n), key=lambda n: -_map_bytes(graph.maps[n])):
-        need, (begin, end) = _map_bytes(graph.maps[number]), life[number]
-        at = 0
-        for first, last, start, stop in sorted(taken, key=lambda t: t[2]):
-            if last >= begin and first <= end and start < at + need and stop > at:
-                at = stop
-        taken.append((begin, end, at, at + need))
-        places[number], size = at, max(size, at + need)
-    return places, size
+    numbers = [n for n in life if n]
+    found, size = plan_arena([Need(_map_bytes(graph.maps[n]), *life[n]) for n in numbers])
+    at = dict(zip(numbers, found, strict=True))
+    return [at.get(number, 0) for number in range(len(graph.maps))], size
 
 
 def _row(graph: Graph, op: Op, places: list[int], constants: _Constants) -> dict[str, int]:

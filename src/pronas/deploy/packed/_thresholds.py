@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pronas.deploy._graph import Logits
+from pronas.deploy.packed._graph import Logits
 from pronas.errors import UsageError
 
 _CHUNK = 1 << 22  # elements evaluated at once

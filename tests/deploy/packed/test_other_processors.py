@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from deploy_graphs import random_graph
 
-import pronas.deploy
+import pronas.deploy.packed
 from pronas.deploy import available_kernels, pack
-from pronas.deploy._packed import PackedNetwork
+from pronas.deploy.packed._network import PackedNetwork
 
-CORE = Path(pronas.deploy.__file__).with_name("csrc")
+CORE = Path(pronas.deploy.packed.__file__).with_name("csrc")
 COMMON = [CORE / f"{name}.c" for name in ("build", "load", "run", "window", "kernels_portable")]
 
 MAIN = r"""
@@ -82,7 +82,7 @@ import json, sys
 import numpy as np
 from deploy_graphs import random_graph
 from pronas.deploy import available_kernels, pack
-from pronas.deploy._packed import PackedNetwork
+from pronas.deploy.packed._network import PackedNetwork
 found = []
 for seed in range(20):
     graph, images = random_graph(seed)

@@ -55,8 +55,7 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
 
 def _portable(network: nn.Module) -> nn.Module:
     """Binary networks as exact integer comparisons; others, and binary ones with a layer of the user's, as they are."""
-    from pronas.deploy._extract import graph_of
-    from pronas.deploy._module import GraphModule
+    from pronas.deploy.packed import GraphModule, graph_of
 
     try:
         return GraphModule(graph_of(network)).eval() if isinstance(network, Network) else network

@@ -24,7 +24,7 @@ def _find() -> Path | None:
     """The library: where PRONAS_CORE says, else where this package's was compiled to."""
     named = os.environ.get("PRONAS_CORE")
     if named is None:
-        return compiled_library("pronas.deploy", "libpronas.so")
+        return compiled_library("pronas.deploy.packed", "libpronas.so")
     return Path(named) if Path(named).is_file() else None
 
 

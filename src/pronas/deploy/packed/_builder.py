@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy._graph import Graph, Logits, Map, Op, output_size
+from pronas.deploy.packed._graph import Graph, Logits, Map, Op, output_size
 
 Value = int
 """A number that stands for a map while a graph is built."""

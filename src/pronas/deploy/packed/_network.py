@@ -10,10 +10,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pronas.deploy._core import Native, kernels, library
-from pronas.deploy._format import MAGIC, read_info, unpack
-from pronas.deploy._graph import Graph
-from pronas.deploy._reference import Reference
+from pronas.deploy.packed._core import Native, kernels, library
+from pronas.deploy.packed._format import MAGIC, read_info, unpack
+from pronas.deploy.packed._graph import Graph
+from pronas.deploy.packed._reference import Reference
 from pronas.errors import ModelFileError, UsageError
 
 

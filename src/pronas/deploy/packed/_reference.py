@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from pronas.deploy._graph import PIXEL, Graph, Map, Op
+from pronas.deploy.packed._graph import PIXEL, Graph, Map, Op
 
 Number = TypeVar("Number", np.uint8, np.float32)
 Integers = NDArray[np.int32]

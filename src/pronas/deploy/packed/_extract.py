@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pronas.deploy._builder import Builder, Value
-from pronas.deploy._graph import PIXEL, Graph
-from pronas.deploy._thresholds import logit_form, thresholds
+from pronas.deploy.packed._builder import Builder, Value
+from pronas.deploy.packed._graph import PIXEL, Graph
+from pronas.deploy.packed._thresholds import logit_form, thresholds
 from pronas.errors import UsageError
 from pronas.networks import DropoutNoScale, MaxPool, Network, QuantConv2d, QuantLinear, Sign, SumPool
 

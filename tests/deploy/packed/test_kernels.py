@@ -9,7 +9,7 @@ import pytest
 from deploy_graphs import random_graph
 
 from pronas.deploy import available_kernels, pack
-from pronas.deploy._packed import PackedNetwork
+from pronas.deploy.packed._network import PackedNetwork
 from pronas.errors import UsageError
 
 COMPILED = [k for k in available_kernels() if k != "numpy"]

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy._check import MAX_ITEMS, check_op
-from pronas.deploy._graph import KINDS, THRESHOLDED, Graph, Logits, Map, Op, inputs_of, weight_shape
+from pronas.deploy.packed._check import MAX_ITEMS, check_op
+from pronas.deploy.packed._graph import KINDS, THRESHOLDED, Graph, Logits, Map, Op, inputs_of, weight_shape
 from pronas.errors import ModelFileError
 
 MAGIC = b"PNPACK\r\n"
