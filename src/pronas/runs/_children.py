@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pronas.runs._board import Board
-from pronas.runs._records import Records
+from pronas.runs._legacy_files import LegacyFiles
 from pronas.runs._run import disk_errors
 from pronas.runs._store import Child, Store
+from pronas.runs._tensorboard import TensorBoard
 from pronas.space import Cell, StateSpace
 
 _RESULT = (
@@ -28,9 +28,9 @@ class Children:
         self._folder, self._store = folder, store
         self._by_id = {child.id: child for child in store.children()}
         self.settled = sum(child.settled for child in self)
-        self._records = Records(folder, name, space)
+        self._legacy_files = LegacyFiles(folder, name, space)
         with disk_errors(folder):
-            self.board = Board(folder / "logs", self)
+            self.tensorboard = TensorBoard(folder / "logs", self)
 
     def __iter__(self) -> Iterator[Child]:
         return iter(self._by_id.values())
@@ -66,14 +66,14 @@ class Children:
         child = replace(self._by_id[number], **columns, finished=time.time())
         self._by_id[number] = child
         with disk_errors(self._folder):
-            self._records.update(self)
-            self.board.child(child)
+            self._legacy_files.update(self)
+            self.tensorboard.child(child)
         return child
 
     def flush(self) -> None:
         """Bring the files for people up to date."""
         with disk_errors(self._folder):
-            self._records.update(self, now=True)
+            self._legacy_files.update(self, now=True)
 
     def best(self) -> Child | None:
         """Return the trained child with the highest reward, the earliest of equals."""

@@ -12,16 +12,16 @@ from pronas.data import Dataset
 from pronas.errors import RunError
 from pronas.runs._children import Children
 from pronas.runs._config import Config
-from pronas.runs._finals import train_finalists
-from pronas.runs._limits import Costs
+from pronas.runs._constraints import Constraints
+from pronas.runs._fidelity import Fidelity
+from pronas.runs._final_training import CHECKPOINT, train_final
+from pronas.runs._promotion import train_promoted
 from pronas.runs._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
-from pronas.runs._reuse import twin_finder
-from pronas.runs._rounds import Lessons, refuse_hopeless, train_round
+from pronas.runs._result_cache import result_cache
+from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
 from pronas.runs._run import Run, disk_errors
-from pronas.runs._savings import Savings
 from pronas.runs._skips import skip_patterns
 from pronas.runs._store import Child
-from pronas.runs._winner import CHECKPOINT, train_winner
 from pronas.space import Cell
 from pronas.training import NetworkManager
 
@@ -48,9 +48,9 @@ class Driver:
         self.children = Children(run.folder, run.store, self.config.data.name, self.space)
         # limits are for the network that ships, so they hold for the winner's skeleton where a winner is trained
         shipped = skeleton_of(self.config.final) if self.config.final.epochs else self.skeleton
-        self.costs = Costs(shipped, self.shape, self.classes, self.config.limits)
-        self.savings = Savings(run.folder, self.config, self.children, run.store)
-        self.find = twin_finder(self.config.search.reuse, self.config, dataset.fingerprint)
+        self.constraints = Constraints(shipped, self.shape, self.classes, self.config.limits)
+        self.fidelity = Fidelity(run.folder, self.config, self.children, run.store)
+        self.find = result_cache(self.config.search.reuse, self.config, dataset.fingerprint)
         self._start = time.monotonic()
 
     def drive(self) -> None:
@@ -65,7 +65,7 @@ class Driver:
                 store.set_meta(state="searching")
                 self._search()
                 store.set_meta(state="training")
-            self._train_winner()
+            self._train_final()
         except Exception:
             with contextlib.suppress(RunError):  # where the disk is full, the state stays as it was
                 store.set_meta(state="failed")
@@ -73,45 +73,45 @@ class Driver:
         finally:
             with contextlib.suppress(RunError):  # what follows from the store is written anew when the run is opened
                 self.children.flush()
-            self.children.board.close()
+            self.children.tensorboard.close()
 
     def _search(self) -> None:
         with make_manager(self.config, self.dataset) as manager:
             self._announce(manager.workers)
-            lessons = Lessons(self.children, self.run.store, manager, self.emit, self.find, self.savings)
-            controller = make_controller(self.config, self.run.folder, self.costs)
+            evaluator = Evaluator(self.children, self.run.store, manager, self.emit, self.find, self.fidelity)
+            controller = make_controller(self.config, self.run.folder, self.constraints)
             self._take_up(controller)
             while cells := controller.get_actions():
-                rewards = self._round(controller, cells, lessons)
+                rewards = self._round(controller, cells, evaluator)
                 self._learn(controller, cells, rewards)
                 controller.update()
             if self.config.search.skips:
-                self._try_skips(lessons)
-            if self.savings.stops:
-                train_finalists(lessons)
+                self._try_skips(evaluator)
+            if self.fidelity.stops:
+                train_promoted(evaluator)
 
     def _take_up(self, controller: ControllerManager) -> None:
         """Give the controller what the store holds: rewards of every round but the last, and the last proposal."""
         rounds = [part for part in self.children.rounds() if part[0].level <= self.space.B]
         for part in rounds[:-1]:
-            controller.tell([child.cell for child in part], [self.savings.reward(child) for child in part])
+            controller.tell([child.cell for child in part], [self.fidelity.reward(child) for child in part])
         for last in rounds[-1:]:
             predicted = None if last[0].predicted is None else [child.predicted or 0.0 for child in last]
             spread = None if last[0].spread is None else [child.spread or 0.0 for child in last]
             controller.take_up(last[0].level, last[0].round, [child.cell for child in last], predicted, spread)
 
-    def _round(self, controller: ControllerManager, cells: Sequence[Cell], lessons: Lessons) -> list[float]:
+    def _round(self, controller: ControllerManager, cells: Sequence[Cell], evaluator: Evaluator) -> list[float]:
         level, round_ = controller.level, controller.round
         proposed = self._recorded(level, round_)
         if not proposed:
             predicted, spread = controller.predictions
             more = [
-                {"predicted": _number(mean), "spread": _number(deviation), **self.costs.columns(cell)}
+                {"predicted": _number(mean), "spread": _number(deviation), **self.constraints.columns(cell)}
                 for cell, mean, deviation in zip(cells, predicted, spread, strict=True)
             ]
             proposed = self.children.propose(level, round_, cells, more)
         self._announce_level(level, round_, proposed)
-        rewards = self._train(proposed, lessons)
+        rewards = self._train(proposed, evaluator)
         if round_ == 1 and proposed[0].id == 1:
             refuse_hopeless(self._recorded(level, round_))
         return rewards
@@ -124,40 +124,40 @@ class Driver:
         report = controller.train(rewards).to_dict()
         self.run.store.add_fit(level, round_, report)
         with disk_errors(self.run.folder):
-            self.children.board.fit(level, report)
+            self.children.tensorboard.fit(level, report)
             controller.save()
         self.emit({"event": "fit", "level": level, "round": round_, "report": report})
 
-    def _try_skips(self, lessons: Lessons) -> None:
+    def _try_skips(self, evaluator: Evaluator) -> None:
         level = self.space.B + 1
         proposed = self._recorded(level, 1)
         best = self.children.best()
         if not proposed and best is not None:
             count = self.config.search.children or None
             cells = skip_patterns(best.cell, self.skeleton, self.shape, self.classes, count, self.config.seed)
-            cells = [cell for cell, fits in zip(cells, self.costs.feasible(cells), strict=True) if fits]
+            cells = [cell for cell, fits in zip(cells, self.constraints.feasible(cells), strict=True) if fits]
             if not cells:
                 self.emit(
                     {"event": "note", "text": "no skips to try: the network has too few cells, or limits forbid them"}
                 )
                 return
-            proposed = self.children.propose(level, 1, cells, [self.costs.columns(cell) for cell in cells])
+            proposed = self.children.propose(level, 1, cells, [self.constraints.columns(cell) for cell in cells])
         self._announce_level(level, 1, proposed)
-        self._train(proposed, lessons)
+        self._train(proposed, evaluator)
 
-    def _train(self, proposed: Sequence[Child], lessons: Lessons) -> list[float]:
-        self.savings.forget(proposed[0].level)
-        return train_round(proposed, lessons, self._expected())
+    def _train(self, proposed: Sequence[Child], evaluator: Evaluator) -> list[float]:
+        self.fidelity.forget(proposed[0].level)
+        return train_round(proposed, evaluator, self._expected())
 
-    def _train_winner(self) -> None:
+    def _train_final(self) -> None:
         best = self.children.best()
         assert best is not None
         final = None
         if self.config.final.epochs:
             epochs = self.config.final.epochs
             self.emit({"event": "final", "cell": str(best.cell), "reward": best.reward, "epochs": epochs})
-            final = train_winner(self.run.folder, best.cell, self.dataset, self.config, self.emit)
-            self.children.board.curves(final["curves"])
+            final = train_final(self.run.folder, best.cell, self.dataset, self.config, self.emit)
+            self.children.tensorboard.curves(final["curves"])
         self.run.store.set_meta(final=final, state="done")
         (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
         self.emit(done_event(self.run, best, final, time.monotonic() - self._start))
@@ -235,7 +235,7 @@ def make_manager(config: Config, dataset: Dataset) -> NetworkManager:
     )
 
 
-def make_controller(config: Config, folder: Any, costs: Costs) -> ControllerManager:
+def make_controller(config: Config, folder: Any, constraints: Constraints) -> ControllerManager:
     """Make the controller that proposes a run's children."""
     search, names = config.search, config.search.objectives
     return ControllerManager(
@@ -248,9 +248,9 @@ def make_controller(config: Config, folder: Any, costs: Costs) -> ControllerMana
         directory=folder,
         strategy=search.strategy,
         first=search.first or None,
-        feasible=costs.feasible if costs.limited else None,
+        feasible=constraints.feasible if constraints.limited else None,
         objectives=names,
-        costs=(lambda cells: costs.matrix(names[1:], cells)) if len(names) > 1 else None,
+        costs=(lambda cells: constraints.matrix(names[1:], cells)) if len(names) > 1 else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._children import Children
-from pronas.runs._savings import Savings
+from pronas.runs._fidelity import Fidelity
 from pronas.runs._store import Child, Store
 from pronas.training import ChildProgress, ChildResult, NetworkManager
 
@@ -18,8 +18,8 @@ Finder = Callable[[Child], Child | None]
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What training a search's children takes.
+class Evaluator:
+    """Trains children, records their results and tells of them.
 
     Attributes:
         children: where results go.
@@ -27,7 +27,7 @@ class Lessons:
         manager: trains them.
         emit: told of every result and every epoch.
         find: finds an identical child's result elsewhere, or ``None``.
-        savings: how to spend less on training.
+        fidelity: how far they are trained.
     """
 
     children: Children
@@ -35,7 +35,7 @@ class Lessons:
     manager: NetworkManager
     emit: Emit
     find: Finder
-    savings: Savings
+    fidelity: Fidelity
 
     def results(
         self, todo: Sequence[Child], epochs: int, *, heirs: bool = False, keep: bool = False
@@ -49,7 +49,7 @@ class Lessons:
             keep: whether to keep their own weights for their heirs.
         """
         by_cell = {child.cell: child for child in todo}
-        parents = self.savings.parents(todo) if heirs else {}
+        parents = self.fidelity.parents(todo) if heirs else {}
         recipes = [{"epochs": epochs}] * len(by_cell)
         events = self.manager.events(by_cell, recipes=recipes, parents=parents, keep_weights=keep) if todo else ()
         for event in events:
@@ -59,7 +59,7 @@ class Lessons:
                 self.emit(_progress_event(child, event))
                 continue
             if keep:
-                self.savings.keep(child, event)
+                self.fidelity.keep(child, event)
             yield child, event
 
     def settle(self, child: Child, result: ChildResult | Child, total: int, *, known: bool = False) -> Child:
@@ -74,32 +74,32 @@ class Lessons:
         self.emit(child_event(child, done, max(total, done), known=known))
 
 
-def train_round(proposed: Sequence[Child], lessons: Lessons, total: int) -> list[float]:
+def train_round(proposed: Sequence[Child], evaluator: Evaluator, total: int) -> list[float]:
     """Train the children of a round that have no result yet, committing each result as it comes.
 
-    Where children are stopped early, this is their first rung; `pronas.runs._finals` does the others.
+    Where children are stopped early, this is their first rung; `pronas.runs._promotion` does the others.
 
     Args:
         proposed: the round's children, in the order of proposal.
-        lessons: what training them takes.
+        evaluator: trains them.
         total: children that the whole search is expected to train, for the events.
 
     Returns:
         What the predictor learns of them, in the order of proposal; 0 for a failed child.
     """
-    round_ = _Round(proposed, lessons, total)
+    round_ = _Round(proposed, evaluator, total)
     round_.take_known()
     round_.train()
-    return [lessons.savings.reward(round_.settled[child.id]) for child in proposed]
+    return [evaluator.fidelity.reward(round_.settled[child.id]) for child in proposed]
 
 
 class _Round:
     """A round in training. Whatever decides anything is in the store before it does, so that a resumed round is the
     same: results, and what children got to on their first rung."""
 
-    def __init__(self, proposed: Sequence[Child], lessons: Lessons, total: int) -> None:
-        self._proposed, self._lessons, self._total = proposed, lessons, total
-        self._savings = lessons.savings
+    def __init__(self, proposed: Sequence[Child], evaluator: Evaluator, total: int) -> None:
+        self._proposed, self._evaluator, self._total = proposed, evaluator, total
+        self._fidelity = evaluator.fidelity
         self.settled: dict[int, Child] = {}
 
     def take_known(self) -> None:
@@ -107,38 +107,38 @@ class _Round:
         for child in self._proposed:
             if child.settled:
                 self.settled[child.id] = child
-                self._lessons.tell(child, self._total, known=True)
-            elif self._savings.rungs.count(child.id):  # cut off between the two records
-                self._settle(child, self._savings.rungs.stopped(child.id, {}))
-        if self._savings.stops:
+                self._evaluator.tell(child, self._total, known=True)
+            elif self._fidelity.rungs.count(child.id):  # cut off between the two records
+                self._settle(child, self._fidelity.rungs.stopped(child.id, {}))
+        if self._fidelity.stops:
             return  # a whole training's reward does not compare with those of the first rung: the finals take it
         for child in self._left(self._proposed):
-            twin = self._lessons.find(child)
+            twin = self._evaluator.find(child)
             if twin is not None:
                 self._settle(child, twin, known=True)
 
     def train(self) -> None:
         """Train the others: those that begin with their parents' weights for their own few epochs first."""
-        heirs = [child for child in self._proposed if self._savings.inherits(child)]
+        heirs = [child for child in self._proposed if self._fidelity.inherits(child)]
         own = {child.id for child in heirs}
-        if self._savings.inherit is not None:
-            self._train(heirs, self._savings.inherit, heirs=True)
-        self._train([child for child in self._proposed if child.id not in own], self._savings.lengths[0])
+        if self._fidelity.inherit is not None:
+            self._train(heirs, self._fidelity.inherit, heirs=True)
+        self._train([child for child in self._proposed if child.id not in own], self._fidelity.lengths[0])
 
     def _train(self, group: Sequence[Child], epochs: int, *, heirs: bool = False) -> None:
-        first_rung = self._savings.stops and epochs < self._savings.lengths[-1]
-        keep = self._savings.inherit is not None
-        for child, result in self._lessons.results(self._left(group), epochs, heirs=heirs, keep=keep):
+        first_rung = self._fidelity.stops and epochs < self._fidelity.lengths[-1]
+        keep = self._fidelity.inherit is not None
+        for child, result in self._evaluator.results(self._left(group), epochs, heirs=heirs, keep=keep):
             if first_rung and result.status == "done":
-                self._savings.rungs.add(child.id, result)
-                result = self._savings.rungs.stopped(child.id, {})
+                self._fidelity.rungs.add(child.id, result)
+                result = self._fidelity.rungs.stopped(child.id, {})
             self._settle(child, result)
 
     def _left(self, group: Sequence[Child]) -> list[Child]:
         return [child for child in group if child.id not in self.settled]
 
     def _settle(self, child: Child, result: ChildResult | Child, *, known: bool = False) -> None:
-        self.settled[child.id] = self._lessons.settle(child, result, self._total, known=known)
+        self.settled[child.id] = self._evaluator.settle(child, result, self._total, known=known)
 
 
 def refuse_hopeless(round_: Sequence[Child]) -> None:

@@ -15,12 +15,12 @@ from pronas.errors import RunError, UsageError
 from pronas.files import write_atomic
 from pronas.runs._config import Config, plain
 from pronas.runs._experiment import Experiment
+from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._lock import RunLock
 from pronas.runs._resolve import recipe_of, resolve, state_space
 from pronas.runs._run import CONFIG, disk_errors
 from pronas.runs._settings import asked, configuration, merged
 from pronas.runs._toml import dumps
-from pronas.runs._winner import CHECKPOINT, train_winner
 from pronas.space import Cell, operator_is_binary
 from pronas.training import load_model
 
@@ -121,7 +121,7 @@ def train_planned(
         with disk_errors(folder):
             write_atomic(folder / CONFIG, dumps(plan.config.to_dict()))
         emit({"event": "final", "cell": str(plan.cell), "reward": None, "epochs": plan.config.final.epochs})
-        result = train_winner(folder, plan.cell, dataset, plan.config, emit, init=init)
+        result = train_final(folder, plan.cell, dataset, plan.config, emit, init=init)
         with disk_errors(folder):
             write_atomic(folder / RESULT, json.dumps({"plan": plan.digest, **result}, indent=1) + "\n")
             (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -202,11 +202,3 @@ def _dropout_from(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
-
-
-def run(training: Training, on_epoch: Callable[[Epoch], None] | None = None) -> None:
-    """Train until finished, telling ``on_epoch`` after each epoch."""
-    while not training.finished:
-        epoch = training.run_epoch()
-        if on_epoch is not None:
-            on_epoch(epoch)

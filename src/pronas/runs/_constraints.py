@@ -19,7 +19,7 @@ from pronas.space import Cell
 _WARM_UP, _TIMED = 3, 15
 
 
-class Costs:
+class Constraints:
     """What cells cost with one skeleton and one shape of images. Remembers what it has seen.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 from pronas.runs._store import Child
 
 
-class Board:
+class TensorBoard:
     """Writes rewards of children and curves of the final training. Steps are child numbers and epochs.
 
     Event files are not durable and cannot be mended, so they are written anew from the store whenever a run is opened.

@@ -14,7 +14,7 @@ from pronas.runs._schema import connect
 from pronas.runs._store import STORE, Child, read_children, read_meta
 
 
-def twin_finder(folder: str | None, config: Config, fingerprint: str) -> Callable[[Child], Child | None]:
+def result_cache(folder: str | None, config: Config, fingerprint: str) -> Callable[[Child], Child | None]:
     """Return a function that finds a child's identical twin in the run ``folder``.
 
     Twins have the same canonical cell, skeleton, recipe and images; the seed may differ. Failed children are not taken,

@@ -1,4 +1,4 @@
-"""Less training for the same answer: early stopping and weight inheritance, each off unless asked for."""
+"""How far children are trained (the fidelity of their rewards): rungs of early stopping, and inherited weights."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pronas.training import ChildResult
 WEIGHTS = Path("weights") / "children"
 
 
-class Savings:
-    """What a search does to train less, and the parents' weights in the run folder that it needs for it.
+class Fidelity:
+    """How far each child of a search is trained, and the parents' weights in the run folder that some start from.
 
     Args:
         folder: the run folder.

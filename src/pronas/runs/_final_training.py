@@ -22,7 +22,7 @@ from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_n
 CHECKPOINT = Path("weights") / "best.checkpoint"
 
 
-def train_winner(
+def train_final(
     folder: Path,
     cell: Cell,
     dataset: Dataset,

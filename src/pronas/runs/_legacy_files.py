@@ -1,8 +1,7 @@
-"""The files that users of the old systems know: ``train_history.csv``, ``architectures/NAME.txt``, ``scores_B.csv``."""
+"""The files that users of the old systems know: ``train_history.csv`` and ``architectures/NAME.txt``."""
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable
@@ -18,7 +17,7 @@ HISTORY = "train_history.csv"
 _EVERY = 1.0
 
 
-class Records:
+class LegacyFiles:
     """Keeps ``train_history.csv`` and ``architectures/NAME.txt`` up to date, children in the order of proposal.
 
     Args:
@@ -53,12 +52,6 @@ def architecture(number: int, child: Child, space: StateSpace) -> str:
         f'Representation String: "{_representation(child.cell, space)}"',
     ]
     return "\n".join(lines) + "\n"
-
-
-def write_scores(path: str | os.PathLike[str], cells: Iterable[Cell], scores: Iterable[float]) -> None:
-    """Write predicted scores as ``score,input1,op1,…`` lines, in the order given."""
-    lines = (f"{score},{cell.to_csv()}\n" for cell, score in zip(cells, scores, strict=True))
-    write_atomic(path, "".join(lines))
 
 
 def safe_name(name: str) -> str:
