@@ -27,7 +27,7 @@ from pronas.networks import Skeleton, describe, skeleton
 from pronas.space import Cell
 from pronas.training import recipe
 from pronas.training._loop import Training
-from pronas.training._memory import keep_freed_memory
+from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._tensors import Tensors
 
 

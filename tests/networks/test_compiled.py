@@ -157,7 +157,9 @@ def test_binary_kernels_are_signs_and_their_gradients_go_straight_through(
     shape: tuple[int, ...], kernel: int, stride: int, grouped: bool
 ) -> None:
     inputs, groups = maps_of(shape, 0), shape[1] if grouped else 1
-    layer = QuantConv2d(shape[1], shape[1], kernel, stride, groups=groups, kernel_quantizer="ste_sign", h=1.5)
+    layer = QuantConv2d(
+        shape[1], shape[1], kernel, stride, groups=groups, kernel_quantizer="ste_sign", latent_bound=1.5
+    )
     with torch.no_grad():
         layer.weight.flatten()[:3] = torch.tensor([0.0, 1.0, 1.2])
 
@@ -171,7 +173,7 @@ def test_binary_kernels_are_signs_and_their_gradients_go_straight_through(
 
 
 def sign_layer(channels: int, filters: int, sides: tuple[int, int], stride: int, last: bool) -> QuantConv2d:
-    layer = QuantConv2d(channels, filters, sides, stride, kernel_quantizer="ste_sign", h=1.5)
+    layer = QuantConv2d(channels, filters, sides, stride, kernel_quantizer="ste_sign", latent_bound=1.5)
     with torch.no_grad():
         layer.weight.flatten()[:3] = torch.tensor([0.0, -0.0, 1.2])[: layer.weight.numel()]
     return layer.to(memory_format=torch.channels_last if last else torch.contiguous_format)

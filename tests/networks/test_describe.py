@@ -9,11 +9,11 @@ from torch import nn
 from pronas.networks import (
     Binary,
     Flat,
+    OperatorContext,
     PnasCifar,
     PnasImagenet,
     QuantConv2d,
     QuantLinear,
-    Site,
     describe,
     operator,
 )
@@ -100,10 +100,10 @@ def test_the_table_names_every_layer_and_the_sums():
 
 def test_users_operators_are_counted_by_running_them():
     class Twice(nn.Module):
-        def __init__(self, site: Site) -> None:
+        def __init__(self, context: OperatorContext) -> None:
             super().__init__()
-            self.one = QuantConv2d(site.channels, site.filters, 3, site.stride)
-            self.two = QuantConv2d(site.filters, site.filters, 3)
+            self.one = QuantConv2d(context.channels, context.filters, 3, context.stride)
+            self.two = QuantConv2d(context.filters, context.filters, 3)
 
         def forward(self, x):
             return self.two(self.one(x)) + 1

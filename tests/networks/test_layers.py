@@ -59,9 +59,9 @@ def test_quantized_layers_are_the_ordinary_ones_with_quantizers():
 
 @pytest.mark.parametrize(("h", "limit"), [(1.0, 1.0), (0.25, 0.25), ("Glorot", math.sqrt(1.5 / (9 * 4 + 9 * 6)))])
 def test_latent_weights_start_in_and_are_clipped_to_h(h, limit):
-    layer = QuantConv2d(4, 6, 3, kernel_quantizer="ste_sign", h=h, rate="Glorot")
-    assert layer.latent_limit == pytest.approx(limit)
-    assert layer.rate_multiplier == pytest.approx(1 / math.sqrt(1.5 / (9 * 4 + 9 * 6)))
+    layer = QuantConv2d(4, 6, 3, kernel_quantizer="ste_sign", latent_bound=h, lr_multiplier="Glorot")
+    assert layer.latent_bound == pytest.approx(limit)
+    assert layer.lr_multiplier == pytest.approx(1 / math.sqrt(1.5 / (9 * 4 + 9 * 6)))
     assert 0.9 * limit < layer.weight.detach().abs().max() <= limit
     with torch.no_grad():
         layer.weight.mul_(10)
@@ -79,14 +79,14 @@ def test_the_network_clips_all_latent_weights_and_groups_its_parameters():
     norms = {n: p.clone() for n, p in network.named_parameters() if p.dim() == 1}
     network.clip_latent_weights_()
     for layer in network.quantized_layers():
-        assert layer.weight.detach().abs().max() == pytest.approx(layer.latent_limit)
+        assert layer.weight.detach().abs().max() == pytest.approx(layer.latent_bound)
     assert all(torch.equal(norms[n], p) for n, p in network.named_parameters() if p.dim() == 1)
     groups = network.parameter_groups()
     together = [id(p) for g in groups for p in g["params"]]
     assert sorted(together) == sorted(id(p) for p in network.parameters())
-    latent = {id(p): g["rate_multiplier"] for g in groups if g["latent"] for p in g["params"]}
-    assert latent == {id(y.weight): y.rate_multiplier for y in network.quantized_layers()}
-    assert all(g["rate_multiplier"] == 1.0 for g in groups if not g["latent"])
+    latent = {id(p): g["lr_multiplier"] for g in groups if g["latent"] for p in g["params"]}
+    assert latent == {id(y.weight): y.lr_multiplier for y in network.quantized_layers()}
+    assert all(g["lr_multiplier"] == 1.0 for g in groups if not g["latent"])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])

@@ -13,11 +13,11 @@ from pronas.networks import (
     Binary,
     Flat,
     MaxPool,
+    OperatorContext,
     PnasCifar,
     PnasImagenet,
     QuantConv2d,
     Sign,
-    Site,
     SumPool,
     operator,
     operators,
@@ -308,8 +308,8 @@ def test_drop_path_grows_with_progress_and_depth():
 
 def test_users_operators_are_built_checked_and_searched():
     @operator("test 1x1", binary=False)
-    def one(site: Site) -> nn.Module:
-        return nn.Conv2d(site.channels, site.filters, 1, site.stride)
+    def one(context: OperatorContext) -> nn.Module:
+        return nn.Conv2d(context.channels, context.filters, 1, context.stride)
 
     network = TINY_FLAT.build(Cell.parse("0:test 1x1 + 0:test 1x1"), (3, 8, 8), 3)
     assert isinstance(network.cells[0].blocks[0].left, nn.Conv2d)
@@ -317,15 +317,15 @@ def test_users_operators_are_built_checked_and_searched():
         TINY_BINARY.plan(Cell.parse("0:test 1x1 + 0:linear"), (3, 8, 8), 3)
 
     @operator("test 1x1", binary=False)
-    def unstrided(site: Site) -> nn.Module:
-        return nn.Conv2d(site.channels, site.filters, 1)
+    def unstrided(context: OperatorContext) -> nn.Module:
+        return nn.Conv2d(context.channels, context.filters, 1)
 
     with pytest.raises(UsageError, match="8x8 of 8x8 with stride 2"):
         TINY_FLAT.plan(Cell.parse("0:test 1x1 + 0:test 1x1"), (3, 8, 8), 3)
 
     @operator("test 1x1", binary=False)
-    def narrow(site: Site) -> nn.Module:
-        return nn.Conv2d(site.channels, site.filters + 1, 1, site.stride)
+    def narrow(context: OperatorContext) -> nn.Module:
+        return nn.Conv2d(context.channels, context.filters + 1, 1, context.stride)
 
     with pytest.raises(UsageError, match="returned 7 channels: it must return 6"):
         TINY_FLAT.plan(Cell.parse("0:test 1x1 + 0:test 1x1"), (3, 8, 8), 3)

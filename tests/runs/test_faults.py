@@ -97,8 +97,8 @@ class Odd(nn.Module):
 
 
 @operator("odd {name}")
-def odd(site):
-    return nn.Sequential(Odd(), site.style.convolution(site, 1))
+def odd(context):
+    return nn.Sequential(Odd(), context.factory.convolution(context, 1))
 """
 ACTIONS = {
     "raise": ("raise ValueError('two\\nlines')", "ValueError: two lines"),

@@ -43,7 +43,7 @@ def by_pytorch(found: Network, recipe: Recipe, skips: list[int | None]) -> None:
     for step, skip in enumerate(skips):
         give_gradients(found, step, skip)
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(recipe, step, len(skips)) * group["rate_multiplier"]
+            group["lr"] = rate_at(recipe, step, len(skips)) * group["lr_multiplier"]
         if recipe.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(everything, recipe.clip_norm)
         optimizer.step()

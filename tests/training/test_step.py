@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pronas.networks import Network, Site, Skeleton, operator, skeleton
+from pronas.networks import Network, OperatorContext, Skeleton, operator, skeleton
 from pronas.networks import _native as native
 from pronas.space import Cell
 from pronas.training import Recipe
@@ -131,8 +131,8 @@ def test_a_growing_drop_path_is_computed_anew(monkeypatch: pytest.MonkeyPatch) -
 
 def test_others_modules_are_computed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     @operator("test noise", binary=False)
-    def noise(site: Site) -> nn.Module:
-        return nn.Sequential(site.style.convolution(site, 1), Noise())
+    def noise(context: OperatorContext) -> nn.Module:
+        return nn.Sequential(context.factory.convolution(context, 1), Noise())
 
     run, seen = training(NETWORKS["float"][0], "0:test noise + 0:3x3 maxpool"), passes(monkeypatch)
     run.run_epoch()

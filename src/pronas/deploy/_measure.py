@@ -84,7 +84,7 @@ def _forms(model: Model, folder: Path) -> dict[str, tuple[Runner, int]]:
     network = model.network
     floats = 4 * sum(p.numel() for p in network.parameters())
     forms: dict[str, tuple[Runner, int]] = {"PyTorch": (_torch_runner(network), floats)}
-    if network.plan.style.binary:
+    if network.plan.factory.binary:
         data = pack(model_graph(model))
         packed = PackedNetwork(data, "packed")
         forms[f"packed ({packed.kernel})"] = (packed.logits, len(data))

@@ -21,7 +21,7 @@ from pronas.networks._layers import (
 from pronas.networks._network import BlockModule, CellModule, InputModule, Network
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
-from pronas.networks._registry import Site, Style, build_operator, operator, operators
+from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, operator, operators
 from pronas.networks._replay import Replay
 from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
 
@@ -38,17 +38,17 @@ __all__ = [
     "GlobalAveragePool",
     "ImageScale",
     "InputModule",
+    "LayerFactory",
     "MaxPool",
     "Network",
+    "OperatorContext",
     "PnasCifar",
     "PnasImagenet",
     "QuantConv2d",
     "QuantLinear",
     "Replay",
     "Sign",
-    "Site",
     "Skeleton",
-    "Style",
     "SumPool",
     "build_operator",
     "capture",

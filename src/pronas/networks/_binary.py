@@ -1,4 +1,4 @@
-"""The binary skeleton: strided cells of ±1 layers and binary dense layers (requirements, section 4)."""
+"""The binary skeleton: strided cells of ±1 layers and binary dense layers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import ClassVar, final
 from torch import nn
 
 from pronas.networks._flat import check_combine, stages_of
+from pronas.networks._layer_factory import BinaryFactory
 from pronas.networks._layers import DropoutNoScale, Flatten, QuantLinear, Sign
-from pronas.networks._parts import Part
+from pronas.networks._module_spec import ModuleSpec
 from pronas.networks._plan import NetworkPlan, State, plan_cells
-from pronas.networks._quantizers import latent_limit, rate_multiplier
+from pronas.networks._quantizers import resolve_latent_bound, resolve_lr_multiplier
 from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
-from pronas.networks._styles import BinaryStyle
 from pronas.space import Cell
 
 
 @final
 @dataclass(frozen=True)
-class BinaryHead(Part):
+class BinaryHead(ModuleSpec):
     """Flatten (channels, then rows, then columns); binary dense layers, each with batch norm, the hidden ones with
     sign; dropout without rescaling on the input and the hidden layers."""
 
-    style: BinaryStyle
+    factory: BinaryFactory
     inputs: int
     units: tuple[int, ...]
     input_dropout: float
@@ -41,11 +41,14 @@ class BinaryHead(Part):
         return nn.Sequential(*layers[:-1])
 
     def _dense(self, inputs: int, units: int) -> QuantLinear:
-        style = self.style
-        return QuantLinear(inputs, units, kernel_quantizer="ste_sign", h=style.h, rate=style.rate, xnor=style.xnor)
+        factory = self.factory
+        return QuantLinear(
+            inputs, units, kernel_quantizer="ste_sign", xnor=factory.xnor,
+            latent_bound=factory.latent_bound, lr_multiplier=factory.lr_multiplier,
+        )  # fmt: skip
 
     def _norm(self, units: int) -> nn.BatchNorm1d:
-        return nn.BatchNorm1d(units, eps=self.style.epsilon, momentum=self.style.momentum)
+        return nn.BatchNorm1d(units, eps=self.factory.epsilon, momentum=self.factory.momentum)
 
 
 @register_skeleton
@@ -84,16 +87,16 @@ class Binary(Skeleton):
         check_fraction("input_dropout", self.input_dropout)
         check_fraction("dropout", self.dropout)
         check_combine(self.combine)
-        latent_limit(self.h, 1, 1)
-        rate_multiplier(self.rate, 1, 1)
+        resolve_latent_bound(self.h, 1, 1)
+        resolve_lr_multiplier(self.rate, 1, 1)
         stages_of(self.filters, self.strides)
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
-        shape, style = check_shape(input_shape, classes), BinaryStyle(self.h, self.rate, self.xnor)
+        shape, factory = check_shape(input_shape, classes), BinaryFactory(self.h, self.rate, self.xnor)
         stages = stages_of(self.filters, self.strides)
-        states, cells = plan_cells(cell, style, State(shape[0], 1, True), stages, self.combine == "add")
+        states, cells = plan_cells(cell, factory, State(shape[0], 1, True), stages, self.combine == "add")
         last = states[-1]
         inputs = last.channels * -(-shape[1] // last.stride) * -(-shape[2] // last.stride)
-        head = BinaryHead(style, inputs, (*self.dense, classes), self.input_dropout, self.dropout)
-        return NetworkPlan(style, shape, classes, None, states, cells, head)
+        head = BinaryHead(factory, inputs, (*self.dense, classes), self.input_dropout, self.dropout)
+        return NetworkPlan(factory, shape, classes, None, states, cells, head)

@@ -19,7 +19,7 @@ from pronas.networks._layers import (
     QuantLinear,
     Sign,
 )
-from pronas.networks._parts import Part, meta_module
+from pronas.networks._module_spec import ModuleSpec, meta_module
 from pronas.networks._registry import memoised_on_registry
 
 _KEEPS_BINARY = (nn.MaxPool2d, nn.Flatten, nn.Identity, DropoutNoScale)
@@ -121,13 +121,13 @@ def _kind(module: nn.Module) -> str:
     return name
 
 
-def count_part(part: Part, shape: tuple[int, ...], binary: bool) -> PartCount:
+def count_part(part: ModuleSpec, shape: tuple[int, ...], binary: bool) -> PartCount:
     """Count ``part`` reading one map of ``shape``, whose values are ±1 where ``binary`` says so."""
     return _count_part(part, shape, binary)
 
 
 @lru_cache(maxsize=65536)
-def _count_part(part: Part, shape: tuple[int, ...], binary: bool) -> PartCount:
+def _count_part(part: ModuleSpec, shape: tuple[int, ...], binary: bool) -> PartCount:
     module = meta_module(part)
     counter = _Counter(binary)
     output = _walk(module, shape, counter)

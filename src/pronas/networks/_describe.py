@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pronas.networks._count import LayerCount, PartCount, count_part, map_bytes
-from pronas.networks._parts import Part
+from pronas.networks._module_spec import ModuleSpec
 from pronas.networks._plan import CellPlan, InputPlan, NetworkPlan, State
 from pronas.networks._skeleton import Skeleton
 from pronas.space import Cell
@@ -131,7 +131,7 @@ class _Walk:
     """Runs through a plan in the order of execution, counting parts and the bytes that are alive."""
 
     def __init__(self, plan: NetworkPlan) -> None:
-        self.plan, self.binary = plan, plan.style.binary
+        self.plan, self.binary = plan, plan.factory.binary
         self.parts: list[tuple[str, PartCount]] = []
         self.peak = 0
         last = {0: 0}
@@ -156,7 +156,7 @@ class _Walk:
     def _bytes(self, state: State) -> int:
         return map_bytes(self.plan.shape(state), self.binary and not state.image)
 
-    def _part(self, path: str, part: Part, shape: tuple[int, ...], binary: bool, alive: int) -> int:
+    def _part(self, path: str, part: ModuleSpec, shape: tuple[int, ...], binary: bool, alive: int) -> int:
         """Count a part that runs while ``alive`` bytes are alive; returns the bytes of its result (0 if unchanged)."""
         count = count_part(part, shape, binary)
         self.peak = max(self.peak, alive + count.peak_bytes)
@@ -187,7 +187,7 @@ class _Walk:
             if reducer.stride > 1:
                 added += self._part(f"{path}.reducers.{index}", reducer, *self._known(state), alive + added)
         if read.adapter is not None:
-            site = read.adapter.site
-            joined = State(site.channels, max(state.stride for state in states), site.image)
+            context = read.adapter.context
+            joined = State(context.channels, max(state.stride for state in states), context.image)
             added += self._part(f"{path}.adapter", read.adapter, *self._known(joined), alive + added)
         return added

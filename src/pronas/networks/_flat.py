@@ -1,4 +1,4 @@
-"""The flat skeleton: the small full-precision network of strided cells (requirements, section 3)."""
+"""The flat skeleton: the small full-precision network of strided cells."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from pronas.errors import UsageError
-from pronas.networks._parts import PoolHead, Stem
+from pronas.networks._layer_factory import FlatFactory
+from pronas.networks._module_spec import PoolHead, Stem
 from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
 from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
-from pronas.networks._styles import FlatStyle
 from pronas.space import Cell
 
 
@@ -73,9 +73,9 @@ class Flat(Skeleton):
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
-        shape, style = check_shape(input_shape, classes), FlatStyle()
-        stem = Stem(shape[0], self.stem, 1, style.epsilon) if self.stem else None
+        shape, factory = check_shape(input_shape, classes), FlatFactory()
+        stem = Stem(shape[0], self.stem, 1, factory.epsilon) if self.stem else None
         first, stages = State(self.stem or shape[0], 1), stages_of(self.filters, self.strides)
-        states, cells = plan_cells(cell, style, first, stages, self.combine == "add")
+        states, cells = plan_cells(cell, factory, first, stages, self.combine == "add")
         head = PoolHead(states[-1].channels, classes, self.dropout)
-        return NetworkPlan(style, shape, classes, stem, states, cells, head, drop_path=self.drop_path)
+        return NetworkPlan(factory, shape, classes, stem, states, cells, head, drop_path=self.drop_path)

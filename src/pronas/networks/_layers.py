@@ -16,7 +16,7 @@ from pronas.networks import _native as native
 from pronas.networks._convolution import convolve, pays_to_convolve
 from pronas.networks._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
 from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps, pays_to_average
-from pronas.networks._quantizers import Quantizer, latent_limit, quantizer, rate_multiplier, ste_sign
+from pronas.networks._quantizers import Quantizer, quantizer, resolve_latent_bound, resolve_lr_multiplier, ste_sign
 
 
 def stride_one_channel(maps: Tensor) -> Tensor:
@@ -35,19 +35,25 @@ class _Latent:
 
     weight: nn.Parameter
     kernel_quantizer: Quantizer | None
-    latent_limit: float
-    rate_multiplier: float
+    latent_bound: float
+    lr_multiplier: float
     xnor: bool
 
     def _set_latent(
-        self, fan_in: int, fan_out: int, kernel: str | Quantizer | None, h: float | str, rate: float | str, xnor: bool
+        self,
+        fan_in: int,
+        fan_out: int,
+        kernel: str | Quantizer | None,
+        bound: float | str,
+        multiplier: float | str,
+        xnor: bool,
     ) -> None:
         self.kernel_quantizer = quantizer(kernel)
-        self.latent_limit = latent_limit(h, fan_in, fan_out)
-        self.rate_multiplier = rate_multiplier(rate, fan_in, fan_out) if self.kernel_quantizer else 1.0
+        self.latent_bound = resolve_latent_bound(bound, fan_in, fan_out)
+        self.lr_multiplier = resolve_lr_multiplier(multiplier, fan_in, fan_out) if self.kernel_quantizer else 1.0
         self.xnor = xnor and self.kernel_quantizer is not None
         if self.kernel_quantizer is not None:
-            nn.init.uniform_(self.weight, -self.latent_limit, self.latent_limit)
+            nn.init.uniform_(self.weight, -self.latent_bound, self.latent_bound)
 
     def quantized_weight(self) -> Tensor:
         """The kernel as the forward pass uses it, before XNOR scaling."""
@@ -66,7 +72,7 @@ class _Latent:
     def clip_latent_(self) -> None:
         """Clip the latent weights to [-H, H], in place; nothing to do in full precision."""
         if self.kernel_quantizer is not None:
-            self.weight.clamp_(-self.latent_limit, self.latent_limit)
+            self.weight.clamp_(-self.latent_bound, self.latent_bound)
 
 
 class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
@@ -79,8 +85,8 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         kernel: odd size, or (height, width).
         stride, dilation, groups: as in `torch.nn.Conv2d`.
         input_quantizer, kernel_quantizer: a function, its name, or None for full precision.
-        h: bound of the latent weights, a number or "Glorot".
-        rate: learning-rate multiplier, a number or "Glorot".
+        latent_bound: H, the bound of the latent weights, a number or "Glorot".
+        lr_multiplier: what the learning rate is multiplied by, a number or "Glorot".
         xnor: multiply each output channel by its mean absolute latent weight.
     """
 
@@ -95,8 +101,8 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         groups: int = 1,
         input_quantizer: str | Quantizer | None = None,
         kernel_quantizer: str | Quantizer | None = None,
-        h: float | str = 1.0,
-        rate: float | str = 1.0,
+        latent_bound: float | str = 1.0,
+        lr_multiplier: float | str = 1.0,
         xnor: bool = False,
     ) -> None:
         size = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -104,7 +110,9 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         super().__init__(channels, filters, size, stride, padding, dilation, groups, bias=False)
         self.input_quantizer = quantizer(input_quantizer)
         taps = size[0] * size[1]
-        self._set_latent(taps * channels // groups, taps * filters // groups, kernel_quantizer, h, rate, xnor)
+        self._set_latent(
+            taps * channels // groups, taps * filters // groups, kernel_quantizer, latent_bound, lr_multiplier, xnor
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
@@ -141,13 +149,13 @@ class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
         *,
         input_quantizer: str | Quantizer | None = None,
         kernel_quantizer: str | Quantizer | None = None,
-        h: float | str = 1.0,
-        rate: float | str = 1.0,
+        latent_bound: float | str = 1.0,
+        lr_multiplier: float | str = 1.0,
         xnor: bool = False,
     ) -> None:
         super().__init__(inputs, units, bias=False)
         self.input_quantizer = quantizer(input_quantizer)
-        self._set_latent(inputs, units, kernel_quantizer, h, rate, xnor)
+        self._set_latent(inputs, units, kernel_quantizer, latent_bound, lr_multiplier, xnor)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, inputs) to (n, units)."""
@@ -210,7 +218,7 @@ class SumPool(nn.AvgPool2d):
 
 
 class DropoutNoScale(nn.Module):
-    """Dropout without rescaling (section 4 of the requirements): while training, each value becomes 0 with probability
+    """Dropout without rescaling: while training, each value becomes 0 with probability
     ``rate``; the others stay as they are. In evaluation the inputs pass unchanged."""
 
     def __init__(self, rate: float) -> None:

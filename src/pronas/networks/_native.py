@@ -155,7 +155,7 @@ def lanes() -> int:
 
 
 def units(n: int, c: int) -> int:
-    """Lanes of all units that window kernels make of a pixel of n images of c channels (csrc/lanes.h)."""
+    """Lanes of all units that window kernels make of a pixel of n images of c channels (csrc/simd.h)."""
     width = lanes()
     return width * (n * -(-c // width) if c >= width else -(-n // (width // c)))
 

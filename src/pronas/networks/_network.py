@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from pronas.networks._chain import Chain
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
-from pronas.networks._parts import operator_channels
+from pronas.networks._module_spec import operator_channels
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 from pronas.networks._rooms import Room, Slot
 from pronas.networks._sums import shared
@@ -201,7 +201,7 @@ class Network(nn.Module):
         layers = self.quantized_layers()
         if layers:
             weights: list[Tensor] = [layer.weight for layer in layers]
-            limits = [layer.latent_limit for layer in layers]
+            limits = [layer.latent_bound for layer in layers]
             torch._foreach_clamp_max_(weights, limits)
             torch._foreach_clamp_min_(weights, [-limit for limit in limits])
 
@@ -209,17 +209,17 @@ class Network(nn.Module):
         """Parameters by how they are to be optimised.
 
         Returns:
-            Dicts with ``params`` (list), ``rate_multiplier`` (of the learning rate), ``latent`` (latent weights of
+            Dicts with ``params`` (list), ``lr_multiplier`` (of the learning rate), ``latent`` (latent weights of
             quantized kernels: no weight decay) and ``decay`` (whether weight decay makes sense: kernels with more than
             one dimension in full precision). Together they hold each parameter once.
         """
-        multipliers = {id(layer.weight): layer.rate_multiplier for layer in self.quantized_layers()}
+        multipliers = {id(layer.weight): layer.lr_multiplier for layer in self.quantized_layers()}
         groups: dict[tuple[float, bool, bool], list[nn.Parameter]] = {}
         for parameter in self.parameters():
             latent = id(parameter) in multipliers
             key = (multipliers.get(id(parameter), 1.0), latent, parameter.dim() > 1 and not latent)
             groups.setdefault(key, []).append(parameter)
         return [
-            {"params": params, "rate_multiplier": rate, "latent": latent, "decay": decay}
+            {"params": params, "lr_multiplier": rate, "latent": latent, "decay": decay}
             for (rate, latent, decay), params in groups.items()
         ]

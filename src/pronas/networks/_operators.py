@@ -1,10 +1,10 @@
-"""The built-in operators by name (requirements, sections 3, 4 and 7)."""
+"""The built-in operators by name."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from pronas.networks._registry import Site, operator
+from pronas.networks._registry import OperatorContext, operator
 
 
 def _register_kernel(kernel: int) -> None:
@@ -12,11 +12,11 @@ def _register_kernel(kernel: int) -> None:
     conv, dconv = f"{kernel}x{kernel} conv", f"{kernel}x{kernel} dconv"
     bconv, sep_bconv = f"{kernel}x{kernel} bconv", f"{kernel}x{kernel} sep-bconv"
 
-    def convolution(site: Site) -> nn.Module:
-        return site.style.convolution(site, kernel)
+    def convolution(context: OperatorContext) -> nn.Module:
+        return context.factory.convolution(context, kernel)
 
-    def separable(site: Site) -> nn.Module:
-        return site.style.separable(site, kernel)
+    def separable(context: OperatorContext) -> nn.Module:
+        return context.factory.separable(context, kernel)
 
     operator(dconv, False, counterpart=sep_bconv)(separable)
     operator(conv, False, counterpart=bconv)(convolution)
@@ -30,26 +30,26 @@ for _kernel in (3, 5, 7):
 
 @operator("1x7-7x1 bconv", True, counterpart="1x7-7x1 conv")
 @operator("1x7-7x1 conv", False, counterpart="1x7-7x1 bconv")
-def _spatial(site: Site) -> nn.Module:
-    return site.style.spatial(site, 7)
+def _spatial(context: OperatorContext) -> nn.Module:
+    return context.factory.spatial(context, 7)
 
 
 @operator("3x3 dilated conv", False, counterpart="5x5 bconv")
-def _dilated(site: Site) -> nn.Module:
-    return site.style.convolution(site, 3, dilation=2)
+def _dilated(context: OperatorContext) -> nn.Module:
+    return context.factory.convolution(context, 3, dilation=2)
 
 
 @operator("3x3 maxpool")
-def _max_pool(site: Site) -> nn.Module:
-    return site.style.max_pool(site, 3)
+def _max_pool(context: OperatorContext) -> nn.Module:
+    return context.factory.max_pool(context, 3)
 
 
 @operator("3x3 avgpool")
-def _average_pool(site: Site) -> nn.Module:
-    return site.style.average_pool(site, 3)
+def _average_pool(context: OperatorContext) -> nn.Module:
+    return context.factory.average_pool(context, 3)
 
 
 @operator("linear")
 @operator("identity")
-def _identity(site: Site) -> nn.Module:
-    return site.style.identity(site)
+def _identity(context: OperatorContext) -> nn.Module:
+    return context.factory.identity(context)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pronas.errors import UsageError
-from pronas.networks._parts import Adapter, AfterAdd, Operator, Part, Reducer, operator_channels
-from pronas.networks._registry import Site, Style, check_operator
+from pronas.networks._module_spec import Adapter, AfterAdd, ModuleSpec, Operator, Reducer, operator_channels
+from pronas.networks._registry import LayerFactory, OperatorContext, check_operator
 from pronas.space import Cell
 
 
@@ -52,7 +52,7 @@ class BlockPlan:
     left: Operator
     right: Operator
     add: bool
-    ending: Part | None
+    ending: ModuleSpec | None
     state: State
 
 
@@ -70,14 +70,14 @@ class CellPlan:
 class NetworkPlan:
     """A whole network. ``auxiliary`` is (number of the state it reads, the head)."""
 
-    style: Style
+    factory: LayerFactory
     input_shape: tuple[int, int, int]
     classes: int
-    stem: Part | None
+    stem: ModuleSpec | None
     states: tuple[State, ...]
     cells: tuple[CellPlan, ...]
-    head: Part
-    auxiliary: tuple[int, Part] | None = None
+    head: ModuleSpec
+    auxiliary: tuple[int, ModuleSpec] | None = None
     drop_path: float = 0.0
 
     def shape(self, state: State) -> tuple[int, int, int]:
@@ -95,13 +95,13 @@ class Stage:
 
 
 def plan_cells(
-    cell: Cell, style: Style, first: State, stages: Sequence[Stage], add: bool, all_outputs: bool = False
+    cell: Cell, factory: LayerFactory, first: State, stages: Sequence[Stage], add: bool, all_outputs: bool = False
 ) -> tuple[tuple[State, ...], tuple[CellPlan, ...]]:
     """Plan a stack of cells of one structure.
 
     Args:
         cell: the structure, flat or reading earlier cells.
-        style: how operators are built.
+        factory: how operators are built.
         first: what the first cell reads.
         stages: one a cell.
         add: whether the two operators of a block are added (else concatenated).
@@ -114,12 +114,12 @@ def plan_cells(
         UsageError: an operator is unknown or of the other kind; a skip leads nowhere.
     """
     for block in cell.blocks:
-        check_operator(block.operator1, style.binary)
-        check_operator(block.operator2, style.binary)
+        check_operator(block.operator1, factory.binary)
+        check_operator(block.operator2, factory.binary)
     _check_skips(cell, len(stages))
     wiring, states, cells = _wire(cell, all_outputs), [first], []
     for position, stage in enumerate(stages):
-        plan = _plan_cell(cell, wiring, style, states, position, stage, add)
+        plan = _plan_cell(cell, wiring, factory, states, position, stage, add)
         cells.append(plan)
         states.append(plan.state)
     return tuple(states), tuple(cells)
@@ -160,37 +160,39 @@ def _wire(cell: Cell, all_outputs: bool) -> _Wiring:
 
 
 def _plan_cell(
-    cell: Cell, wiring: _Wiring, style: Style, states: list[State], position: int, stage: Stage, add: bool
+    cell: Cell, wiring: _Wiring, factory: LayerFactory, states: list[State], position: int, stage: Stage, add: bool
 ) -> CellPlan:
     nearest = wiring.lookbacks[-1]
-    inputs = tuple(_plan_input(cell, style, states, position, stage, v, v == nearest) for v in wiring.lookbacks)
+    inputs = tuple(_plan_input(cell, factory, states, position, stage, v, v == nearest) for v in wiring.lookbacks)
     nodes, blocks = [plan.state for plan in inputs], []
     stride = states[position].stride * stage.stride
     for block, (one, two) in zip(cell.blocks, wiring.sources, strict=True):
         steps = [stage.stride if source < len(inputs) else 1 for source in (one, two)]
-        left = _operator(block.operator1, style, nodes[one], stage.filters, steps[0], add)
-        right = _operator(block.operator2, style, nodes[two], stage.filters, steps[1], add)
+        left = _operator(block.operator1, factory, nodes[one], stage.filters, steps[0], add)
+        right = _operator(block.operator2, factory, nodes[two], stage.filters, steps[1], add)
         widths = operator_channels(left), operator_channels(right)
         state = State(stage.filters if add else sum(widths), stride)
-        ending = AfterAdd(style, stage.filters) if add else None
+        ending = AfterAdd(factory, stage.filters) if add else None
         blocks.append(BlockPlan((one, two), left, right, add, ending, state))
         nodes.append(state)
     channels = sum(nodes[o].channels for o in wiring.unused)
     return CellPlan(inputs, tuple(blocks), wiring.unused, State(channels, stride))
 
 
-def _operator(name: str, style: Style, read: State, filters: int, stride: int, add: bool) -> Operator:
-    return _interned(name, style, read.channels, filters, stride, read.image, add)
+def _operator(name: str, factory: LayerFactory, read: State, filters: int, stride: int, add: bool) -> Operator:
+    return _interned(name, factory, read.channels, filters, stride, read.image, add)
 
 
 @lru_cache(maxsize=65536)
-def _interned(name: str, style: Style, channels: int, filters: int, stride: int, image: bool, fixed: bool) -> Operator:
+def _interned(
+    name: str, factory: LayerFactory, channels: int, filters: int, stride: int, image: bool, fixed: bool
+) -> Operator:
     """One object for equal operators, so that look-ups by it are quick."""
-    return Operator(name, Site(style, channels, filters, stride, image, fixed))
+    return Operator(name, OperatorContext(factory, channels, filters, stride, image, fixed))
 
 
 def _plan_input(
-    cell: Cell, style: Style, states: list[State], position: int, stage: Stage, value: int, nearest: bool
+    cell: Cell, factory: LayerFactory, states: list[State], position: int, stage: Stage, value: int, nearest: bool
 ) -> InputPlan:
     """What the cell at ``position`` calls ``value``: too far back means the first map; skips join the nearest input."""
     main = max(position + 1 + value, 0)
@@ -199,10 +201,10 @@ def _plan_input(
     goal, base = states[position].stride, max(state.stride for state in read)
     reducers = tuple(Reducer(base // state.stride) for state in read)
     joined = State(sum(s.channels for s in read), base, any(s.image for s in read))
-    adapts = (position > 0 or value == -1 or style.adapts_stem) if style.adapts else bool(skips) or base != goal
+    adapts = (position > 0 or value == -1 or factory.adapts_stem) if factory.adapts else bool(skips) or base != goal
     if not adapts:
         return InputPlan((main, *skips), reducers, None, joined)
-    filters = stage.filters if style.adapts else read[0].channels
-    adapter = Adapter(Site(style, joined.channels, filters, goal // base, joined.image))
-    image = joined.image and not adapter.site.projects
+    filters = stage.filters if factory.adapts else read[0].channels
+    adapter = Adapter(OperatorContext(factory, joined.channels, filters, goal // base, joined.image))
+    image = joined.image and not adapter.context.projects
     return InputPlan((main, *skips), reducers, adapter, State(filters, goal, image))

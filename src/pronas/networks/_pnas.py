@@ -1,4 +1,4 @@
-"""The paper's skeletons for CIFAR and ImageNet (Liu et al. 2018, section 3.3; requirements, section 8)."""
+"""The paper's skeletons for CIFAR and ImageNet (Liu et al. 2018, section 3.3)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import ClassVar, final
 from torch import nn
 
 from pronas.errors import UsageError
-from pronas.networks._parts import Part, PoolHead, Stem
+from pronas.networks._layer_factory import PnasFactory
+from pronas.networks._module_spec import ModuleSpec, PoolHead, Stem
 from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
 from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
-from pronas.networks._styles import PnasStyle
 from pronas.space import Cell
 
 _AUXILIARY_FILTERS, _AUXILIARY_UNITS = 128, 768
@@ -21,7 +21,7 @@ _AUXILIARY_FILTERS, _AUXILIARY_UNITS = 128, 768
 
 @final
 @dataclass(frozen=True)
-class AuxiliaryHead(Part):
+class AuxiliaryHead(ModuleSpec):
     """A second classifier in the middle of the network, used in training only (Szegedy et al. 2015, section 5)."""
 
     channels: int
@@ -75,15 +75,15 @@ class _Pnas(Skeleton):
     def _plan(
         self, cell: Cell, shape: tuple[int, int, int], classes: int, stem: Stem, first: list[Stage]
     ) -> NetworkPlan:
-        style, stages = PnasStyle(adapts_stem=not first), [*first, *_groups(self.N, self.F)]
-        states, cells = plan_cells(cell, style, State(stem.filters, stem.stride), stages, True, self.outputs == "all")
+        factory, stages = PnasFactory(adapts_stem=not first), [*first, *_groups(self.N, self.F)]
+        states, cells = plan_cells(cell, factory, State(stem.filters, stem.stride), stages, True, self.outputs == "all")
         head = PoolHead(states[-1].channels, classes, self.dropout, relu=True)
-        plan = NetworkPlan(style, shape, classes, stem, states, cells, head, drop_path=self.drop_path)
+        plan = NetworkPlan(factory, shape, classes, stem, states, cells, head, drop_path=self.drop_path)
         if not self.auxiliary:
             return plan
         middle = len(first) + 2 * self.N  # the output of the last cell before the last reduction
         size = plan.shape(states[middle])
-        return dataclasses.replace(plan, auxiliary=(middle, AuxiliaryHead(*size, classes, style.epsilon)))
+        return dataclasses.replace(plan, auxiliary=(middle, AuxiliaryHead(*size, classes, factory.epsilon)))
 
 
 @register_skeleton
@@ -113,7 +113,7 @@ class PnasCifar(_Pnas):
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
         shape = check_shape(input_shape, classes)
-        return self._plan(cell, shape, classes, Stem(shape[0], 3 * self.F, 1, PnasStyle().epsilon), [])
+        return self._plan(cell, shape, classes, Stem(shape[0], 3 * self.F, 1, PnasFactory().epsilon), [])
 
 
 @register_skeleton
@@ -144,4 +144,4 @@ class PnasImagenet(_Pnas):
         """See `Skeleton.plan`."""
         shape = check_shape(input_shape, classes)
         first = [Stage(max(self.F // 4, 1), 2), Stage(max(self.F // 2, 1), 2)]
-        return self._plan(cell, shape, classes, Stem(shape[0], self.stem, 2, PnasStyle().epsilon), first)
+        return self._plan(cell, shape, classes, Stem(shape[0], self.stem, 2, PnasFactory().epsilon), first)

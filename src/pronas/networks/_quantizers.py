@@ -70,19 +70,19 @@ def quantizer(value: str | Quantizer | None) -> Quantizer | None:
     return _QUANTIZERS[value]
 
 
-def glorot_limit(fan_in: int, fan_out: int) -> float:
+def glorot_bound(fan_in: int, fan_out: int) -> float:
     """``sqrt(1.5 / (fan_in + fan_out))``: H of the latent weights, and one over their rate multiplier, for "Glorot"."""
     return math.sqrt(1.5 / (fan_in + fan_out))
 
 
-def latent_limit(setting: float | str, fan_in: int, fan_out: int) -> float:
-    """H, the bound of latent weights: ``setting`` itself, or `glorot_limit` for "Glorot"."""
-    return glorot_limit(fan_in, fan_out) if _is_glorot(setting, "H") else float(setting)
+def resolve_latent_bound(setting: float | str, fan_in: int, fan_out: int) -> float:
+    """H, the bound of latent weights: ``setting`` itself, or `glorot_bound` for "Glorot"."""
+    return glorot_bound(fan_in, fan_out) if _is_glorot(setting, "H") else float(setting)
 
 
-def rate_multiplier(setting: float | str, fan_in: int, fan_out: int) -> float:
-    """What a layer's learning rate is multiplied by: ``setting``, or ``1 / glorot_limit`` for "Glorot"."""
-    return 1.0 / glorot_limit(fan_in, fan_out) if _is_glorot(setting, "the rate multiplier") else float(setting)
+def resolve_lr_multiplier(setting: float | str, fan_in: int, fan_out: int) -> float:
+    """What a layer's learning rate is multiplied by: ``setting``, or ``1 / glorot_bound`` for "Glorot"."""
+    return 1.0 / glorot_bound(fan_in, fan_out) if _is_glorot(setting, "the rate multiplier") else float(setting)
 
 
 def _is_glorot(setting: float | str, what: str) -> bool:

@@ -1,4 +1,4 @@
-"""The registry of operators: what a name in a cell is built as, in each style of network."""
+"""The registry of operators: what a name in a cell is built as, in each kind of network."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pronas import space
 from pronas.errors import UsageError, nearest
 
 
-class Style(ABC):
+class LayerFactory(ABC):
     """How a family of networks builds its operators: which layers, in which order, with which quantizers.
 
-    Every method returns a `torch.nn.Sequential` (possibly empty: the identity). Styles are frozen dataclasses, so they
-    can be compared, hashed and memoised on.
+    Every method returns a `torch.nn.Sequential` (possibly empty: the identity). Factories are frozen dataclasses, so
+    they can be compared, hashed and memoised on.
     """
 
     binary: bool
@@ -29,32 +29,32 @@ class Style(ABC):
     """Whether that holds also for the first cell's look past the stem (else it reads the stem as it is)."""
 
     @abstractmethod
-    def convolution(self, site: Site, kernel: int, dilation: int = 1) -> nn.Sequential:
+    def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """An ordinary convolution."""
 
     @abstractmethod
-    def separable(self, site: Site, kernel: int) -> nn.Sequential:
+    def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """A depthwise, then a pointwise convolution."""
 
     @abstractmethod
-    def spatial(self, site: Site, length: int) -> nn.Sequential:
+    def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """A 1 x length, then a length x 1 convolution."""
 
     @abstractmethod
-    def max_pool(self, site: Site, kernel: int) -> nn.Sequential:
+    def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pooling, then a 1x1 projection where the channels must change."""
 
     @abstractmethod
-    def average_pool(self, site: Site, kernel: int) -> nn.Sequential:
+    def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Average pooling, then a 1x1 projection where the channels must change."""
 
     @abstractmethod
-    def identity(self, site: Site) -> nn.Sequential:
+    def identity(self, context: OperatorContext) -> nn.Sequential:
         """The input itself, or a 1x1 projection where stride, channels or a binary network's image ask for it."""
 
     @abstractmethod
-    def adapt(self, site: Site) -> nn.Sequential:
-        """Bring an earlier cell's output to a cell's size (``site.stride``) and, where the style says so, channels."""
+    def adapt(self, context: OperatorContext) -> nn.Sequential:
+        """Bring an earlier cell's output to a cell's size (``context.stride``) and, where it adapts, channels."""
 
     @abstractmethod
     def after_add(self, filters: int) -> nn.Sequential:
@@ -62,11 +62,11 @@ class Style(ABC):
 
 
 @dataclass(frozen=True)
-class Site:
+class OperatorContext:
     """Where an operator stands; builders get one.
 
     Attributes:
-        style: the network's style, with methods that build the usual operators.
+        factory: the network's factory, with methods that build the usual operators.
         channels: of the operator's input.
         filters: of its output. Where ``fixed`` is false the output may have fewer channels (never more).
         stride: out size is ceil(in / stride).
@@ -74,7 +74,7 @@ class Site:
         fixed: the output must have exactly ``filters`` channels, because it is added to another.
     """
 
-    style: Style
+    factory: LayerFactory
     channels: int
     filters: int
     stride: int = 1
@@ -82,12 +82,17 @@ class Site:
     fixed: bool = True
 
     @property
+    def style(self) -> LayerFactory:
+        """The factory, by the name it had before; users' builders may still use it."""
+        return self.factory
+
+    @property
     def projects(self) -> bool:
         """Whether an operator that keeps its channels must be followed by a projection."""
         return self.channels != self.filters if self.fixed else self.channels > self.filters
 
 
-Builder = Callable[[Site], nn.Module]
+Builder = Callable[[OperatorContext], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,14 @@ _OPERATORS: dict[str, _Entry] = {}
 def operator(name: str, binary: bool | None = None, *, counterpart: str | None = None) -> Callable[[Builder], Builder]:
     """Register the decorated builder as the operator ``name``, in networks and in search spaces.
 
-    The builder gets a `Site` and returns a module that maps (n, site.channels, h, w) to (n, site.filters,
-    ceil(h / site.stride), ceil(w / site.stride)); in binary networks its outputs must be ±1. Registering a name again
-    replaces it.
+    The builder gets an `OperatorContext` and returns a module that maps (n, context.channels, h, w) to
+    (n, context.filters, ceil(h / context.stride), ceil(w / context.stride)); in binary networks its outputs must be ±1.
+    Registering a name again replaces it.
 
         >>> @operator("3x3 conv twice", binary=False)
-        ... def twice(site):
-        ...     second = replace(site, channels=site.filters, stride=1)
-        ...     return nn.Sequential(site.style.convolution(site, 3), site.style.convolution(second, 3))
+        ... def twice(context):
+        ...     second = replace(context, channels=context.filters, stride=1)
+        ...     return nn.Sequential(context.factory.convolution(context, 3), context.factory.convolution(second, 3))
 
     Args:
         name: as it stands in cells.
@@ -161,14 +166,14 @@ def check_operator(name: str, binary: bool) -> None:
         raise UsageError(f"{name!r} is a {other} operator and cannot stand in a {kind} network: {cure}")
 
 
-def build_operator(name: str, site: Site) -> nn.Module:
-    """Build the operator ``name`` at ``site``.
+def build_operator(name: str, context: OperatorContext) -> nn.Module:
+    """Build the operator ``name`` at ``context``.
 
     Raises:
         UsageError: unknown name, or one that belongs to the other kind of network.
     """
-    check_operator(name, site.style.binary)
-    return _OPERATORS[name].builder(site)
+    check_operator(name, context.factory.binary)
+    return _OPERATORS[name].builder(context)
 
 
 def operators(binary: bool | None = None) -> list[str]:

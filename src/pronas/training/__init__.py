@@ -1,13 +1,13 @@
 """Recipes, one fast training loop, model files; ``NetworkManager`` turns cells into rewards. See ARCHITECTURE.md."""
 
 from pronas.training._evaluate import Evaluation, evaluate
-from pronas.training._full import TrainedNetwork, train_network
 from pronas.training._loop import DivergedError, Epoch
 from pronas.training._manager import NetworkManager
 from pronas.training._model import Model, ModelSpec, load_model, save_model
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
 from pronas.training._result import ChildProgress, ChildResult
+from pronas.training._train_network import TrainedNetwork, train_network
 
 __all__ = [
     "RECIPES",

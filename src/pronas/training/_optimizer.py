@@ -42,7 +42,7 @@ class Stepper:
         groups = [
             {
                 "params": group["params"],
-                "multiplier": group["rate_multiplier"],
+                "multiplier": group["lr_multiplier"],
                 "weight_decay": recipe.weight_decay if group["decay"] else 0.0,
             }
             for group in network.parameter_groups()

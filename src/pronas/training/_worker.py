@@ -13,7 +13,7 @@ from pronas.networks import Skeleton, describe, skeleton_from_dict
 from pronas.space import Cell
 from pronas.training._inherit import inherit, weights_of
 from pronas.training._loop import DivergedError, Training, derive_seed
-from pronas.training._memory import keep_freed_memory
+from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._recipe import Recipe
 from pronas.training._tensors import Tensors
 

@@ -113,13 +113,13 @@ class Absolute(nn.Module):
 
 def test_users_operators_are_packed_or_refused():
     @operator("test two signs", binary=True)
-    def two(site):
-        return nn.Sequential(site.style.convolution(site, 3), nn.BatchNorm2d(site.filters), Sign())
+    def two(context):
+        return nn.Sequential(context.factory.convolution(context, 3), nn.BatchNorm2d(context.filters), Sign())
 
     @operator("test relu", binary=True)
-    def relu(site):
-        conv = QuantConv2d(site.channels, site.filters, 3, site.stride, kernel_quantizer="ste_sign")
-        return nn.Sequential(conv, nn.ReLU(), nn.BatchNorm2d(site.filters), Sign())
+    def relu(context):
+        conv = QuantConv2d(context.channels, context.filters, 3, context.stride, kernel_quantizer="ste_sign")
+        return nn.Sequential(conv, nn.ReLU(), nn.BatchNorm2d(context.filters), Sign())
 
     network = Binary(filters=(8, 8)).build(Cell.parse("0:test two signs + 0:3x3 bconv"), (1, 12, 12), 4)
     adversarial(network, np.random.default_rng(0))

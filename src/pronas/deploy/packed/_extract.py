@@ -45,7 +45,7 @@ def graph_of(network: Network, **info: Any) -> Graph:
     Raises:
         UsageError: a full-precision network, or a layer that has no packed form.
     """
-    if not network.plan.style.binary:
+    if not network.plan.factory.binary:
         raise UsageError("only binary networks can be packed; export this full-precision network with --format onnx")
     training = network.training
     network.eval()

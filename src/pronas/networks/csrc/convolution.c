@@ -1,8 +1,8 @@
 /* Dense convolution with odd kernel sides and "same" zero padding, and the batch norm and activation after it, in
- * training: see product.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel
+ * training: see gemm.h, norm.h and _convolution.py. Maps (n, h, w, c), weights (f, c, kernel
  * height, kernel width) or, with `last`, (f, kernel height, kernel width, c). */
 #include "norm.h"
-#include "lookup.h"
+#include "lut_grad.h"
 
 #define GROUPED_PIXELS 64 /* that a tile of the gradient to the weights should sum over: images are taken together */
 

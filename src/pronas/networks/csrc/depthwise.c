@@ -1,4 +1,4 @@
-/* Depthwise convolution with an odd square kernel and "same" zero padding: see lanes.h, window.h and _depthwise.py. */
+/* Depthwise convolution with an odd square kernel and "same" zero padding: see simd.h, window.h and _depthwise.py. */
 #include "window.h"
 
 /* (c, taps) to vectors: lane l of tap t of a block of channels at ((block * taps) + t) * LANES + l. */

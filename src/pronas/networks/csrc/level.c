@@ -1,5 +1,5 @@
-/* Which of this library's variants a processor can run, and how wide the vectors of this one are: see lanes.h. */
-#include "lanes.h"
+/* Which of this library's variants a processor can run, and how wide the vectors of this one are: see simd.h. */
+#include "simd.h"
 
 /* 4 and 3: the x86-64 microarchitecture levels (System V ABI); 5: 4 and products of bytes (VNNI); 0: any processor. */
 EXPORT int pronas_level(void) {

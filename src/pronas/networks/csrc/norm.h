@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "lanes.h"
+#include "simd.h"
 
 enum { NOTHING, RELU, SIGN };
 

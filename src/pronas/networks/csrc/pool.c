@@ -1,4 +1,4 @@
-/* Max and average pooling with "same" padding; taps outside the image do not count. See lanes.h, window.h and _native.py. */
+/* Max and average pooling with "same" padding; taps outside the image do not count. See simd.h, window.h and _native.py. */
 #include <float.h>
 
 #include "window.h"

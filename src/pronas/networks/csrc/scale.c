@@ -1,5 +1,5 @@
 /* Bytes of images (n, c, h, w), pixel by channel, to scaled floats, channels last: see _layers.py, ImageScale. */
-#include "lanes.h"
+#include "simd.h"
 
 EXPORT int pronas_scale(const uint8_t *images, const float *gain, const float *offset, float *scaled, int64_t n,
                         int64_t pixels, int64_t c) {

@@ -2,7 +2,7 @@
 #ifndef PRONAS_WINDOW_H
 #define PRONAS_WINDOW_H
 
-#include "lanes.h"
+#include "simd.h"
 
 #define LARGEST 7
 

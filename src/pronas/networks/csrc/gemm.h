@@ -1,10 +1,10 @@
 /* Matrix products over pixels, the arithmetic of dense convolutions: rows of channels read where they lie, without
  * unfolding. A table of places takes the part of a convolution's geometry, as in XNNPACK's indirect convolutions
  * (Dukhan 2019, "The Indirect Convolution Algorithm"): a tap outside the image reads a row of zeros. */
-#ifndef PRONAS_PRODUCT_H
-#define PRONAS_PRODUCT_H
+#ifndef PRONAS_GEMM_H
+#define PRONAS_GEMM_H
 
-#include "lanes.h"
+#include "simd.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h> /* for masks, which GCC makes of vectors lane by lane */

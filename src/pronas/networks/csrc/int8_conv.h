@@ -1,10 +1,10 @@
 /* Convolutions of maps of -1 and +1 with kernels of -1 and +1: sums of whole numbers, which products of bytes give four
  * at a time, the same to the bit as those of floats. A value x is stored as x + 1, so that a tap outside the image, 0,
  * is a byte like any other; what is too much in a sum, the weights' sum, is what it begins with. */
-#ifndef PRONAS_SIGNS_H
-#define PRONAS_SIGNS_H
+#ifndef PRONAS_INT8_CONV_H
+#define PRONAS_INT8_CONV_H
 
-#include "places.h"
+#include "gather.h"
 
 #if defined(__AVX2__)
 #define HAVE_SIGNS 1

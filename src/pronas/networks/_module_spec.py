@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from pronas.errors import UsageError
 from pronas.networks._chain import Chain
 from pronas.networks._layers import GlobalAveragePool, QuantConv2d, reduce_map
-from pronas.networks._registry import Site, Style, build_operator, is_built_in, memoised_on_registry
+from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, is_built_in, memoised_on_registry
 
 
-class Part(ABC):
+class ModuleSpec(ABC):
     """A piece of a network that can be built."""
 
     @abstractmethod
@@ -30,40 +30,40 @@ class Part(ABC):
 
 @final
 @dataclass(frozen=True)
-class Operator(Part):
+class Operator(ModuleSpec):
     """An operator of a block."""
 
     name: str
-    site: Site
+    context: OperatorContext
 
     def __hash__(self) -> int:
         """Computed once: parts are looked up thousands of times a second when candidates are counted."""
         known = self.__dict__.get("_hash")
         if known is None:
-            known = hash((self.name, self.site))
+            known = hash((self.name, self.context))
             object.__setattr__(self, "_hash", known)
         return known
 
     def build(self) -> nn.Module:
         """What the registry builds for the name."""
-        return build_operator(self.name, self.site)
+        return build_operator(self.name, self.context)
 
 
 @final
 @dataclass(frozen=True)
-class Adapter(Part):
+class Adapter(ModuleSpec):
     """Brings an earlier cell's output to a cell's size and channels."""
 
-    site: Site
+    context: OperatorContext
 
     def build(self) -> nn.Module:
-        """`Style.adapt`."""
-        return self.site.style.adapt(self.site)
+        """`LayerFactory.adapt`."""
+        return self.context.factory.adapt(self.context)
 
 
 @final
 @dataclass(frozen=True)
-class Reducer(Part):
+class Reducer(ModuleSpec):
     """Max pooling that makes a map ``stride`` times smaller; nothing where that is 1."""
 
     stride: int
@@ -75,20 +75,20 @@ class Reducer(Part):
 
 @final
 @dataclass(frozen=True)
-class AfterAdd(Part):
+class AfterAdd(ModuleSpec):
     """What follows the sum of two operators."""
 
-    style: Style
+    factory: LayerFactory
     filters: int
 
     def build(self) -> nn.Module:
-        """`Style.after_add`."""
-        return self.style.after_add(self.filters)
+        """`LayerFactory.after_add`."""
+        return self.factory.after_add(self.filters)
 
 
 @final
 @dataclass(frozen=True)
-class Stem(Part):
+class Stem(ModuleSpec):
     """The first layers of a PNAS network: 3x3 convolution and batch norm."""
 
     channels: int
@@ -104,7 +104,7 @@ class Stem(Part):
 
 @final
 @dataclass(frozen=True)
-class PoolHead(Part):
+class PoolHead(ModuleSpec):
     """Global average pooling and a dense layer with bias."""
 
     channels: int
@@ -121,7 +121,7 @@ class PoolHead(Part):
 
 
 @lru_cache(maxsize=8192)
-def meta_module(part: Part) -> nn.Module:
+def meta_module(part: ModuleSpec) -> nn.Module:
     """The part built on the meta device (shapes but no memory), in evaluation mode; shared, so leave it unchanged."""
     with torch.device("meta"):
         return part.build().eval()
@@ -132,22 +132,22 @@ def operator_channels(part: Operator) -> int:
     """Output channels of an operator.
 
     Raises:
-        UsageError: its output has not the size or not the channels that its `Site` asks for.
+        UsageError: its output has not the size or not the channels that its `OperatorContext` asks for.
     """
-    site, size = part.site, 8
+    context, size = part.context, 8
     module = meta_module(part)
     if is_built_in(part.name):
         wide = [layer.out_channels for layer in module.children() if isinstance(layer, nn.Conv2d)]
-        return wide[-1] if wide else site.channels
-    channels, height, width = _probe(part.name, module, torch.empty(1, site.channels, size, size, device="meta"))
-    expected = -(-size // site.stride)
+        return wide[-1] if wide else context.channels
+    channels, height, width = _probe(part.name, module, torch.empty(1, context.channels, size, size, device="meta"))
+    expected = -(-size // context.stride)
     if (height, width) != (expected, expected):
         raise UsageError(
-            f"the operator {part.name!r} made {height}x{width} of 8x8 with stride {site.stride}: its output must be "
+            f"the operator {part.name!r} made {height}x{width} of 8x8 with stride {context.stride}: its output must be "
             f"{expected}x{expected} (pad with kernel // 2)"
         )
-    if channels != site.filters and (site.fixed or channels > site.filters):
-        raise UsageError(f"the operator {part.name!r} returned {channels} channels: it must return {site.filters}")
+    if channels != context.filters and (context.fixed or channels > context.filters):
+        raise UsageError(f"the operator {part.name!r} returned {channels} channels: it must return {context.filters}")
     return channels
 
 

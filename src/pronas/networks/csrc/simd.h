@@ -8,8 +8,8 @@
  * borders nor how many channels there are. The last channels of an image may overlap the ones before: what is stored twice
  * is the same, and what is summed counts only the lanes that are new (`fresh`).
  */
-#ifndef PRONAS_LANES_H
-#define PRONAS_LANES_H
+#ifndef PRONAS_SIMD_H
+#define PRONAS_SIMD_H
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* Where a dense convolution's taps read and write: the tables that products over pixels go by, and the weights in the order
  * in which these read them. */
-#ifndef PRONAS_PLACES_H
-#define PRONAS_PLACES_H
+#ifndef PRONAS_GATHER_H
+#define PRONAS_GATHER_H
 
-#include "product.h"
+#include "gemm.h"
 
 #define MOST_STRIDE 2
 #define LARGEST_TAPS 49

@@ -18,7 +18,7 @@ from pronas.networks import Network, Skeleton
 from pronas.space import Cell
 from pronas.training._checkpoint import read_checkpoint, write_checkpoint
 from pronas.training._loop import DivergedError, Epoch, Training, derive_seed
-from pronas.training._memory import keep_freed_memory
+from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._model import ModelSpec, digest_of, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe

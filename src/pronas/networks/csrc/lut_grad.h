@@ -1,10 +1,10 @@
 /* Gradients of convolutions of -1 and +1: products with signs by looking them up. Of four numbers there are sixteen sums with
  * signs, a register full; four signs of each lane choose one of them, in one permutation for what were four products (the
  * method of the four Russians: Arlazarov et al. 1970). Only with AVX-512. */
-#ifndef PRONAS_LOOKUP_H
-#define PRONAS_LOOKUP_H
+#ifndef PRONAS_LUT_GRAD_H
+#define PRONAS_LUT_GRAD_H
 
-#include "signs.h"
+#include "int8_conv.h"
 
 #if defined(__AVX512F__)
 #define HAVE_LOOKUP 1
