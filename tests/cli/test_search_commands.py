@@ -253,3 +253,15 @@ def test_bars_on_a_terminal(run_folder, monkeypatch):
     assert "child 2 failed: [bold]oops" in shown  # as it is, not as markup
     assert "best 0.5000" in shown
     assert "validation 0.6000" in shown
+
+
+def test_predict_goes_on_over_bad_files(pronas_main, run_folder, tmp_path):
+    for name in ("a", "c"):
+        Image.new("L", (8, 8), 9).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n")
+    code, out, err = pronas_main("predict", run_folder, tmp_path, tmp_path / "gone.png")
+    assert code == 1
+    assert [line.split(": ")[0] for line in out] == [str(tmp_path / "a.png"), str(tmp_path / "c.png")]
+    assert [line for line in err if "b.png: " in line]
+    assert [line for line in err if "gone.png: no such file" in line]
+    assert err[-1] == "pronas: 2 of 4 files cannot be classified"

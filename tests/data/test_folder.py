@@ -209,17 +209,17 @@ def test_decoded_pictures_are_cached(stored, cache):
     files = tree(per_class=500)
     path = stored(files)
     first = load_dataset(path)
-    (kept,) = (cache / "decoded").iterdir()
-    marked = np.load(kept)["images"]
+    (kept,) = (cache / "decoded").glob("*.u8")
+    marked = np.fromfile(kept, np.uint8).reshape(1000, 3, 9, 10)
     marked[:, 2] = 77
-    np.savez(kept, images=marked)
+    marked.tofile(kept)
     assert (load_dataset(path).train.images[:, 2] == 77).all()  # it was read, not decoded
     kept.write_bytes(b"rubbish")
     assert load_dataset(path).fingerprint == first.fingerprint
     kept.write_bytes(b"rubbish")
     changed = load_dataset(stored(files | {"ant/000.png": picture(55, form="JPEG")}))
     assert changed.fingerprint != first.fingerprint
-    assert len(list((cache / "decoded").iterdir())) == 2
+    assert len(list((cache / "decoded").glob("*.u8"))) == 2
 
 
 def test_unwritable_cache_does_not_matter(tmp_path, monkeypatch):
@@ -276,3 +276,125 @@ def test_bad_npz(tmp_path):
     np.savez_compressed(path, x_train=np.zeros((80 << 20,), np.uint8), y_train=y)
     with pytest.raises(DataError, match="bomb"):
         load_dataset(path)
+
+
+def bad_tree(count=3):
+    files = tree(per_class=20)
+    for i in range(count):
+        files[f"bee/{i:03}.png"] = [picture()[:48], b"", b"\x89PNG\r\n"][i % 3]
+    return files
+
+
+def test_all_bad_pictures_are_named_at_once(stored):
+    with pytest.raises(DataError) as caught:
+        load_dataset(stored(bad_tree()))
+    message = str(caught.value)
+    assert "3 pictures cannot be read" in message
+    assert all(f"bee/{i:03}.png: " in message for i in range(3))
+    assert "skip_bad" in message
+    assert "\n" not in message
+
+
+def test_of_many_bad_pictures_ten_are_named(stored):
+    with pytest.raises(DataError, match=r"15 pictures cannot be read: .*bee/009\.png: .*; and 5 more"):
+        load_dataset(stored(bad_tree(15)))
+
+
+def test_bad_pictures_are_left_out_and_said(stored):
+    dataset = load_dataset(stored(bad_tree()), skip_bad=True)
+    assert sum(len(split) for _, split in dataset.splits()) == 37
+    for _, split in dataset.splits():
+        assert (split.images[:, 0, 0, 0] // 100 == split.labels).all()
+        assert [int(name[4:7]) for name in split.names] == (split.images[:, 0, 0, 0] % 100).tolist()
+    assert any(note.startswith("3 of 40 pictures were left out: ") and "bee/001.png" in note for note in dataset.notes)
+
+
+def test_a_class_of_bad_pictures_alone(stored):
+    files = tree() | {f"bee/{i:03}.png": b"" for i in range(10)}
+    with pytest.raises(DataError, match="no training picture of class 'bee' can be read"):
+        load_dataset(stored(files), skip_bad=True)
+    with pytest.raises(DataError, match=r"20 pictures cannot be read"):
+        load_dataset(stored(dict.fromkeys(files, b"")), skip_bad=True)
+
+
+def test_bad_pictures_among_kept_ones(stored, cache):
+    files = tree(per_class=600) | {"ant/007.png": b"", "bee/599.png": b""}
+    path = stored(files)
+    for _ in range(2):
+        with pytest.raises(DataError, match="2 pictures cannot be read"):
+            load_dataset(path)
+    first, again = (load_dataset(path, skip_bad=True) for _ in range(2))
+    assert len(list((cache / "decoded").glob("*.u8"))) == 1
+    assert first.fingerprint == again.fingerprint
+    assert sum(len(split) for _, split in again.splits()) == 1198
+
+
+def test_what_is_passed_over_is_said(stored, tmp_path):
+    path = stored(tree() | {"README.txt": b"", "ant/x.doc": b"", ".hidden": b""})
+    notes = load_dataset(path).notes
+    assert any(note.startswith("2 files are no pictures") and "README.txt" in note for note in notes)
+    assert any("ant (" in note and "fewer than 20" in note for note in notes)
+    if path.is_dir():
+        (path / "wasp").mkdir()
+        assert any(note == "1 folder holds no picture and was passed over: wasp" for note in load_dataset(path).notes)
+
+
+def test_links_to_folders_are_not_followed(tmp_path):
+    path = write_folder(tmp_path / "d", tree())
+    (path / "ant" / "loop").symlink_to(path)
+    dataset = load_dataset(path)
+    assert sum(len(split) for _, split in dataset.splits()) == 20
+    assert "1 link to a folder was not followed: ant/loop" in dataset.notes
+    assert load_dataset(path / "ant" / "loop").fingerprint == dataset.fingerprint  # but one may be given itself
+
+
+def test_a_file_counts_once(tmp_path):
+    path = write_folder(tmp_path / "d", tree())
+    os.link(path / "ant" / "000.png", path / "ant" / "again.png")
+    (path / "bee" / "zz.png").symlink_to(path / "bee" / "001.png")
+    dataset = load_dataset(path)
+    assert sum(len(split) for _, split in dataset.splits()) == 20
+    assert any(note.startswith("2 files were left out as the same as others") for note in dataset.notes)
+
+
+def test_a_link_to_nothing_is_a_bad_picture(tmp_path):
+    path = write_folder(tmp_path / "d", tree())
+    (path / "ant" / "gone.png").symlink_to(path / "nowhere")
+    with pytest.raises(DataError, match=r"ant/gone\.png: cannot be read"):
+        load_dataset(path)
+    assert load_dataset(path, skip_bad=True).num_classes == 2
+
+
+def test_mixed_channels_among_many(stored):
+    modes = ["L"] * 700 + ["RGB"] * 5 + ["RGBA"] * 295
+    files = {f"{'ant' if i < 500 else 'bee'}/{i:04}.png": picture(i % 250, mode=mode) for i, mode in enumerate(modes)}
+    dataset = load_dataset(stored(files))
+    assert dataset.input_shape == (3, 9, 10)
+    for _, split in dataset.splits():
+        numbers = np.array([int(name[4:8]) for name in split.names])
+        assert (split.images[:, 0, 0, 0] == numbers % 250).all()
+        gray = numbers < 700
+        assert (split.images[gray, 1, 0, 0] == numbers[gray] % 250).all()
+        assert (split.images[~gray, 1] == 1).all()
+
+
+def test_own_validation_folder_is_used_as_it_stands(stored):
+    files = tree(tops=("train/",), per_class=30) | tree(tops=("validation/",), per_class=5)
+    dataset = load_dataset(stored(files))
+    assert len(dataset.validation) == 10
+    assert {name.split("/")[0] for name in dataset.validation.names} == {"validation"}
+    assert {name.split("/")[0] for name in dataset.test.names} == {"train"}
+
+
+def test_large_photographs_are_decoded_small_and_alike(tmp_path):
+    rng = np.random.default_rng(0)
+    rough = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).resize((1600, 1200), Image.BILINEAR)
+    files = {}
+    for label in ("ant", "bee"):
+        for i in range(5):
+            out = io.BytesIO()
+            rough.save(out, "JPEG", quality=95)
+            files[f"{label}/{i}.jpg"] = out.getvalue()
+    images = load_dataset(write_folder(tmp_path, files), image_size=32).train.images
+    exact = np.asarray(rough.resize((32, 32), Image.BILINEAR)).transpose(2, 0, 1)
+    assert np.abs(images[0].astype(int) - exact).max() <= 6

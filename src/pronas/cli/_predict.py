@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_BATCH = 256  # images that are read before they are classified
+
 
 def command(
     model: Annotated[Path, typer.Argument(help="A run folder, a weights file (.safetensors) or a packed network.")],
@@ -19,19 +21,53 @@ def command(
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many classes to name for each image.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Classify images: the likeliest classes of each and their probabilities."""
-    from pronas.data import load_named_images
+    """Classify images: the likeliest classes of each and their probabilities.
+
+    A file that cannot be read is named, the others are classified, and the exit code is 1.
+    """
+    from pronas.data import each_image_file
+    from pronas.errors import DataError
 
     shape, classes, score = open_model(model)
-    names, pixels = load_named_images(images, shape)
-    for name, row in zip(names, probabilities(score(pixels)), strict=True):
-        order = (-row).argsort(kind="stable")[:top].tolist()
-        best = [(classes[label], float(row[label])) for label in order]
-        if as_json:
-            found = [{"class": label, "probability": round(share, 6)} for label, share in best]
-            typer.echo(json.dumps({"image": name, "classes": found}, ensure_ascii=False))
-        else:
-            typer.echo(f"{name}: {', '.join(f'{label} {100 * share:.1f} %' for label, share in best)}")
+    files = bad = 0
+    waiting: list[tuple[list[str], NDArray[np.uint8]]] = []
+
+    def classify() -> None:
+        names, parts = [name for found, _ in waiting for name in found], [part for _, part in waiting]
+        waiting.clear()
+        if parts:
+            for name, row in zip(names, probabilities(score(_joined(parts))), strict=True):
+                _say(name, row, classes, top, as_json)
+
+    for names, part in each_image_file(images, shape):
+        files += 1
+        if isinstance(part, DataError):
+            bad += 1
+            typer.echo(f"pronas: {part}", err=True)
+            continue
+        waiting.append((names, part))
+        if sum(len(found) for found, _ in waiting) >= _BATCH:
+            classify()
+    classify()
+    if bad:
+        typer.echo(f"pronas: {bad} of {files} files cannot be classified", err=True)
+        raise typer.Exit(1)
+
+
+def _joined(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    import numpy
+
+    return numpy.concatenate(parts)
+
+
+def _say(name: str, row: NDArray[np.float64], classes: list[str], top: int, as_json: bool) -> None:
+    order = (-row).argsort(kind="stable")[:top].tolist()
+    best = [(classes[label], float(row[label])) for label in order]
+    if as_json:
+        found = [{"class": label, "probability": round(share, 6)} for label, share in best]
+        typer.echo(json.dumps({"image": name, "classes": found}, ensure_ascii=False))
+    else:
+        typer.echo(f"{name}: {', '.join(f'{label} {100 * share:.1f} %' for label, share in best)}")
 
 
 def open_model(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:

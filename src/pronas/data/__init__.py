@@ -3,10 +3,11 @@
 from pronas.data._arrays import dataset_from_arrays
 from pronas.data._augment import Augmentation, default_augmentation
 from pronas.data._cache import cache_dir
+from pronas.data._classes import class_weights
 from pronas.data._expand import expand
 from pronas.data._hugging import from_hugging
 from pronas.data._idx import read_idx
-from pronas.data._images import load_images, load_named_images
+from pronas.data._images import each_image_file, load_images, load_named_images
 from pronas.data._load import NAMES, load_dataset
 from pronas.data._scale import Scale, scale_of
 from pronas.data._types import Dataset, Split
@@ -18,8 +19,10 @@ __all__ = [
     "Scale",
     "Split",
     "cache_dir",
+    "class_weights",
     "dataset_from_arrays",
     "default_augmentation",
+    "each_image_file",
     "expand",
     "from_hugging",
     "load_dataset",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
-from pathlib import PurePosixPath
 
 from pronas.errors import DataError
 
@@ -51,8 +50,8 @@ def check_zip(path: str | os.PathLike[str], archive: zipfile.ZipFile) -> list[zi
 
 
 def _check_entry(path: str | os.PathLike[str], info: zipfile.ZipInfo) -> None:
-    name = PurePosixPath(info.filename.replace("\\", "/"))
-    if name.is_absolute() or ".." in name.parts or ":" in (name.parts or (":",))[0]:
+    parts = info.filename.replace("\\", "/").split("/")
+    if parts[0] == "" or ".." in parts or ":" in parts[0]:
         raise DataError(f"{path}: {info.filename!r} leads outside the archive: refused")
     if stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(f"{path}: {info.filename!r} is a symbolic link: refused; store the file itself")

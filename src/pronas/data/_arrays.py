@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pronas.data._groups import numbered
 from pronas.data._labels import as_labels, encode
 from pronas.data._resize import image_size_of
 from pronas.data._source import Source, resized, to_dataset
 from pronas.data._types import SMALLEST_SIDE, Dataset, Split
 from pronas.errors import DataError, UsageError
+from pronas.mapped import contiguous
 
 LAYOUTS = ("NHW", "NHWC", "NCHW")
 Pair = tuple[ArrayLike, ArrayLike]
@@ -29,6 +32,7 @@ def dataset_from_arrays(
     seed: int = 0,
     limit: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    groups: ArrayLike | None = None,
 ) -> Dataset:
     """A data set of arrays in memory.
 
@@ -44,6 +48,7 @@ def dataset_from_arrays(
         seed: of the split.
         limit: most training images.
         image_size: resize to this.
+        groups: (n,) words or numbers, one an image of ``train``: images of equal ones stay on one side of every split.
 
     Raises:
         DataError: values, shapes or labels that do not fit.
@@ -51,6 +56,8 @@ def dataset_from_arrays(
     """
     size = image_size_of(image_size)
     source = source_of_arrays(name, name, train, test, validation_set, classes, layout)
+    if groups is not None:
+        source = replace(source, train=replace(source.train, groups=numbered(groups)))
     if size is not None:
         source = resized(source, size)
     return to_dataset(source, validation=validation, seed=seed, limit=limit)
@@ -90,7 +97,7 @@ def as_images(values: ArrayLike, where: str, layout: str | None = None) -> NDArr
         DataError: pixel values that are not whole numbers 0…255, or a shape that is no set of images or is ambiguous.
         UsageError: an unknown layout.
     """
-    array = np.asarray(values)
+    array = np.asanyarray(values)  # a mapped array stays one
     if array.ndim not in (3, 4):
         raise DataError(f"{where}: images of shape {array.shape}; (n, H, W), (n, H, W, C) or (n, C, H, W) is needed")
     layout = _checked(layout, array, where) if layout else _recognised(array.shape, where)
@@ -121,7 +128,7 @@ def _recognised(shape: tuple[int, ...], where: str) -> str:
 def as_pixels(array: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
     """Whole numbers 0…255 of any numeric type as uint8."""
     if array.dtype == np.uint8:
-        return np.ascontiguousarray(array, np.uint8)
+        return contiguous(array)
     if array.dtype.kind not in "iuf":
         raise DataError(f"{where}: {array.dtype} values are not pixels; store them as uint8, 0…255")
     pixels = array.astype(np.uint8) if _in_range(array) else None

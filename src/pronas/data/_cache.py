@@ -1,21 +1,15 @@
-"""The user's cache: downloads, and decoded images so that a folder or zip is decoded once."""
+"""The user's cache: downloads, decoded images, and facts about data sets."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pronas.data._archive import MIB
-from pronas.data._npz import read_npz
-from pronas.errors import DataError
-from pronas.files import replacing
-
-MAX_DECODED = 8192 * MIB  # all decoded sets together; the ones unused longest go first
+from pronas.files import write_atomic
 
 
 def cache_dir() -> Path:
@@ -26,30 +20,26 @@ def cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "pronas"
 
 
-def cached_images(key: str, compute: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """The images kept under ``key`` (hex), else computed and kept.
+def remembered(key: str | None, what: str, compute: Callable[[], Any]) -> Any:
+    """The fact (plain data) ``what`` of the content ``key`` (hex), else computed and kept; ``None``: never kept.
 
     The cache is never needed: what cannot be read is computed again, what cannot be written is not kept.
     """
-    path = cache_dir() / "decoded" / f"{key}.npz"
+    if key is None:
+        return compute()
+    path = cache_dir() / "facts" / f"{key}.json"
+    facts = _read(path)
+    if what not in facts:
+        value = compute()
+        facts = _read(path) | {what: json.loads(json.dumps(value))}
+        with contextlib.suppress(OSError):
+            write_atomic(path, json.dumps(facts))
+    return facts[what]
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        images = read_npz(path)["images"]
-        os.utime(path)
-    except (DataError, KeyError, OSError):
-        images = None
-    if images is not None and images.dtype == np.uint8 and images.ndim == 4:
-        return images.astype(np.uint8, copy=False)
-    decoded = compute()
-    with contextlib.suppress(OSError):
-        with replacing(path) as temporary:
-            np.savez(temporary, images=decoded)
-        _prune(path.parent)
-    return decoded
-
-
-def _prune(folder: Path) -> None:
-    kept = 0
-    for path in sorted(folder.glob("*.npz"), key=lambda file: file.stat().st_mtime, reverse=True):
-        kept += path.stat().st_size
-        if kept > MAX_DECODED:
-            path.unlink(missing_ok=True)
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

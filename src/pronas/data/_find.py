@@ -15,13 +15,11 @@ from pronas.data._idx import read_idx
 from pronas.data._idx_set import find, is_idx_folder, load_idx_folder
 from pronas.data._named import NamedSet
 from pronas.data._npz import load_npz
-from pronas.data._source import Source
+from pronas.data._source import ReadOptions, Source
 from pronas.errors import DataError, UsageError
 
-Size = tuple[int, int] | None
 
-
-def load_named(named: NamedSet, data_dir: Path | None, size: Size) -> Source:
+def load_named(named: NamedSet, data_dir: Path | None, options: ReadOptions) -> Source:
     """A named set from ``data_dir``, else from the cache, else from its home by way of the cache.
 
     Raises:
@@ -31,11 +29,11 @@ def load_named(named: NamedSet, data_dir: Path | None, size: Size) -> Source:
         raise DataError(f"{data_dir}: no such folder; --data-dir names one that holds the files of {named.name}")
     cache = cache_dir() / named.name
     for place in _places(named, data_dir, cache):
-        source = _load_from(place, named, size, cached=place is cache)
+        source = _load_from(place, named, options, cached=place is cache)
         if source is not None:
             return _known(source, named)
     _fetch(named, cache)
-    source = _load_from(cache, named, size, cached=True)
+    source = _load_from(cache, named, options, cached=True)
     if source is None:
         raise DataError(f"{cache}: {named.name} vanished after its download: is another process clearing the cache?")
     return _known(source, named)
@@ -48,7 +46,7 @@ def _places(named: NamedSet, data_dir: Path | None, cache: Path) -> Iterator[Pat
     yield cache
 
 
-def _load_from(place: Path, named: NamedSet, size: Size, *, cached: bool) -> Source | None:
+def _load_from(place: Path, named: NamedSet, options: ReadOptions, *, cached: bool) -> Source | None:
     if named.archive:
         found = find_cifar(place, named)
         if found is not None:
@@ -57,11 +55,11 @@ def _load_from(place: Path, named: NamedSet, size: Size, *, cached: bool) -> Sou
         # of an interrupted download the rest is fetched; in a folder of the user's own a missing file is an error
         return load_idx_folder(place, named.name, named.classes, named.files)
     if (place / f"{named.name}.zip").is_file():
-        return load_zip(place / f"{named.name}.zip", size)
+        return load_zip(place / f"{named.name}.zip", options)
     if (place / f"{named.name}.npz").is_file():
         return load_npz(place / f"{named.name}.npz")
     if place.name == named.name and any(child.is_dir() for child in _children(place)):
-        return load_folder(place, size)
+        return load_folder(place, options)
     return None
 
 

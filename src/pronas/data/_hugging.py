@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.data._arrays import source_of_arrays
-from pronas.data._pictures import decode_all
+from pronas.data._decode import bad_pictures, decode_all
+from pronas.data._kept import part
 from pronas.data._resize import image_size_of
 from pronas.data._source import Source, to_dataset
 from pronas.data._types import Dataset
 from pronas.errors import DataError, require
 
 _SPLITS = {"train": ("train",), "test": ("test",), "validation": ("validation", "valid", "val")}
+_FEW = 20_000  # pictures that are held in memory
 
 
 def load_hugging(name: str, size: tuple[int, int] | None) -> Source:
@@ -98,11 +100,14 @@ def _images(
 
     def read(key: str) -> bytes:
         split, row = index[key]
-        return _content(split[row][column], f"{name}, {key}")
+        return _content(split[row][column], key)
 
-    images = decode_all(names, read, name, size)
+    decoded = decode_all(names, read, name, size, few=len(names) < _FEW)
+    if decoded.bad:
+        raise DataError(bad_pictures([reason for _, reason in decoded.bad], name))
+    images = decoded.images
     bounds = np.cumsum([0, *(len(split) for split in raw.values())])
-    return {part: images[bounds[i] : bounds[i + 1]] for i, part in enumerate(raw)}
+    return {name: part(images, bounds[i], bounds[i + 1]) for i, name in enumerate(raw)}
 
 
 def _undecoded(split: Any, column: str) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pronas.data._arrays import as_pixels
 from pronas.data._npz import read_npz
 from pronas.data._pictures import SUFFIXES, decode
+from pronas.data._walk import walk
 from pronas.errors import DataError, UsageError
 
 _ARRAYS = (".npy", ".npz")
@@ -33,7 +34,8 @@ def load_named_images(
     Args:
         paths: picture files (resized and converted to the network's channels), ``.npy`` or ``.npz`` arrays (of exactly
             its shape: one image or many, channels first or last; of a ``.npz``, ``images``, ``x``, ``x_test`` or the
-            only array), and folders, which stand for the pictures and arrays in them, sorted, subfolders too.
+            only array), and folders, which stand for the pictures and arrays in them, sorted, subfolders too (but not
+            links to folders).
         input_shape: (C, H, W) of the network.
 
     Returns:
@@ -45,29 +47,52 @@ def load_named_images(
     """
     names: list[str] = []
     parts: list[Images] = []
-    for file in _files(paths):
-        part = _array(file, input_shape) if file.suffix.lower() in _ARRAYS else _picture(file, input_shape)
+    for found, part in each_image_file(paths, input_shape):
+        if isinstance(part, DataError):
+            raise part
+        names += found
         parts.append(part)
-        names += [str(file)] if len(part) == 1 else [f"{file}[{i}]" for i in range(len(part))]
-    if not parts:
-        raise UsageError("no images: give picture files, .npy or .npz files, or folders of them")
     return names, np.concatenate(parts)
 
 
-def _files(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+def each_image_file(
+    paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int, int, int]
+) -> Iterator[tuple[list[str], Images | DataError]]:
+    """:func:`load_named_images` file by file: the names and images of each, or no name and what is wrong with it.
+
+    Raises:
+        UsageError: no path, or a picture for a network of other than 1, 3 or 4 channels.
+    """
+    given = [Path(path) for path in paths]
+    if not given:
+        raise UsageError("no images: give picture files, .npy or .npz files, or folders of them")
+    for path in given:
+        try:
+            files = _files(path)
+        except DataError as error:
+            yield [], error
+            continue
+        for file in files:
+            try:
+                part = _array(file, input_shape) if file.suffix.lower() in _ARRAYS else _picture(file, input_shape)
+            except DataError as error:
+                yield [], error
+                continue
+            yield [str(file)] if len(part) == 1 else [f"{file}[{i}]" for i in range(len(part))], part
+
+
+def _files(path: Path) -> list[Path]:
     known = SUFFIXES | set(_ARRAYS)
-    for path in map(Path, paths):
-        if not path.exists():
-            raise DataError(f"{path}: no such file")
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in known and file.is_file())
-            if not found:
-                raise DataError(f"{path}: no images in this folder ({', '.join(sorted(known))})")
-            yield from found
-        elif path.suffix.lower() in known:
-            yield path
-        else:
-            raise DataError(f"{path}: not an image; known are {', '.join(sorted(known))}")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.is_dir():
+        found = [path / name for name in walk(path).files if os.path.splitext(name)[1].lower() in known]
+        if not found:
+            raise DataError(f"{path}: no images in this folder ({', '.join(sorted(known))})")
+        return found
+    if path.suffix.lower() not in known:
+        raise DataError(f"{path}: not an image; known are {', '.join(sorted(known))}")
+    return [path]
 
 
 def _picture(file: Path, shape: tuple[int, int, int]) -> Images:

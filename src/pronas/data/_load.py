@@ -16,7 +16,7 @@ from pronas.data._idx_set import is_idx_folder, load_idx_folder
 from pronas.data._named import ALIASES, NAMED
 from pronas.data._npz import load_npz
 from pronas.data._resize import image_size_of
-from pronas.data._source import Source, resized, to_dataset
+from pronas.data._source import ReadOptions, Source, no_file_names, resized, to_dataset
 from pronas.data._types import Dataset
 from pronas.errors import DataError, UsageError, nearest
 
@@ -33,6 +33,8 @@ def load_dataset(
     image_size: int | tuple[int, int] | None = None,
     classes: Sequence[str] | None = None,
     layout: str | None = None,
+    group_by: str | None = None,
+    skip_bad: bool = False,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test images.
 
@@ -54,6 +56,9 @@ def load_dataset(
         image_size: resize all images to this side, or (height, width).
         classes: names of classes 0, 1, … for files that do not give them.
         layout: ``NHW``, ``NHWC`` or ``NCHW`` of a ``.npz``, where its shape does not tell.
+        group_by: of a folder or zip, a regular expression searched for in each relative file name; images for which its
+            first group (without one, all of it) matched the same text stay on one side of every split.
+        skip_bad: leave out pictures of a folder or zip that cannot be read, and say so in ``Dataset.notes``.
 
     Raises:
         DataError: data that is missing, corrupt, truncated, mislabelled, empty or not the published one; the message
@@ -63,7 +68,10 @@ def load_dataset(
     """
     size = image_size_of(image_size)
     name = os.fspath(name_or_path)
-    source = _load_source(name, Path(data_dir) if data_dir is not None else None, size, layout)
+    options = ReadOptions(size, layout, group_by, skip_bad)
+    source = _load_source(name, Path(data_dir) if data_dir is not None else None, options)
+    if source.train.groups is None:
+        no_file_names(group_by, source.name)
     if classes is not None:
         source = _renamed(source, classes)
     if size is not None:
@@ -71,27 +79,27 @@ def load_dataset(
     return to_dataset(source, validation=validation, seed=seed, limit=limit)
 
 
-def _load_source(name: str, data_dir: Path | None, size: tuple[int, int] | None, layout: str | None) -> Source:
+def _load_source(name: str, data_dir: Path | None, options: ReadOptions) -> Source:
     known = ALIASES.get(name.lower(), name.lower())
     if known == "digits":
         return load_digits()
     if known in NAMED:
-        return load_named(NAMED[known], data_dir, size)
+        return load_named(NAMED[known], data_dir, options)
     if name.startswith("hf:"):
-        return load_hugging(name[3:], size)
-    return _load_path(Path(name), size, layout)
+        return load_hugging(name[3:], options.size)
+    return _load_path(Path(name), options)
 
 
-def _load_path(path: Path, size: tuple[int, int] | None, layout: str | None) -> Source:
+def _load_path(path: Path, options: ReadOptions) -> Source:
     if path.is_dir():
-        return _load_dir(path, size)
+        return _load_dir(path, options)
     if not path.exists():
         hint = nearest(str(path), NAMES) or f"; known names: {', '.join(NAMES)}, hf:NAME"
         raise DataError(f"{path}: no such file or folder, and no named data set{hint}")
     if path.suffix == ".npz":
-        return load_npz(path, layout)
+        return load_npz(path, options.layout)
     if path.suffix == ".zip":
-        return load_zip(path, size)
+        return load_zip(path, options)
     for named in NAMED.values():
         if named.archive == path.name:
             return load_cifar(path, named, check=False)
@@ -100,14 +108,14 @@ def _load_path(path: Path, size: tuple[int, int] | None, layout: str | None) -> 
     raise UsageError(f"{path}: not a data set; give a folder, a .zip, a .npz, or a folder of idx files")
 
 
-def _load_dir(path: Path, size: tuple[int, int] | None) -> Source:
+def _load_dir(path: Path, options: ReadOptions) -> Source:
     if is_idx_folder(path):
         return load_idx_folder(path, path.resolve().name)
     for named in NAMED.values():
         found = find_cifar(path, named) if named.archive else None
         if found is not None and found.is_dir():
             return load_cifar(found, named, check=False)
-    return load_folder(path, size)
+    return load_folder(path, options)
 
 
 def _renamed(source: Source, classes: Sequence[str]) -> Source:

@@ -1,23 +1,18 @@
-"""Picture files (PNG, JPEG, …) decoded to arrays, many at a time."""
+"""One picture file (PNG, JPEG, …) decoded to an array."""
 
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pronas.errors import DataError
-from pronas.machine import cores
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")  # no format that runs programs or reads other files
 _MAX_PIXELS = 89_478_485  # in one picture; from there on the decoder warns of bombs
-_CHUNK = 256
 _GRAY = frozenset({"1", "L"})
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -40,6 +35,9 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None = None, channel
         with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             if picture.width * picture.height > _MAX_PIXELS:
                 raise DataError(f"{where}: {picture.width}x{picture.height} pixels: refused; make it smaller")
+            if size:
+                # a large photograph is decoded at a half, a quarter or an eighth, never under three times the size
+                picture.draft(None, (3 * size[1], 3 * size[0]))
             converted = _converted(picture, where, channels)
             if size and converted.size != (size[1], size[0]):
                 converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -68,60 +66,11 @@ def _converted(picture: Image.Image, where: str, channels: int | None) -> Image.
     return picture if picture.mode == _MODES[channels] else picture.convert(_MODES[channels])
 
 
-def decode_all(
-    names: Sequence[str], read: Callable[[str], bytes], where: str, size: tuple[int, int] | None
-) -> NDArray[np.uint8]:
-    """Many pictures as uint8 (n, C, H, W), decoded in parallel.
-
-    All grayscale: one channel; all with transparency: four; otherwise three, grayscale repeated, transparency dropped.
-
-    Args:
-        names: the pictures, in the order of the result.
-        read: gives a picture's content by its name, from any thread.
-        where: names the folder or archive in errors.
-        size: resize every one to this; ``None``: they must be of one size.
-
-    Raises:
-        DataError: as :func:`decode`; the first picture of another size than the first one; more than fits into memory.
-    """
-    pictures: list[Pixels] = []
-    for picture in _decoded(names, read, where, size):
-        if not pictures:
-            _check_memory(len(names) * picture.nbytes, where)
-        elif picture.shape[:2] != pictures[0].shape[:2]:
-            (height, width), (h, w) = pictures[0].shape[:2], picture.shape[:2]
-            name = names[len(pictures)]
-            raise DataError(f"{where}: {name} is {h}x{w}, {names[0]} {height}x{width}: give image_size to resize all")
-        pictures.append(picture)
-    return _stacked(pictures)
-
-
-def _decoded(
-    names: Sequence[str], read: Callable[[str], bytes], where: str, size: tuple[int, int] | None
-) -> Iterator[Pixels]:
-    def chunk(start: int) -> list[Pixels]:
-        return [decode(read(name), f"{where}: {name}", size) for name in names[start : start + _CHUNK]]
-
-    with ThreadPoolExecutor(min(8, cores())) as pool:
-        try:
-            for pictures in pool.map(chunk, range(0, len(names), _CHUNK)):
-                yield from pictures
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _check_memory(needed: int, where: str) -> None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory // 2:
-        raise DataError(
-            f"{where}: {needed >> 20} MiB of pixels are too many for memory: give image_size to shrink them"
-        )
-
-
-def _stacked(pictures: list[Pixels]) -> NDArray[np.uint8]:
-    found = {picture.shape[2] for picture in pictures}
-    channels = found.pop() if len(found) == 1 else 3
-    out = np.empty((len(pictures), channels, *pictures[0].shape[:2]), np.uint8)
-    for index, picture in enumerate(pictures):
-        out[index] = picture[:, :, :channels].transpose(2, 0, 1)  # one gray plane spreads over three channels
-    return out
+def header(data: bytes) -> tuple[int, int, int] | None:
+    """(height, width, channels) that the beginning of a file says, nothing decoded; ``None``: it says none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+            channels = 1 if picture.mode in _GRAY else 4 if picture.mode in ("LA", "RGBA", "PA") else 3
+            return picture.height, picture.width, channels
+    except Exception:  # as in `decode`
+        return None

@@ -6,8 +6,12 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pronas.data._cache import remembered
 from pronas.data._types import Dataset, Split
+
+_CHUNK = 1 << 20
 
 
 class Scale(NamedTuple):
@@ -23,14 +27,28 @@ def scale_of(dataset: Dataset | Split) -> Scale:
     Counted from histograms in whole numbers, hence the same to the bit on every machine. A channel that never changes
     gets a standard deviation of 1.
     """
-    images = (dataset.train if isinstance(dataset, Dataset) else dataset).images
-    pairs = [_moments(np.bincount(images[:, channel].ravel(), minlength=256)) for channel in range(images.shape[1])]
+    if isinstance(dataset, Dataset):
+        train = dataset.train.images
+        counts = remembered(dataset.key, "histogram", lambda: _histogram(train).tolist())
+    else:
+        counts = _histogram(dataset.images).tolist()
+    pairs = [_moments(channel) for channel in counts]
     return Scale(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
 
 
-def _moments(counts: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> tuple[float, float]:
+def _histogram(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each value occurs in each channel: int64 (C, 256)."""
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    step = max(1, _CHUNK // max(1, images[:1].nbytes))  # counting makes each value eight bytes
+    for start in range(0, len(images), step):
+        for channel in range(images.shape[1]):
+            counts[channel] += np.bincount(images[start : start + step, channel].ravel(), minlength=256)
+    return counts
+
+
+def _moments(counts: list[int]) -> tuple[float, float]:
     total = first = second = 0
-    for value, count in enumerate(counts.tolist()):
+    for value, count in enumerate(counts):
         total, first, second = total + count, first + count * value, second + count * value * value
     variance = (total * second - first * first) / (total * total)
     return first / total, math.sqrt(variance) or 1.0

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 
-from pronas.data._split import hold_out, limited
+from pronas.data._groups import grouped
+from pronas.data._kept import LARGE, collected
+from pronas.data._resize import resize, resized_chunks
+from pronas.data._split import Indexes, limited, stratified
 from pronas.data._types import Dataset, Split, check_size
-from pronas.errors import DataError
+from pronas.errors import DataError, UsageError
 
 TEST_SEED = 20171202  # fixed (the paper's date): a test set held out here never changes with a run's seed
 TEST_FRACTION = 0.2
+
+
+@final
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are read; see :func:`load_dataset`."""
+
+    size: tuple[int, int] | None = None
+    layout: str | None = None
+    group_by: str | None = None
+    skip_bad: bool = False
 
 
 @final
@@ -22,6 +37,8 @@ class Source:
 
     Attributes:
         held_out: what is held out for validation unless the caller says: a count or a fraction of the training images.
+        notes: what the loader came across, a line each.
+        key: hex that stands for the images, by which facts about them are remembered; ``None``: nothing is.
     """
 
     name: str
@@ -30,19 +47,45 @@ class Source:
     test: Split | None = None
     validation: Split | None = None
     held_out: int | float = 0.1
+    notes: tuple[str, ...] = ()
+    key: str | None = None
 
 
 def to_dataset(source: Source, *, validation: int | float | None, seed: int, limit: int | None) -> Dataset:
     """Split a source: first the test set (by a fixed seed) where none is stored, then validation, then the limit."""
-    train, test, valid = source.train, source.test, source.validation
-    _check_labels(train, source)
+    _check_labels(source.train, source)
+    # of indexes, so that large images are gathered once
+    rows = np.arange(len(source.train), dtype=np.int64)
+    test, valid = source.test, source.validation
     if test is None:
-        train, test = hold_out(train, TEST_FRACTION, TEST_SEED, "test")
+        rows, out = _held_out(source, rows, TEST_FRACTION, TEST_SEED, "test")
+        test = source.train.take(out)
     if valid is None or validation is not None:
-        train, valid = hold_out(train, source.held_out if validation is None else validation, seed, "validation")
+        share = source.held_out if validation is None else validation
+        rows, out = _held_out(source, rows, share, seed, "validation")
+        valid = source.train.take(out)
     if limit is not None:
-        train = limited(train, limit, seed)
-    return Dataset(source.name, train, valid, test, source.classes)
+        rows = rows[limited(source.train.labels[rows], limit, seed)]
+    train = source.train.take(rows)
+    return Dataset(source.name, train, valid, test, source.classes, source.notes, _key(source, rows, valid, test))
+
+
+def _held_out(source: Source, rows: Indexes, share: int | float, seed: int, what: str) -> tuple[Indexes, Indexes]:
+    labels, groups = source.train.labels[rows], source.train.groups
+    if groups is None:
+        kept, out = stratified(labels, share, seed, what)
+    else:
+        kept, out = grouped(labels, groups[rows], share, seed, what)
+    return rows[kept], rows[out]
+
+
+def _key(source: Source, rows: Indexes, validation: Split, test: Split) -> str | None:
+    if source.key is None:
+        return None
+    digest = hashlib.sha256(repr((source.key, source.classes, source.train.images.shape)).encode())
+    for array in (rows, source.train.labels[rows], validation.labels, test.labels):
+        digest.update(np.ascontiguousarray(array, "<i8").data)
+    return digest.hexdigest()
 
 
 def _check_labels(train: Split, source: Source) -> None:
@@ -58,10 +101,26 @@ def _check_labels(train: Split, source: Source) -> None:
 
 def resized(source: Source, size: tuple[int, int]) -> Source:
     """Every split's images resized to ``size`` (height, width); see :func:`resize`."""
-    from pronas.data._resize import resize
 
-    def scaled(split: Split | None) -> Split | None:
-        return split and Split(resize(split.images, size), split.labels)
+    def scaled(split: Split) -> Split:
+        images = split.images
+        if images.shape[2:] == size:
+            return split
+        row = images.shape[1] * size[0] * size[1]
+        if len(images) * row < LARGE:
+            return replace(split, images=resize(images, size))
+        return replace(split, images=collected(resized_chunks(images, size)))
 
-    train = Split(resize(source.train.images, size), source.train.labels)
-    return replace(source, train=train, test=scaled(source.test), validation=scaled(source.validation))
+    key = None if source.key is None else f"{source.key}-{size[0]}x{size[1]}"
+    test, validation = source.test and scaled(source.test), source.validation and scaled(source.validation)
+    return replace(source, train=scaled(source.train), test=test, validation=validation, key=key)
+
+
+def no_file_names(group_by: str | None, what: str) -> None:
+    """Refuse ``group_by`` where images have no file names.
+
+    Raises:
+        UsageError: a pattern was given.
+    """
+    if group_by is not None:
+        raise UsageError(f"group_by={group_by!r}: {what} has no file names; it goes with folders and zips of pictures")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.data._types import Split
 from pronas.errors import DataError, UsageError
 
 Indexes = NDArray[np.int64]
@@ -41,28 +40,19 @@ def stratified(labels: NDArray[np.int64], held_out: int | float, seed: int, what
     return np.setdiff1d(np.arange(len(labels), dtype=np.int64), out, assume_unique=True), out
 
 
-def hold_out(split: Split, held_out: int | float, seed: int, what: str) -> tuple[Split, Split]:
-    """The split without the images held out, and these; see :func:`stratified`."""
-    kept, out = stratified(split.labels, held_out, seed, what)
-    return split.take(kept), split.take(out)
-
-
-def limited(split: Split, limit: int, seed: int) -> Split:
-    """At most ``limit`` images, every class in proportion; a class with a single image keeps it.
+def limited(labels: Indexes, limit: int, seed: int) -> Indexes:
+    """Sorted indexes of at most ``limit`` images, every class in proportion; a class with a single image keeps it.
 
     Raises:
         UsageError: ``limit`` is smaller than the number of classes.
     """
-    if limit >= len(split):
-        return split
-    classes = len(np.unique(split.labels))
+    if limit >= len(labels):
+        return np.arange(len(labels), dtype=np.int64)
+    classes = len(np.unique(labels))
     if limit < classes:
         raise UsageError(f"limit={limit}: the training set has {classes} classes; give at least one image a class")
-    dropped = max(len(split) - limit, classes)  # the least that can be drawn from every class
-    _, held = stratified(split.labels, dropped, seed, "limit")
-    keep = np.ones(len(split), dtype=bool)
-    keep[held] = False
-    return split.take(np.flatnonzero(keep))
+    dropped = max(len(labels) - limit, classes)  # the least that can be drawn from every class
+    return stratified(labels, dropped, seed, "limit")[0]
 
 
 def _size(held_out: int | float, images: int, classes: int, what: str) -> int:

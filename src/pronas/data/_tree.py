@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import final
 
 from pronas.data._pictures import SUFFIXES
@@ -14,16 +14,22 @@ _SPLITS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "val": "validation", "valid": "validation", "validation": "validation",
 }  # fmt: skip
+ORDER = ("train", "validation", "test")
 
 
 @final
 @dataclass(frozen=True)
 class Tree:
-    """Pictures by split, in order of class and path; ``names[split]`` pairs with ``labels[split]``."""
+    """Pictures by split, in order of class and path; ``names[split]`` pairs with ``labels[split]``.
+
+    Attributes:
+        others: files that are no pictures, hidden ones not counted.
+    """
 
     classes: tuple[str, ...]
     names: dict[str, list[str]]
     labels: dict[str, list[int]]
+    others: tuple[str, ...] = ()
 
 
 def sort_out(paths: Iterable[str], where: str) -> Tree:
@@ -34,10 +40,11 @@ def sort_out(paths: Iterable[str], where: str) -> Tree:
     Raises:
         DataError: no pictures, a picture outside a class folder, a test class without training pictures.
     """
-    pictures = [path for path in paths if _is_picture(PurePosixPath(path))]
-    if not pictures:
+    seen = [path for path in paths if not _is_hidden(path)]
+    parts = {path: tuple(path.split("/")) for path in seen if is_picture(path)}
+    if not parts:
         raise DataError(f"{where}: no pictures in it ({', '.join(sorted(SUFFIXES))})")
-    parts = {path: PurePosixPath(path).parts for path in pictures}
+    others = tuple(path for path in seen if path not in parts)
     skip = _wrapping(list(parts.values()))
     inner = {path: names[skip:] for path, names in parts.items()}
     split_of = _splits({names[0] for names in inner.values()}, inner, where)
@@ -45,12 +52,16 @@ def sort_out(paths: Iterable[str], where: str) -> Tree:
     for path, names in inner.items():
         split, label = ("train", names[0]) if split_of is None else (split_of[names[0]], names[1])
         grouped.setdefault(split, {}).setdefault(label, []).append(path)
-    return _tree(grouped, where)
+    return _tree(grouped, others, where)
 
 
-def _is_picture(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not hidden and path.suffix.lower() in SUFFIXES
+def is_picture(path: str) -> bool:
+    """Whether the name is a picture's."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
+def _is_hidden(path: str) -> bool:
+    return path.startswith((".", "__MACOSX")) or "/." in path or "/__MACOSX" in path
 
 
 def _wrapping(parts: list[tuple[str, ...]]) -> int:
@@ -74,12 +85,13 @@ def _splits(tops: set[str], inner: dict[str, tuple[str, ...]], where: str) -> di
 
 
 def _check_depth(inner: dict[str, tuple[str, ...]], depth: int, where: str) -> None:
-    for path, names in inner.items():
-        if len(names) < depth:
-            raise DataError(f"{where}: {path} is in no class folder: put it into the folder of its class")
+    strays = [path for path, names in inner.items() if len(names) < depth]
+    if strays:
+        more = f" (like {len(strays) - 1} others)" if len(strays) > 1 else ""
+        raise DataError(f"{where}: {strays[0]} is in no class folder{more}: put it into the folder of its class")
 
 
-def _tree(grouped: dict[str, dict[str, list[str]]], where: str) -> Tree:
+def _tree(grouped: dict[str, dict[str, list[str]]], others: tuple[str, ...], where: str) -> Tree:
     known = grouped["train"]
     digits = all(label.isdecimal() for label in known)
     classes = tuple(sorted(known, key=(lambda label: (int(label), label)) if digits else str))
@@ -88,8 +100,8 @@ def _tree(grouped: dict[str, dict[str, list[str]]], where: str) -> Tree:
             raise DataError(f"{where}: the {split} class {odd[0]!r} has no training pictures: misspelt?")
     names: dict[str, list[str]] = {}
     labels: dict[str, list[int]] = {}
-    for split, folders in grouped.items():
-        ordered = [(path, index) for index, label in enumerate(classes) for path in sorted(folders.get(label, ()))]
+    for split in (split for split in ORDER if split in grouped):
+        ordered = [(path, i) for i, label in enumerate(classes) for path in sorted(grouped[split].get(label, ()))]
         names[split] = [path for path, _ in ordered]
         labels[split] = [index for _, index in ordered]
-    return Tree(classes, names, labels)
+    return Tree(classes, names, labels, others)

@@ -11,6 +11,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pronas.data._cache import remembered
+from pronas.data._kept import gathered
+from pronas.data._notes import class_notes
 from pronas.errors import DataError
 
 SMALLEST_SIDE = 8  # smaller images leave nothing after the reductions of any skeleton
@@ -24,6 +27,9 @@ class Split:
     Attributes:
         images: uint8, (n, C, H, W), pixel values 0…255.
         labels: int64, (n,), each in 0…classes-1.
+        groups: int64, (n,): images of one number belong together (one person, track or source picture) and were kept on
+            one side of every split; ``None``: none were asked for.
+        names: objects, (n,): the images' file names; ``None``: they have none.
 
     Raises:
         DataError: a wrong type or shape, or counts that differ.
@@ -31,6 +37,8 @@ class Split:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+    names: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         """Check types, shapes and counts."""
@@ -42,13 +50,18 @@ class Split:
             raise DataError(f"labels must be int64 (n,), not {self.labels.dtype} of shape {self.labels.shape}")
         if len(self.images) != len(self.labels):
             raise DataError(f"{len(self.images)} images but {len(self.labels)} labels: they must pair up")
+        for what, more in (("groups", self.groups), ("names", self.names)):
+            if more is not None and more.shape != self.labels.shape:
+                raise DataError(f"{len(self.images)} images but {what} of shape {more.shape}: one an image is needed")
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indexes: NDArray[np.int64]) -> Split:
-        """The images and labels at ``indexes``, copied, in that order."""
-        return Split(self.images[indexes], self.labels[indexes])
+        """What is at ``indexes``, in that order: in memory, or, large images that lie in a file, in another file."""
+        groups = None if self.groups is None else self.groups[indexes]
+        names = None if self.names is None else self.names[indexes]
+        return Split(gathered(self.images, indexes), self.labels[indexes], groups, names)
 
 
 @final
@@ -62,7 +75,9 @@ class Dataset:
         name: what reports call it.
         classes: the class names; label i is ``classes[i]``.
         fingerprint: SHA-256 (hex) over the pixels, labels and class names of the three splits: equal exactly when the
-            data and the way it was split are equal. Computed when first asked for.
+            data and the way it was split are equal. Computed when first asked for, and remembered in the cache.
+        notes: what a user should know of it, a line each: what was left out, tiny and unbalanced classes, duplicates
+            across splits. Looked for when first asked for.
 
     Raises:
         DataError: splits of different image shapes, images under 8x8, fewer than two classes, a label that is not a
@@ -74,6 +89,8 @@ class Dataset:
     validation: Split
     test: Split
     classes: tuple[str, ...]
+    loader_notes: tuple[str, ...] = ()
+    key: str | None = None  # stands for the content in the cache
 
     def __post_init__(self) -> None:
         """Check that the splits agree with each other and with the classes."""
@@ -97,6 +114,19 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of content and split; see the class."""
+        return str(remembered(self.key, "fingerprint", self._fingerprint))
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """How many training images each class has: int64 (classes,)."""
+        return np.bincount(self.train.labels, minlength=self.num_classes)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know; see the class."""
+        return (*self.loader_notes, *class_notes(self.class_counts, self.classes))
+
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.classes).encode())
         for part, split in self.splits():
             digest.update(f"{part} {split.images.shape}".encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pronas.mapped import MappedArray, map_array
+
 
 @dataclass(frozen=True)
 class ArrayHandle:
@@ -21,18 +22,11 @@ class ArrayHandle:
     path: str
     dtype: str
     shape: tuple[int, ...]
+    offset: int = 0
 
     def open(self) -> NDArray[Any]:
-        """Map the array (shared pages, nothing is copied).
-
-        The mapping is private copy-on-write, since libraries warn of arrays that cannot be written.
-        """
-        size = int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
-        if size == 0:
-            return np.empty(self.shape, self.dtype)
-        with open(self.path, "rb") as file:
-            mapped = mmap.mmap(file.fileno(), size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
-        return np.frombuffer(mapped, self.dtype).reshape(self.shape)
+        """Map the array (shared pages, nothing is copied)."""
+        return map_array(self.path, self.dtype, self.shape, self.offset)
 
 
 @final
@@ -60,6 +54,8 @@ class SharedArrays:
     def _place(self, value: Any) -> Any:
         if not isinstance(value, np.ndarray):
             return value
+        if isinstance(value, MappedArray) and value.path is not None:  # it lies in a file already
+            return ArrayHandle(value.path, value.dtype.str, value.shape, value.offset)
         array = np.ascontiguousarray(value)
         return ArrayHandle(self._write(array.reshape(-1).view(np.uint8).data), array.dtype.str, array.shape)
 

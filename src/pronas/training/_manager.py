@@ -11,6 +11,7 @@ import numpy as np
 from pronas.data import Dataset, load_dataset, scale_of
 from pronas.errors import UsageError
 from pronas.execution import Job, Outcome, Progress, make_executor
+from pronas.mapped import contiguous
 from pronas.networks import Skeleton, describe
 from pronas.networks import skeleton as named_skeleton
 from pronas.space import Cell
@@ -133,9 +134,9 @@ class NetworkManager:
     def _shared(self, threads: int | None, modules: Sequence[str]) -> dict[str, Any]:
         train, validation = training_split(self.dataset.train, self.recipe, self.seed), self.dataset.validation
         return {
-            "train_images": np.ascontiguousarray(train.images),
+            "train_images": contiguous(train.images),
             "train_labels": np.ascontiguousarray(train.labels, np.int64),
-            "validation_images": np.ascontiguousarray(validation.images),
+            "validation_images": contiguous(validation.images),
             "validation_labels": np.ascontiguousarray(validation.labels, np.int64),
             "skeleton": self.skeleton.to_dict(),
             "recipe": self.recipe.to_dict(),

@@ -1,0 +1,163 @@
+"""Images kept in the cache as files that are mapped: what took long to decode, and what memory might not hold."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from pronas.data._cache import cache_dir
+from pronas.data._rows import Images, Rows, chunks_of
+from pronas.errors import DataError
+from pronas.files import replacing, write_atomic
+from pronas.mapped import MappedArray, map_array
+
+LARGE = 1 << 28  # bytes from which images are kept in a file rather than in memory
+MAX_KEPT = 32 << 30  # all kept images together; the ones unused longest go first
+_IN_USE = 3600.0  # seconds in which nothing is removed, since another process may be about to map it
+
+Facts = dict[str, Any]
+
+
+def kept(key: str | None, fill: Callable[[Rows], Facts | None]) -> tuple[Images, Facts]:
+    """The images kept under ``key`` (hex), else what ``fill`` writes, kept; and the facts (plain data) it gave.
+
+    Where the cache cannot be written, the images are held in memory. ``None`` for a key: until this process ends.
+
+    Raises:
+        DataError: neither the cache nor memory has room for them.
+    """
+    name = _temporary_name() if key is None else key
+    folder = cache_dir() / "decoded"
+    return _opened(folder, name) or _written(folder, name, fill) or in_memory(fill)
+
+
+def gathered(images: Images, indexes: np.ndarray[Any, np.dtype[np.int64]]) -> Images:
+    """``images[indexes]``, kept in a file where they lie in one and are large."""
+    if len(indexes) == len(images) and bool((np.diff(indexes) == 1).all()):
+        return images
+    path = images.path if isinstance(images, MappedArray) else None
+    if path is None or len(indexes) * images[0].nbytes < LARGE:
+        return cast(Images, np.asarray(images)[indexes])
+    assert isinstance(images, MappedArray)
+    order = hashlib.sha256(np.ascontiguousarray(indexes, "<i8").data).hexdigest()
+    name = f"{Path(path).name} {images.offset} {images.shape} {order}"
+    lasting = Path(path).parent == cache_dir() / "decoded" and not Path(path).name.startswith("temporary-")
+    return collected(chunks_of(images, indexes), hashlib.sha256(name.encode()).hexdigest() if lasting else None)
+
+
+def collected(chunks: Iterable[Images], key: str | None = None) -> Images:
+    """Chunks of images (k, C, H, W) as one array in a kept file."""
+
+    def fill(rows: Rows) -> None:
+        for chunk in chunks:
+            rows.append(chunk)
+
+    return kept(key, fill)[0]
+
+
+def part(images: Images, start: int, stop: int) -> Images:
+    """``images[start:stop]``, mapped as well where ``images`` is."""
+    if not isinstance(images, MappedArray) or images.path is None:
+        return images[start:stop]
+    row = images.nbytes // len(images)
+    shape = (stop - start, *images.shape[1:])
+    return cast(Images, map_array(images.path, "|u1", shape, images.offset + start * row))
+
+
+def room_for(size: int, where: str) -> None:
+    """Refuse ``size`` bytes of images that neither the cache's disk nor memory can hold.
+
+    Raises:
+        DataError: the message says how much there is.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    if size > max(_free(cache_dir()), memory):
+        raise DataError(
+            f"{where}: {size >> 20} MiB of pixels are too many for the disk of {cache_dir()} and for memory: give "
+            "image_size to shrink them, or another cache folder with PRONAS_CACHE"
+        )
+
+
+def _free(folder: Path) -> int:
+    there = next((place for place in (folder, *folder.parents) if place.is_dir()), folder)
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(there).free
+    return 0
+
+
+def _opened(folder: Path, name: str) -> tuple[Images, Facts] | None:
+    data = folder / f"{name}.u8"
+    try:
+        facts = json.loads((folder / f"{name}.json").read_bytes())
+        shape = tuple(int(side) for side in facts["shape"])
+        if len(shape) != 4 or min(shape) < 0 or data.stat().st_size != int(np.prod(shape, dtype=np.int64)):
+            return None
+        os.utime(data)
+        return cast(Images, map_array(data, "|u1", shape)), facts
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _written(folder: Path, name: str, fill: Callable[[Rows], Facts | None]) -> tuple[Images, Facts] | None:
+    try:
+        with replacing(folder / f"{name}.u8") as temporary, open(temporary, "wb+") as file:
+            rows = Rows(file)
+            facts = fill(rows) or {}
+        # the second file makes the first one valid
+        write_atomic(folder / f"{name}.json", json.dumps({"shape": list(rows.shape or (0, 0, 0, 0)), **facts}))
+        _prune(folder)
+    except OSError:
+        return None
+    return _opened(folder, name)
+
+
+def in_memory(fill: Callable[[Rows], Facts | None]) -> tuple[Images, Facts]:
+    """What ``fill`` writes, held in memory, and the facts it gave."""
+    buffer = io.BytesIO()
+    rows = Rows(cast(BinaryIO, buffer))
+    facts = fill(rows) or {}
+    return np.frombuffer(buffer.getbuffer(), np.uint8).reshape(rows.shape or (0, 0, 0, 0)), facts
+
+
+def _prune(folder: Path) -> None:
+    total = 0
+    for path, status in sorted(_files(folder), key=lambda entry: entry[1].st_mtime, reverse=True):
+        total += status.st_size
+        if total > MAX_KEPT and time.time() - status.st_mtime > _IN_USE:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            yield path, path.stat()
+
+
+def _temporary_name() -> str:
+    _remove_at_exit(os.getpid())
+    return f"temporary-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+@functools.cache
+def _remove_at_exit(process: int) -> None:
+    folder = cache_dir() / "decoded"
+
+    def remove() -> None:
+        if os.getpid() == process:  # not in children that were forked
+            for path in folder.glob(f"temporary-{process}-*"):
+                path.unlink(missing_ok=True)
+
+    atexit.register(remove)
