@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from pronas.space import Space
+
 OPERATORS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP = 0, 1
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -23,7 +25,7 @@ POWERS = 5 ** np.arange(6)
 SEQUENCES = tuple(seq for length in range(4) for seq in product((2, 3, 4), repeat=length))
 
 
-class NASBench201Space:
+class NASBench201Space(Space):
     """The space, in the order of the official index where its table of operators (15625, 6) is given."""
 
     B = 1

@@ -20,7 +20,7 @@ import torch
 
 from pronas.predictors import Observed, TopK, _native, make_predictor, ranking
 from pronas.predictors import _lstm_core as core
-from pronas.predictors._tokens import compose, ordered_tokens
+from pronas.predictors._tokens import compose
 from pronas.space import StateSpace
 
 SPACE = StateSpace(5)
@@ -129,7 +129,7 @@ def fit() -> None:
 
 def one_at_a_time(data: Observed, test: Observed, epochs: int) -> tuple[float, float, float]:
     """The old systems' way: one LSTM, one cell a step (TensorFlow's loop in PyTorch, which is kinder to it)."""
-    tokens = ordered_tokens(SPACE, data.rows)
+    tokens = SPACE.ordered_tokens(data.rows)
     sizes = list(SPACE.token_sizes)
     kinds = SPACE.token_kinds(data.rows.shape[1] // 4)
     parameters = core.initial_parameters(
@@ -150,7 +150,7 @@ def one_at_a_time(data: Observed, test: Observed, epochs: int) -> tuple[float, f
                 loss.backward()
                 optimiser.step()
     with torch.inference_mode():
-        unseen = core.step_indexes(ordered_tokens(SPACE, test.rows), kinds, sizes, "halves")
+        unseen = core.step_indexes(SPACE.ordered_tokens(test.rows), kinds, sizes, "halves")
         h, _ = core.run(parameters, core.gate_table(parameters, "halves"), unseen)
         found = core.logits(parameters, h)[0].numpy()
     return ranking(found, test.rewards).spearman or 0.0, clock.cpu, clock.wall

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pronas.controller import ACQUISITIONS, ControllerManager, log_expected_improvement, non_dominated, select_front
-from pronas.space import StateSpace
+from pronas.space import Space, StateSpace
 
 SPACE = StateSpace(2, ["3x3 dconv", "3x3 maxpool", "identity"])
 
@@ -98,7 +98,7 @@ def test_input_b_is_ignored_with_a_note(caplog):
     assert "input_B is ignored" in caplog.text
 
 
-class Strings:
+class Strings(Space):
     """A space of four letters of three kinds, one level: what a user may write."""
 
     B = 1

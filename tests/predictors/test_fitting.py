@@ -88,4 +88,4 @@ def test_compiled_or_not_the_fit_is_the_same(kind, monkeypatch):
     monkeypatch.setattr(_native, "library", lambda: None)
     predictors[1].fit(history, 3)
     unseen = space.sample(30, 3, np.random.default_rng(5))
-    np.testing.assert_allclose(predictors[0].members(unseen), predictors[1].members(unseen), atol=1e-4)
+    np.testing.assert_allclose(predictors[0].ensemble(unseen), predictors[1].ensemble(unseen), atol=1e-4)

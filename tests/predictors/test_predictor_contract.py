@@ -73,7 +73,7 @@ def test_same_seed_same_fit_to_the_bit(name, fitted):
     again = make_predictor(name, SPACE, **QUICK[name])
     again.fit(history(), seed=1)
     np.testing.assert_array_equal(again.predict(LEVEL3), fitted(name).predict(LEVEL3))
-    np.testing.assert_array_equal(again.members(LEVEL3), fitted(name).members(LEVEL3))
+    np.testing.assert_array_equal(again.ensemble(LEVEL3), fitted(name).ensemble(LEVEL3))
 
 
 def test_saved_and_loaded_is_the_same_and_knows_its_space(name, fitted, tmp_path):
@@ -81,7 +81,7 @@ def test_saved_and_loaded_is_the_same_and_knows_its_space(name, fitted, tmp_path
     loaded = load_predictor(tmp_path / "predictor")
     assert loaded.space == SPACE
     np.testing.assert_array_equal(loaded.predict(LEVEL3), fitted(name).predict(LEVEL3))
-    np.testing.assert_array_equal(loaded.members(LEVEL3), fitted(name).members(LEVEL3))
+    np.testing.assert_array_equal(loaded.ensemble(LEVEL3), fitted(name).ensemble(LEVEL3))
 
 
 def test_damaged_checkpoint_is_one_clear_error(name, fitted, tmp_path):
@@ -98,9 +98,9 @@ def test_extensions_score_as_plain_batches(name, fitted):
     got = np.concatenate([np.stack(scores) for _, scores in predictor.extension_scores(parents, blocks)], axis=1)
     plain = np.stack(predictor.scores(compose(parents, blocks))).reshape(2, 7, len(blocks))
     np.testing.assert_allclose(got, plain, rtol=0, atol=1e-6)
-    members = np.concatenate([scores for _, scores in predictor.extension_members(parents, blocks)], axis=1)
+    members = np.concatenate([scores for _, scores in predictor.extension_ensemble(parents, blocks)], axis=1)
     np.testing.assert_allclose(
-        members.reshape(len(members), -1), predictor.members(compose(parents, blocks)), rtol=0, atol=1e-6
+        members.reshape(len(members), -1), predictor.ensemble(compose(parents, blocks)), rtol=0, atol=1e-6
     )
 
 

@@ -105,3 +105,11 @@ def test_users_register_operators():
 def test_names_that_would_break_the_text_forms_are_refused(name):
     with pytest.raises(UsageError):
         register_operator(name)
+
+
+def test_linear_is_identity():
+    old = Cell.parse("0:linear + 0:3x3 bconv | 1:linear + 0:linear")
+    new = Cell.parse("0:3x3 bconv + 0:identity | 0:identity + 1:identity")
+    assert old != new
+    assert old.canonical() == new.canonical()
+    assert "linear" not in str(old.canonical())

@@ -19,7 +19,7 @@ def test_the_papers_figures():
 @pytest.mark.parametrize("lookback", [-2, -1, 0])
 @pytest.mark.parametrize("lookforward", [None, 0, 1, 2])
 def test_counts_agree_with_writing_every_cell_down(operators, lookback, lookforward):
-    space = StateSpace(4, ["identity", "linear"][:operators], lookback, lookforward)
+    space = StateSpace(4, ["identity", "3x3 conv"][:operators], lookback, lookforward)
     for b in range(1, 5):
         columns = [x for i in range(b) for x in [space.inputs(i + 1), range(operators)] * 2]
         if np.prod([len(c) for c in columns]) > 60_000:

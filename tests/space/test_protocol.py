@@ -7,7 +7,7 @@ import numpy as np
 from pronas.space import Space
 
 
-class Edges:
+class Edges(Space):
     """Architectures of ``edges`` choices among ``operators``."""
 
     B = 1

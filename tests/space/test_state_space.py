@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pronas.errors import UsageError
-from pronas.space import PAPER_OPERATORS, Cell, Space, StateSpace, space_from_dict
+from pronas.space import PAPER_OPERATORS, Cell, Space, StateSpace, named_space, space_from_dict
 
 PAPER = StateSpace(5)
 
@@ -128,7 +128,7 @@ def test_the_protocol_holds():
 
 
 def test_samples_cover_the_space_and_are_seeded():
-    space = StateSpace(2, ["linear", "identity"], -1)
+    space = StateSpace(2, ["linear", "3x3 maxpool"], -1)
     rows = space.sample(3000, 2, np.random.default_rng(0))
     assert len(np.unique(rows, axis=0)) == space.size(2).raw
     assert (rows == space.sample(3000, 2, np.random.default_rng(0))).all()
@@ -168,3 +168,19 @@ def test_importing_the_space_brings_no_heavy_library_but_numpy():
         "assert 'numpy' in sys.modules and not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_either_name_of_the_identity_is_of_the_space():
+    old, new = (StateSpace(2, ["3x3 bconv", name], 0) for name in ("linear", "identity"))
+    cells = [Cell.parse(f"0:{name} + 0:3x3 bconv | 1:{name} + 0:{name}") for name in ("linear", "identity")]
+    for space in (old, new):
+        assert space.encode(cells).tolist() == [[0, 1, 0, 0, 1, 1, 0, 1]] * 2
+        assert len(set(space.keys(space.encode(cells)).tolist())) == 1
+    assert old.feature_names() == new.feature_names()
+    with pytest.raises(UsageError, match="another name"):
+        StateSpace(2, ["linear", "identity"], 0)
+
+
+def test_the_binary_space_has_ten_operators():
+    assert len(named_space("binary").operators) == 10
+    assert {"7x7 bconv", "7x7 sep-bconv"} < set(named_space("binary").operators)

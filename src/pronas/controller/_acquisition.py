@@ -1,4 +1,4 @@
-"""Acquisition: what is maximised when the next cells are chosen, given the predicted mean and spread."""
+"""Acquisition: what is maximised when the next cells are chosen, given the predicted mean and std."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from scipy.special import ndtr
 
 from pronas.predictors import Floats
 
-#: Names of the acquisition functions. ``thompson`` is not a function of mean and spread: each choice follows a draw.
+#: Names of the acquisition functions. ``thompson`` is not a function of mean and std: each choice follows a draw.
 ACQUISITIONS = ("mean", "optimistic", "ei", "thompson")
 
 
-def acquire(name: str, mean: Floats, spread: Floats, best: float) -> Floats:
+def acquire(name: str, mean: Floats, std: Floats, best: float) -> Floats:
     """The acquisition of every candidate.
 
-    ``mean``; ``optimistic``: mean plus one spread; ``ei``: the expected improvement over ``best``, as its logarithm,
+    ``mean``; ``optimistic``: mean plus one std; ``ei``: the expected improvement over ``best``, as its logarithm,
     so that far-off candidates are still ordered.
     """
     if name == "mean":
         return mean
     if name == "optimistic":
-        return mean + spread
-    return log_expected_improvement(mean, spread, best)
+        return mean + std
+    return log_expected_improvement(mean, std, best)
 
 
-def log_expected_improvement(mean: ArrayLike, spread: ArrayLike, best: float) -> Floats:
+def log_expected_improvement(mean: ArrayLike, std: ArrayLike, best: float) -> Floats:
     """log E[max(f - best, 0)] of normal f, stable far below ``best`` (z → -∞: -z²/2 - 2 log|z|)."""
-    width = np.maximum(np.asarray(spread, dtype=np.float64), 1e-12)
+    width = np.maximum(np.asarray(std, dtype=np.float64), 1e-12)
     z = np.clip((np.asarray(mean, dtype=np.float64) - best) / width, -1e8, 1e8)
     density = np.exp(-0.5 * np.minimum(z * z, 1400.0)) / np.sqrt(2 * np.pi)
     near = np.log(np.maximum(density + z * ndtr(z), 1e-300))

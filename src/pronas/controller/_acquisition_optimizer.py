@@ -59,7 +59,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Chooser:
+class AcquisitionOptimizer:
     """How cells are chosen: the acquisition, what may be proposed, and the costs of a search for a front."""
 
     space: Space
@@ -67,7 +67,7 @@ class Chooser:
     feasible: Feasible | None = None
     costs: Costs | None = None
 
-    def choose(self, predictor: Predictor, candidates: Candidates, count: int, archive: Archive, seed: int) -> Rows:
+    def propose(self, predictor: Predictor, candidates: Candidates, count: int, archive: Archive, seed: int) -> Rows:
         """Up to ``count`` cells, best first, none of them in the archive."""
         if self.costs is not None:
             return self._front(predictor, candidates, count, archive, seed)
@@ -75,8 +75,8 @@ class Chooser:
             return self._thompson(predictor, candidates, count, archive, seed)
         top = self._top(archive, 2 * count + MARGIN, seed)
         best = float(predictor.utility(archive.best())[0])
-        for parents, blocks, (mean, spread) in candidates.tiles(predictor.extension_scores):
-            top.offer(parents, blocks, acquire(self.acquisition, mean, spread, best))
+        for parents, blocks, (mean, std) in candidates.tiles(predictor.extension_scores):
+            top.offer(parents, blocks, acquire(self.acquisition, mean, std, best))
         rows = top.best().rows
         if not len(rows):
             return rows
@@ -89,7 +89,7 @@ class Chooser:
     def _thompson(self, predictor: Predictor, candidates: Candidates, count: int, archive: Archive, seed: int) -> Rows:
         """The members take turns, each choosing its best that is not chosen yet."""
         tops: list[TopK] = []
-        for parents, blocks, scores in candidates.tiles(predictor.extension_members):
+        for parents, blocks, scores in candidates.tiles(predictor.extension_ensemble):
             if not tops:
                 tops = [self._top(archive, count, seed + m) for m in range(len(scores))]
             for top, value in zip(tops, scores, strict=True):
@@ -103,8 +103,8 @@ class Chooser:
         The cheap end of a front does not score well, hence the random half.
         """
         assert self.costs is not None
-        best = Chooser(self.space, self.acquisition, self.feasible)
-        rows = best.choose(predictor, candidates, SHORTLIST * count, archive, seed)
+        best = AcquisitionOptimizer(self.space, self.acquisition, self.feasible)
+        rows = best.propose(predictor, candidates, SHORTLIST * count, archive, seed)
         if not len(rows):
             return rows  # nothing to extend, or nothing that may be proposed
         extra = candidates.draw(SHORTLIST * count, np.random.default_rng(seed))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pronas.errors import UsageError
-from pronas.predictors import Observed, Rows, key_bytes, level_of
+from pronas.predictors import Observed, Rows, key_bytes
 from pronas.space import Space
 
 
@@ -38,7 +38,7 @@ class Archive:
 
     def level(self, blocks: int) -> Observed:
         """The evaluated cells of so many blocks."""
-        parts = [part for part in self.history() if level_of(self.space, part.rows) == blocks]
+        parts = [part for part in self.history() if self.space.level_of(part.rows) == blocks]
         return parts[0] if parts else Observed(np.empty((0, 4 * blocks), np.int16), np.empty(0))
 
     def best(self) -> float:

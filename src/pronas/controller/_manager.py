@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pronas.controller import _state_io as session
-from pronas.controller._acquisition_optimizer import Chooser, Costs
+from pronas.controller import _state_io as state_io
+from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
 from pronas.controller._archive import Archive, check_rewards
 from pronas.controller._fit_report import FitReport
 from pronas.controller._options import build_strategy, check_options, old_predictor_settings
@@ -25,7 +25,6 @@ from pronas.predictors import (
     Rows,
     cross_validate,
     key_bytes,
-    level_of,
     make_predictor,
     ranking,
 )
@@ -101,12 +100,14 @@ class ControllerManager:
         self.B = state_space.B if B is None else B
         self.directory = None if directory is None else Path(directory)
         check_options(state_space, self.B, K, rounds, acquisition, strategy, objectives, costs, budget, first)
-        session.note_ignored(input_B)
+        state_io.note_ignored(input_B)
         old = old_predictor_settings(train_iterations, reg_param, controller_cells, embedding_dim)
         chosen = dict(options or {})
         self.predictor = self._make(predictor, old, chosen if strategy == "progressive" else {})
-        chooser = Chooser(state_space, acquisition, feasible, costs if len(objectives) > 1 else None)
-        self._strategy = build_strategy(self, strategy, chooser, rounds, budget, first, chosen)
+        optimizer = AcquisitionOptimizer(state_space, acquisition, feasible, costs if len(objectives) > 1 else None)
+        self._strategy = build_strategy(
+            strategy, optimizer, self.predictor, self.B, K, rounds, budget, first, seed, chosen
+        )
         self.archive = Archive(state_space)
         self.reports: list[FitReport] = []
         self._proposal: Proposal | None = None
@@ -212,7 +213,7 @@ class ControllerManager:
         round_: int,
         cells: Sequence[Cell],
         predicted: Sequence[float] | None = None,
-        spread: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         """Make a recorded proposal the current one, for `get_actions` to give again: a search goes on from its store.
 
@@ -222,15 +223,15 @@ class ControllerManager:
         rows = self.space.encode(list(cells))
         nothing = np.full(len(rows), np.nan)
         mean = nothing if predicted is None else np.asarray(predicted, dtype=np.float64)
-        deviation = nothing if spread is None else np.asarray(spread, dtype=np.float64)
+        deviation = nothing if std is None else np.asarray(std, dtype=np.float64)
         self._proposal = Proposal(level, round_, rows, mean, deviation)
         self._asked, self._pending, self._awaiting, self._finished = 0, {}, [], False
 
     @property
     def predictions(self) -> tuple[Floats, Floats]:
-        """Predicted mean and spread of the cells that `get_actions` gave last, in its order; NaN where none."""
+        """Predicted mean and std of the cells that `get_actions` gave last, in its order; NaN where none."""
         proposal = self._current()
-        return proposal.mean[: len(self._awaiting)], proposal.spread[: len(self._awaiting)]
+        return proposal.mean[: len(self._awaiting)], proposal.std[: len(self._awaiting)]
 
     @property
     def finished(self) -> bool:
@@ -248,18 +249,18 @@ class ControllerManager:
         return self._current().round
 
     def predict(self, cells: Sequence[Cell]) -> tuple[Floats, Floats]:
-        """Predicted mean and spread, each (n,), of the rewards of cells of any numbers of blocks."""
-        mean, spread = np.empty(len(cells)), np.empty(len(cells))
+        """Predicted mean and std, each (n,), of the rewards of cells of any numbers of blocks."""
+        mean, std = np.empty(len(cells)), np.empty(len(cells))
         for blocks in {len(cell) for cell in cells}:
             index = [i for i, cell in enumerate(cells) if len(cell) == blocks]
-            mean[index], spread[index] = self.predictor.predict(self.space.encode([cells[i] for i in index]))
-        return mean, spread
+            mean[index], std[index] = self.predictor.predict(self.space.encode([cells[i] for i in index]))
+        return mean, std
 
     # -- state on disk
 
     def save(self, path: str | Path | None = None) -> None:
         """Write the whole state to ``path.safetensors`` and ``path.json`` (None: ``directory/weights/controller``)."""
-        session.save(self, self._path(path))
+        state_io.save(self._path(path), self.predictor, self._state())
 
     def restore(self, path: str | Path | None = None) -> None:
         """Take up the state that `save` wrote.
@@ -267,7 +268,25 @@ class ControllerManager:
         Raises:
             ModelFileError: missing, damaged, or of another space; nothing is changed.
         """
-        session.restore(self, self._path(path))
+        state = state_io.restore(self._path(path), self.predictor)
+        self.archive, self.reports, self._proposal = state.archive, list(state.reports), state.proposal
+        self._fitted_on, self._finished, self._asked = state.fitted_on, state.finished, state.asked
+        waiting = state.waiting
+        self._pending = dict(zip(key_bytes(self.space, waiting), state.pending, strict=True)) if len(waiting) else {}
+        self._awaiting = self._decode(waiting) if state.awaiting else []
+
+    def _state(self) -> state_io.State:
+        return state_io.State(
+            seed=self.seed,
+            archive=self.archive,
+            reports=tuple(self.reports),
+            proposal=self._proposal,
+            fitted_on=self._fitted_on,
+            finished=self._finished,
+            asked=self._asked,
+            pending=tuple(sorted(self._pending.values())),
+            awaiting=bool(self._awaiting),
+        )
 
     def _path(self, path: str | Path | None) -> Path:
         if path is not None:
@@ -323,7 +342,7 @@ class ControllerManager:
         """Level and round of the last proposal; before the first, of the cells told, round 0."""
         if self._proposal is not None:
             return self._proposal.level, self._proposal.round
-        return level_of(self.space, self.archive.history()[-1].rows), 0
+        return self.space.level_of(self.archive.history()[-1].rows), 0
 
     def _extrapolation(self) -> Ranking | None:
         """How the last proposal's predictions rank what was then measured."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pronas.controller._acquisition import ACQUISITIONS
-from pronas.controller._acquisition_optimizer import Chooser, Costs
+from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
 from pronas.controller._strategies import STRATEGIES, Evolution, Progressive, Random, Strategy
 from pronas.errors import UsageError, nearest
-from pronas.space import Space, StateSpace
-
-if TYPE_CHECKING:
-    from pronas.controller._manager import ControllerManager
+from pronas.predictors import Predictor
+from pronas.space import Space
 
 #: What can be searched: accuracy is maximised, the costs are computed and minimised.
 OBJECTIVES = ("accuracy", "parameters", "macs", "binary_macs", "weight_bits", "activation_bytes", "latency_us")
@@ -68,14 +66,12 @@ def check_objectives(objectives: Sequence[str], costs: Costs | None) -> None:
 
 
 def _check_k(space: Space, blocks: int, k: int) -> None:
-    if not isinstance(space, StateSpace):
-        return
-    size = 1
-    for b in range(1, blocks + 1):
-        size *= len(space.extensions(b))
-        if k <= size:
-            return
-    raise UsageError(f"K={k}: the largest level of this space has at most {size} cells; take fewer, or None for all")
+    bounds = [space.level_bound(b) for b in range(1, blocks + 1)]
+    known = [bound for bound in bounds if bound is not None]
+    if known and len(known) == len(bounds) and k > max(known):
+        raise UsageError(
+            f"K={k}: the largest level of this space has at most {max(known)} cells; take fewer, or None for all"
+        )
 
 
 def old_predictor_settings(iterations: int | None, reg_param: float, cells: int, embedding: int) -> dict[str, Any]:
@@ -87,22 +83,25 @@ def old_predictor_settings(iterations: int | None, reg_param: float, cells: int,
 
 
 def build_strategy(
-    manager: ControllerManager,
     name: str,
-    chooser: Chooser,
+    optimizer: AcquisitionOptimizer,
+    predictor: Predictor,
+    blocks: int,
+    k: int | None,
     rounds: int,
     budget: int | None,
     first: int | None,
+    seed: int,
     options: dict[str, Any],
 ) -> Strategy:
     """The strategy of that name."""
-    space, blocks, seed = manager.space, manager.B, manager.seed
+    space = optimizer.space
     if name == "progressive":
-        return Progressive(space, blocks, manager.K, rounds, chooser, manager.predictor, seed, first)
-    total = budget if budget is not None else same_budget(space, blocks, manager.K, first)
+        return Progressive(space, blocks, k, rounds, optimizer, predictor, seed, first)
+    total = budget if budget is not None else same_budget(space, blocks, k, first)
     try:
         kind = Random if name == "random" else Evolution
-        return kind(space, blocks, total, chooser.feasible, seed, **options)
+        return kind(space, blocks, total, optimizer.feasible, seed, **options)
     except TypeError as error:
         raise UsageError(f"strategy {name!r}: {str(error).split('__init__() ')[-1]}") from None
 

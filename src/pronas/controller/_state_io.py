@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,16 @@ from pronas.controller._archive import Archive
 from pronas.controller._fit_report import FitReport
 from pronas.controller._strategies import Proposal
 from pronas.errors import ModelFileError, UsageError
-from pronas.predictors import Ranking, key_bytes, predictor_values, read_checkpoint, restore_predictor, write_checkpoint
-from pronas.space import Space
-
-if TYPE_CHECKING:
-    from pronas.controller._manager import ControllerManager
+from pronas.predictors import (
+    Predictor,
+    Ranking,
+    Rows,
+    predictor_values,
+    read_checkpoint,
+    restore_predictor,
+    write_checkpoint,
+)
+from pronas.space import Space, canonical_operator
 
 log = logging.getLogger("pronas.controller")
 
@@ -28,65 +34,95 @@ def note_ignored(input_b: int | None) -> None:
         log.info("input_B is ignored: a checkpoint knows the space it was fitted on")
 
 
-def save(manager: ControllerManager, path: Path) -> None:
-    """Write the manager's state."""
-    tensors, head = predictor_values(manager.predictor)
-    proposal = manager._proposal
+@dataclass(frozen=True)
+class State:
+    """What a controller is, beside its predictor and its settings.
+
+    ``fitted_on``: cells that the last fit saw; ``asked``: cells of the proposal that were given; ``pending``: indexes
+    in the proposal of those that have no reward; ``awaiting``: whether `train` may be called for them.
+    """
+
+    seed: int
+    archive: Archive
+    reports: tuple[FitReport, ...]
+    proposal: Proposal | None
+    fitted_on: int
+    finished: bool
+    asked: int
+    pending: tuple[int, ...]
+    awaiting: bool
+
+    @property
+    def waiting(self) -> Rows:
+        """Rows of the cells that have no reward yet."""
+        if self.proposal is None or not self.pending:
+            return np.empty((0, 4), np.int16)
+        return self.proposal.rows[list(self.pending)]
+
+
+def save(path: Path, predictor: Predictor, state: State) -> None:
+    """Write a predictor and a state."""
+    tensors, head = predictor_values(predictor)
     values: dict[str, Any] = {
-        "space": manager.space.to_dict(),
+        "space": predictor.space.to_dict(),
         "predictor": head,
-        "seed": manager.seed,
-        "rows": manager.archive.rows,
-        "rewards": manager.archive.rewards,
-        "reports": [report.to_dict() for report in manager.reports],
-        "fitted_on": manager._fitted_on,
-        "finished": manager._finished,
-        "asked": manager._asked,
-        "pending": sorted(manager._pending.values()),
-        "awaiting": bool(manager._awaiting),
-        "proposal": None if proposal is None else _proposal_values(proposal),
+        "seed": state.seed,
+        "rows": state.archive.rows,
+        "rewards": state.archive.rewards,
+        "reports": [report.to_dict() for report in state.reports],
+        "fitted_on": state.fitted_on,
+        "finished": state.finished,
+        "asked": state.asked,
+        "pending": state.pending,
+        "awaiting": state.awaiting,
+        "proposal": None if state.proposal is None else _proposal_values(state.proposal),
     }
     write_checkpoint(path, tensors, values)
 
 
-def restore(manager: ControllerManager, path: Path) -> None:
-    """Set the manager's state to the saved one."""
+def restore(path: Path, predictor: Predictor) -> State:
+    """Read what `save` wrote: the predictor takes its state, the rest is returned.
+
+    Raises:
+        ModelFileError: missing, damaged, of another space or predictor; the predictor is not changed.
+    """
     tensors, document = read_checkpoint(path)
-    check_same_space(manager.space, document.get("space"), path)
-    predictor = restore_predictor(tensors, document, manager.space)
-    if predictor.name != manager.predictor.name:
-        raise ModelFileError(
-            f"{path} holds a predictor {predictor.name!r}, this controller has {manager.predictor.name!r}"
-        )
+    check_same_space(predictor.space, document.get("space"), path)
+    saved = restore_predictor(tensors, document, predictor.space)
+    if saved.name != predictor.name:
+        raise ModelFileError(f"{path} holds a predictor {saved.name!r}, this controller has {predictor.name!r}")
     try:
-        archive = Archive(manager.space)
-        for row, reward in zip(document["rows"], document["rewards"], strict=True):
-            archive.add(np.array([row], dtype=np.int16), [reward])
-        reports = [_report(item) for item in document["reports"]]
-        proposal = None if document["proposal"] is None else _proposal(document["proposal"])
-        rest = (
-            document["fitted_on"],
-            document["finished"],
-            document["asked"],
-            document["pending"],
-            document["awaiting"],
-        )
+        state = _state(predictor.space, document)
     except (KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelFileError(f"{path} is not a controller's state: {error}") from None
-    if predictor.fitted:
-        manager.predictor.set_state(*predictor.state())
-    manager.archive, manager.reports, manager._proposal = archive, reports, proposal
-    manager._fitted_on, manager._finished, manager._asked, pending, awaiting = rest
-    rows = proposal.rows[pending] if proposal is not None and pending else np.empty((0, 4), np.int16)
-    manager._pending = dict(zip(key_bytes(manager.space, rows), pending, strict=True)) if len(rows) else {}
-    manager._awaiting = manager.space.decode(rows) if awaiting and len(rows) else []
+    if saved.fitted:
+        predictor.set_state(*saved.state())
+    return state
+
+
+def _state(space: Space, document: dict[str, Any]) -> State:
+    archive = Archive(space)
+    for row, reward in zip(document["rows"], document["rewards"], strict=True):
+        archive.add(np.array([row], dtype=np.int16), [reward])
+    return State(
+        seed=document["seed"],
+        archive=archive,
+        reports=tuple(map(_report, document["reports"])),
+        proposal=None if document["proposal"] is None else _proposal(document["proposal"]),
+        fitted_on=document["fitted_on"],
+        finished=document["finished"],
+        asked=document["asked"],
+        pending=tuple(document["pending"]),
+        awaiting=document["awaiting"],
+    )
 
 
 def check_same_space(space: Space, saved: Any, path: Path) -> None:
     """Raise a ModelFileError unless the saved space is this one; only B may differ."""
-    here = space.to_dict()
+    here = _comparable(space.to_dict())
     if not isinstance(saved, dict):
         raise ModelFileError(f"{path} does not say for which space it is")
+    saved = _comparable(saved)
     for name in sorted({*here, *saved} - {"B"}):
         if here.get(name) != saved.get(name):
             raise ModelFileError(
@@ -94,15 +130,22 @@ def check_same_space(space: Space, saved: Any, path: Path) -> None:
             )
 
 
+def _comparable(space: Mapping[str, Any]) -> dict[str, Any]:
+    """A space's values, operators that have two names called by one."""
+    names = space.get("operators")
+    return (
+        {**space, "operators": [canonical_operator(name) for name in names]} if isinstance(names, list) else {**space}
+    )
+
+
 def _proposal_values(proposal: Proposal) -> dict[str, Any]:
-    values = asdict(proposal)
     predicted = not np.isnan(proposal.mean).any()
     return {
         "level": proposal.level,
         "round": proposal.round,
-        "rows": values["rows"].tolist(),
-        "mean": values["mean"].tolist() if predicted else None,
-        "spread": values["spread"].tolist() if predicted else None,
+        "rows": proposal.rows.tolist(),
+        "mean": proposal.mean.tolist() if predicted else None,
+        "spread": proposal.std.tolist() if predicted else None,
     }
 
 
@@ -122,4 +165,5 @@ def _report(values: dict[str, Any]) -> FitReport:
     rankings = {
         name: Ranking(**values[name]) for name in ("in_sample", "cross_validated", "extrapolation") if values[name]
     }
-    return FitReport(**(values | rankings))
+    known = {name: value for name, value in values.items() if name != "detail"}  # of files of version 0.1
+    return FitReport(**(known | rankings))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pronas.controller._acquisition_optimizer import Candidates, Chooser
+from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Candidates
 from pronas.controller._archive import Archive
 from pronas.predictors import Feasible, Floats, Predictor, Rows, key_bytes
-from pronas.space import Space, StateSpace
+from pronas.space import Space
 
 #: Names of the strategies.
 STRATEGIES = ("progressive", "random", "evolution")
@@ -26,13 +26,13 @@ PATIENCE = 2000
 
 @dataclass(frozen=True)
 class Proposal:
-    """Cells to evaluate together: ``rows`` (n, 4b), the predicted mean and spread (n,), NaN where nothing predicted."""
+    """Cells to evaluate together: ``rows`` (n, 4b), the predicted mean and std (n,), NaN where nothing predicted."""
 
     level: int
     round: int
     rows: Rows
     mean: Floats
-    spread: Floats
+    std: Floats
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,7 +61,7 @@ class Progressive(Strategy):
     blocks: int
     k: int | None
     rounds: int
-    chooser: Chooser
+    optimizer: AcquisitionOptimizer
     predictor: Predictor
     seed: int
     first: int | None = None
@@ -92,15 +92,15 @@ class Progressive(Strategy):
 
     def _everything(self, archive: Archive, level: int) -> Proposal | None:
         if level == 1:
-            rows = _new(self.space, self.space.level1(), archive, self.chooser.feasible)
+            rows = _new(self.space, self.space.level1(), archive, self.optimizer.feasible)
             return _unpredicted(1, 1, rows)
         parents = parents_of(archive, level)
         parts = list(self.space.extend(parents)) if len(parents) else []
         if not parts:
             return None
-        rows = _new(self.space, np.concatenate(parts), archive, self.chooser.feasible)
-        mean, spread = self.predictor.predict(rows)
-        return Proposal(level, 1, rows, mean, spread)
+        rows = _new(self.space, np.concatenate(parts), archive, self.optimizer.feasible)
+        mean, std = self.predictor.predict(rows)
+        return Proposal(level, 1, rows, mean, std)
 
     def _start(self, archive: Archive, count: int) -> Proposal:
         rows = _new(self.space, self.space.level1(), archive, None)
@@ -109,18 +109,18 @@ class Progressive(Strategy):
         for i in order.tolist():
             if len(kept) == count:
                 break
-            feasible = self.chooser.feasible
+            feasible = self.optimizer.feasible
             if feasible is None or feasible(self.space.decode(rows[i : i + 1]))[0]:
                 kept.append(i)
         return _unpredicted(1, 1, rows[kept])
 
     def _guided(self, archive: Archive, level: int, number: int, count: int) -> Proposal | None:
         candidates = candidates_of(self.space, archive, level)
-        rows = self.chooser.choose(self.predictor, candidates, count, archive, self.seed + 7919 * len(archive))
+        rows = self.optimizer.propose(self.predictor, candidates, count, archive, self.seed + 7919 * len(archive))
         if not len(rows):
             return None
-        mean, spread = self.predictor.predict(rows)
-        return Proposal(level, number, rows, mean, spread)
+        mean, std = self.predictor.predict(rows)
+        return Proposal(level, number, rows, mean, std)
 
 
 @dataclass(frozen=True)
@@ -200,14 +200,14 @@ def parents_of(archive: Archive, level: int) -> Rows:
 def candidates_of(space: Space, archive: Archive, level: int) -> Candidates:
     """Everything that level ``level`` may propose, given what was evaluated.
 
-    The parents of a `StateSpace` are its extension's: with a limited lookforward some children need renumbered ones.
+    The parents are the extension's, if there is one: with a limited lookforward some children need renumbered ones.
     """
     if level == 1:
         return Candidates(space, np.empty((1, 0), np.int16), space.level1())
     parents = parents_of(archive, level)
-    if not isinstance(space, StateSpace) or not len(parents):
+    extension = space.extension(parents) if len(parents) else None
+    if extension is None:
         return Candidates(space, parents, None)
-    extension = space.extension(parents)
     return Candidates(space, extension.parents, extension.blocks)
 
 

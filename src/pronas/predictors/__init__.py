@@ -24,7 +24,7 @@ from pronas.predictors._registry import (
     restore_predictor,
     save_predictor,
 )
-from pronas.predictors._tokens import compose, level_of
+from pronas.predictors._tokens import compose
 from pronas.predictors._top_k import Best, Feasible, TopK, best_cells, decode_best, key_bytes
 
 __all__ = [
@@ -53,7 +53,6 @@ __all__ = [
     "every_row",
     "exact",
     "key_bytes",
-    "level_of",
     "load_predictor",
     "make_predictor",
     "merged",

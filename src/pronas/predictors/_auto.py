@@ -69,9 +69,9 @@ class AutoPredictor(Predictor):
         assert self.chosen is not None
         return self.chosen
 
-    def members(self, rows: Rows) -> Floats:
+    def ensemble(self, rows: Rows) -> Floats:
         """As the chosen one."""
-        return self._get().members(rows)
+        return self._get().ensemble(rows)
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """As the chosen one."""
@@ -93,9 +93,9 @@ class AutoPredictor(Predictor):
         """As the chosen one."""
         return self._get().extension_scores(parents, blocks)
 
-    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_ensemble(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """As the chosen one."""
-        return self._get().extension_members(parents, blocks)
+        return self._get().extension_ensemble(parents, blocks)
 
     def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats | None:
         """The chosen one's, as found in choosing it."""

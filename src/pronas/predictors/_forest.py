@@ -60,7 +60,7 @@ class ForestPredictor(Predictor):
             "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]).astype(np.float64),
         }
 
-    def members(self, rows: Rows) -> Floats:
+    def ensemble(self, rows: Rows) -> Floats:
         """Predictions of every tree (trees, n)."""
         self._must_be_fitted()
         parts: list[Floats] = [np.empty((self.trees, 0))]

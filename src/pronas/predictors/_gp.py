@@ -13,7 +13,7 @@ from pronas.errors import UsageError
 from pronas.predictors._fit import fold_numbers
 from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
-from pronas.predictors._target_transform import Warp, fit_warp
+from pronas.predictors._target_transform import TargetTransform, fit_target_transform
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -29,8 +29,8 @@ class GaussianProcess(Predictor):
 
     Features come in groups (the part of their names before the colon); each group has a weight, found with amplitudes
     and noise by maximising the posterior of the hyperparameters, so what does not matter in a space is learnt from
-    its cells. Rewards are seen through a warp (`_warp`) that outliers cannot disturb. Scores, on which acquisition
-    works, are on the warped scale; `predict` gives rewards.
+    its cells. Rewards are seen through a transform (`_target_transform`) that outliers cannot disturb. Scores, on which acquisition
+    works, are on the transformed scale; `predict` gives rewards.
 
     ``draws`` functions from the posterior serve as members (Wilson et al. 2020, pathwise conditioning).
     """
@@ -44,12 +44,12 @@ class GaussianProcess(Predictor):
         self.draws = draws
         names = [name.split(":")[0] for name in space.feature_names()]
         self.groups = [np.flatnonzero([name == group for name in names]) for group in dict.fromkeys(names)]
-        self.warp: Warp | None = None
+        self.transform: TargetTransform | None = None
 
     @property
     def fitted(self) -> bool:
         """Whether there is something to predict from."""
-        return self.warp is not None
+        return self.transform is not None
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this predictor again."""
@@ -62,8 +62,8 @@ class GaussianProcess(Predictor):
         rewards = np.concatenate([part.rewards for part in parts]).astype(np.float64)
         generator = np.random.default_rng(seed)
         some = _representative(rewards, generator)
-        self.warp, scales = fit_warp(rewards), group_scales(features, self.groups)
-        targets = self.warp.forward(rewards)
+        self.transform, scales = fit_target_transform(rewards), group_scales(features, self.groups)
+        targets = self.transform.forward(rewards)
         hyper = fit_hyperparameters(features[some], self.groups, scales, targets[some])
         self._condition(features, targets, scales, hyper, int(generator.integers(2**31)))
 
@@ -102,7 +102,7 @@ class GaussianProcess(Predictor):
         return covariance
 
     def scores(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Mean and spread (n,) on the warped scale, on which they are normal."""
+        """Mean and std (n,) on the transformed scale, on which they are normal."""
         self._must_be_fitted()
         if self._whiten is None:  # one product a batch is cheaper than a triangular solution
             self._whiten = linalg.solve_triangular(self.factor, np.eye(len(self.factor)), lower=True).T
@@ -120,20 +120,20 @@ class GaussianProcess(Predictor):
     def utility(self, rewards: ArrayLike) -> Floats:
         """Rewards on the scale of `scores`."""
         self._must_be_fitted()
-        assert self.warp is not None
-        return self.warp.forward(np.atleast_1d(np.asarray(rewards, dtype=np.float64)))
+        assert self.transform is not None
+        return self.transform.forward(np.atleast_1d(np.asarray(rewards, dtype=np.float64)))
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
         """Median and half the central 68 % of the rewards, each (n,), within [0, 1]."""
-        mean, spread = self.scores(rows)
-        return self.rewards(mean), (self.rewards(mean + spread) - self.rewards(mean - spread)) / 2
+        mean, std = self.scores(rows)
+        return self.rewards(mean), (self.rewards(mean + std) - self.rewards(mean - std)) / 2
 
     def rewards(self, scores: Floats) -> Floats:
         """Rewards, in [0, 1], of scores of any shape."""
-        assert self.warp is not None
-        return np.clip(self.warp.inverse(scores), 0.0, 1.0)
+        assert self.transform is not None
+        return np.clip(self.transform.inverse(scores), 0.0, 1.0)
 
-    def members(self, rows: Rows) -> Floats:
+    def ensemble(self, rows: Rows) -> Floats:
         """Functions drawn from the posterior (draws, n): a draw from the prior, corrected where cells are known."""
         self._must_be_fitted()
         frequencies, phases, amplitudes, slopes, solved = self._drawn()
@@ -181,20 +181,20 @@ class GaussianProcess(Predictor):
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """What is known, and the hyperparameters."""
         self._must_be_fitted()
-        assert self.warp is not None
+        assert self.transform is not None
         tensors: Tensors = {
             "features": self.known,
             "targets": self.targets,
             "scales": self.scales,
             "logarithms": self.hyper.logarithms,
-            "warp_rewards": self.warp.rewards,
-            "warp_scores": self.warp.scores,
+            "warp_rewards": self.transform.rewards,
+            "warp_scores": self.transform.scores,
         }
         return tensors, {"seed": self.seed}
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take the state that ``state`` gave."""
-        self.warp = Warp(np.array(tensors["warp_rewards"]), np.array(tensors["warp_scores"]))
+        self.transform = TargetTransform(np.array(tensors["warp_rewards"]), np.array(tensors["warp_scores"]))
         hyper = Hyperparameters(np.array(tensors["logarithms"]))
         self._condition(
             np.array(tensors["features"]),

@@ -37,8 +37,8 @@ def prior_mean(groups: int) -> Floats:
 def group_scales(features: Floats, groups: Sequence[Ints]) -> Floats:
     """For each group the factor that makes the mean squared distance between two cells one (zero where all agree)."""
     centred = features - features.mean(0)
-    spread = np.array([2 * (centred[:, group] ** 2).sum() / max(1, len(features) - 1) for group in groups])
-    return np.where(spread > 1e-12, 1 / np.maximum(spread, 1e-12), 0.0)
+    distance = np.array([2 * (centred[:, group] ** 2).sum() / max(1, len(features) - 1) for group in groups])
+    return np.where(distance > 1e-12, 1 / np.maximum(distance, 1e-12), 0.0)
 
 
 def matern(squared: Floats) -> Floats:

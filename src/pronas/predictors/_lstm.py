@@ -15,10 +15,9 @@ from pronas.predictors import _lstm_core as core
 from pronas.predictors import _lstm_scorer as scorer
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._lstm_fit import run_members
-from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_spread
+from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_std
 from pronas.predictors._predictor import Floats, Rows, Tile
-from pronas.predictors._tokens import Form, compose, ordered_tokens
-from pronas.space import StateSpace
+from pronas.predictors._tokens import Form, compose
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -28,7 +27,7 @@ class LSTMPredictor(NeuralPredictor):
     """Tokens of a cell through an LSTM; the last state through a sigmoid is the predicted reward.
 
     One embedding table serves both inputs and one both operators. ``form="tokens"`` is the paper's, four steps a block;
-    ``form="halves"`` reads input and operator together, two steps a block, as the old systems do. ``members=1`` is the
+    ``form="halves"`` reads input and operator together, two steps a block, as the old systems do. ``ensemble=1`` is the
     plain predictor, five is the paper's ensemble.
     """
 
@@ -38,7 +37,7 @@ class LSTMPredictor(NeuralPredictor):
         self,
         space: Space,
         *,
-        members: int = 1,
+        ensemble: int = 1,
         cells: int = 100,
         embedding: int = 100,
         form: Form = "tokens",
@@ -50,7 +49,7 @@ class LSTMPredictor(NeuralPredictor):
     ) -> None:
         super().__init__(
             space,
-            members=members,
+            ensemble=ensemble,
             cells=cells,
             embedding=embedding,
             steps=steps,
@@ -61,7 +60,7 @@ class LSTMPredictor(NeuralPredictor):
         )
         if form not in ("tokens", "halves"):
             raise UsageError(f"the lstm predictor's form is 'tokens' or 'halves', not {form!r}")
-        if form == "halves" and not isinstance(space, StateSpace):
+        if form == "halves" and space.token_kinds(1)[:2] * 2 != space.token_kinds(1):
             raise UsageError("form='halves' is for cells of blocks: this space's architectures have none; use 'tokens'")
         self.form = form
 
@@ -87,19 +86,19 @@ class LSTMPredictor(NeuralPredictor):
 
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """Score parents with every block: the LSTM runs once per parent, and once per distinct start of the block."""
-        for start, members in self.extension_members(parents, blocks):
-            yield start, mean_and_spread(members)
+        for start, members in self.extension_ensemble(parents, blocks):
+            yield start, mean_and_std(members)
 
-    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_ensemble(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """As `extension_scores`, every member by itself."""
         self._must_be_fitted()
-        if not parents.size or not isinstance(self.space, StateSpace):
-            yield from super().extension_members(parents, blocks)
+        if not parents.size:
+            yield from super().extension_ensemble(parents, blocks)
             return
         parameters, sizes = self._extended(), list(self.space.token_sizes)
         cells = compose(parents[:1], blocks)
-        ends = self._read(cells, ordered_tokens(self.space, cells), sizes)
-        starts = self._read(parents, ordered_tokens(self.space, parents), sizes)
+        ends = self._read(cells, self.space.ordered_tokens(cells), sizes)
+        starts = self._read(parents, self.space.ordered_tokens(parents), sizes)
         place = 0
         for scores in scorer.extension_scores(parameters, self.form, starts, ends[len(starts) :]):
             yield place, scores

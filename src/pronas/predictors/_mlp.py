@@ -14,10 +14,9 @@ from torch import Tensor
 from pronas.machine import torch_threads
 from pronas.predictors import _embedding as tokens_of
 from pronas.predictors._embedding import Parameters, uniform
-from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_spread
+from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_std
 from pronas.predictors._predictor import Floats, Rows, Tile
-from pronas.predictors._tokens import compose, ordered_tokens
-from pronas.space import StateSpace
+from pronas.predictors._tokens import compose
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -39,7 +38,7 @@ class MLPPredictor(NeuralPredictor):
         self,
         space: Space,
         *,
-        members: int = 5,
+        ensemble: int = 5,
         cells: int = 100,
         embedding: int = 100,
         steps: int = 200,
@@ -50,7 +49,7 @@ class MLPPredictor(NeuralPredictor):
     ) -> None:
         super().__init__(
             space,
-            members=members,
+            ensemble=ensemble,
             cells=cells,
             embedding=embedding,
             steps=steps,
@@ -107,28 +106,28 @@ class MLPPredictor(NeuralPredictor):
             total += rows[:, index]
         return total
 
-    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
-        """As `Predictor.extension_members`: a candidate's average is its parent's sum plus its block's."""
+    def extension_ensemble(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+        """As `Predictor.extension_ensemble`: a candidate's average is its parent's sum plus its block's."""
         self._must_be_fitted()
-        if not parents.size or not isinstance(self.space, StateSpace):
-            yield from super().extension_members(parents, blocks)
+        if not parents.size:
+            yield from super().extension_ensemble(parents, blocks)
             return
         sizes = list(self.space.token_sizes)
         cells = compose(parents[:1], blocks)
         with torch.inference_mode(), torch_threads(1):
             parameters = self._extended()
-            ends = self._read(cells, ordered_tokens(self.space, cells), sizes)[parents.shape[1] :]
+            ends = self._read(cells, self.space.ordered_tokens(cells), sizes)[parents.shape[1] :]
             added = self._sum(parameters, ends)
         step = max(1, TILE // len(blocks))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
             with torch.inference_mode(), torch_threads(1):
-                begun = self._sum(parameters, self._read(tile, ordered_tokens(self.space, tile), sizes))
+                begun = self._sum(parameters, self._read(tile, self.space.ordered_tokens(tile), sizes))
                 first = (begun[:, :, None] + added[:, None]) * (len(self.kinds) / cells.shape[1])
                 scores = torch.sigmoid(self._top(parameters, first.flatten(1, 2)))
             yield start, scores.view(self.count, len(tile), len(blocks)).numpy()
 
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
-        """As `Predictor.extension_scores`, sharing what `extension_members` shares."""
-        for start, members in self.extension_members(parents, blocks):
-            yield start, mean_and_spread(members)
+        """As `Predictor.extension_scores`, sharing what `extension_ensemble` shares."""
+        for start, members in self.extension_ensemble(parents, blocks):
+            yield start, mean_and_std(members)

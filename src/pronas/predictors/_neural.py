@@ -17,7 +17,7 @@ from pronas.predictors import _embedding as embedding
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
 from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
-from pronas.predictors._tokens import first_blocks, level_of, ordered_tokens, seen_values
+from pronas.predictors._tokens import seen_values
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -46,7 +46,7 @@ class NeuralPredictor(Predictor):
         self,
         space: Space,
         *,
-        members: int,
+        ensemble: int,
         cells: int,
         embedding: int,
         steps: int,
@@ -56,11 +56,11 @@ class NeuralPredictor(Predictor):
         loss: Loss,
     ) -> None:
         super().__init__(space)
-        if min(members, cells, embedding, steps, batch) < 1:
-            raise UsageError(f"members, cells, embedding, steps and batch of the {self.name} predictor are at least 1")
+        if min(ensemble, cells, embedding, steps, batch) < 1:
+            raise UsageError(f"ensemble, cells, embedding, steps and batch of the {self.name} predictor are at least 1")
         if loss not in ("l1", "rank"):
             raise UsageError(f"the {self.name} predictor's loss is 'l1' or 'rank', not {loss!r}")
-        self.count, self.cells, self.embedding, self.loss = members, cells, embedding, loss
+        self.count, self.cells, self.embedding, self.loss = ensemble, cells, embedding, loss
         self.steps, self.batch, self.rate, self.l2 = steps, batch, rate, l2
         self.parameters: Parameters | None = None
         self.seen: list[NDArray[np.bool_]] = []
@@ -89,7 +89,7 @@ class NeuralPredictor(Predictor):
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this predictor again."""
         names = ("cells", "embedding", "steps", "batch", "rate", "l2", "loss")
-        return {"members": self.count} | {name: getattr(self, name) for name in names}
+        return {"ensemble": self.count} | {name: getattr(self, name) for name in names}
 
     def fit(self, history: History, seed: int = 0) -> None:
         """Fit all members together, in minibatches that mix the levels."""
@@ -98,7 +98,7 @@ class NeuralPredictor(Predictor):
         self._fit(parts, folds(sum(len(part) for part in parts), self.count, generator), seed, generator)
 
     def _fit(self, parts: list[Observed], shares: list[Batch], seed: int, generator: np.random.Generator) -> None:
-        tokens = [ordered_tokens(self.space, part.rows) for part in parts]
+        tokens = [self.space.ordered_tokens(part.rows) for part in parts]
         self._note_seen(parts, tokens)
         sizes = [len(seen) for seen in self.seen]
         self.parameters = self._initial(torch.Generator().manual_seed(seed), sizes)
@@ -124,19 +124,19 @@ class NeuralPredictor(Predictor):
     def _note_seen(self, parts: list[Observed], tokens: list[NDArray[np.int64]]) -> None:
         self.seen = [np.zeros(size, dtype=bool) for size in self.space.token_sizes]
         for part, values in zip(parts, tokens, strict=True):
-            kinds = np.array(self.space.token_kinds(level_of(self.space, part.rows)))
+            kinds = np.array(self.space.token_kinds(self.space.level_of(part.rows)))
             for kind, size in enumerate(self.space.token_sizes):
                 self.seen[kind] |= seen_values(values[:, kinds == kind], size)
 
     def _read(self, rows: Rows, tokens: NDArray[np.int64], sizes: list[int]) -> Tensor:
-        return self._indexes(tokens, self.space.token_kinds(level_of(self.space, rows)), sizes)
+        return self._indexes(tokens, self.space.token_kinds(self.space.level_of(rows)), sizes)
 
-    def members(self, rows: Rows) -> Floats:
+    def ensemble(self, rows: Rows) -> Floats:
         """Predictions (members, n) in [0, 1]."""
         self._must_be_fitted()
         parts = [np.empty((self.count, 0))]
         if len(rows):
-            tokens, parameters = ordered_tokens(self.space, rows), self._extended()
+            tokens, parameters = self.space.ordered_tokens(rows), self._extended()
             with torch.inference_mode(), torch_threads(1):
                 for start in range(0, len(rows), BATCH):
                     indexes = self._read(rows, tokens[start : start + BATCH], list(self.space.token_sizes))
@@ -146,9 +146,9 @@ class NeuralPredictor(Predictor):
     def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats:
         """Each cell predicted by a member that left it out, of an ensemble of five fitted for it."""
         shares = fold_shares(sum(len(part) for part in parts), FOLDS, seed)
-        fresh = type(self)(self.space, **(self.settings() | {"members": FOLDS}))
+        fresh = type(self)(self.space, **(self.settings() | {"ensemble": FOLDS}))
         fresh._fit(parts, shares, seed, np.random.default_rng(seed))
-        members = np.concatenate([fresh.members(part.rows) for part in parts], axis=1)
+        members = np.concatenate([fresh.ensemble(part.rows) for part in parts], axis=1)
         left_out = np.ones(members.shape, dtype=bool)
         for m, share in enumerate(shares):
             left_out[m, share] = False
@@ -158,7 +158,7 @@ class NeuralPredictor(Predictor):
         """Parameters whose tables have a sensible row for every token of the space, seen in fitting or not."""
         assert self.parameters is not None
         tables = {}
-        for kind, (size, first) in enumerate(zip(self.space.token_sizes, first_blocks(self.space), strict=True)):
+        for kind, (size, first) in enumerate(zip(self.space.token_sizes, self.space.token_splits, strict=True)):
             tables[f"table{kind}"] = embedding.with_unseen(
                 self.parameters[f"table{kind}"], self.seen[kind], size, first
             )
@@ -177,7 +177,7 @@ class NeuralPredictor(Predictor):
         self.seen = [np.array(seen, dtype=bool) for seen in values["seen"]]
 
 
-def mean_and_spread(members: Floats) -> tuple[Floats, Floats]:
+def mean_and_std(members: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation over the members (members, …); of a single one nothing is copied."""
     if len(members) == 1:
         return members[0], np.broadcast_to(np.float32(0), members.shape[1:])

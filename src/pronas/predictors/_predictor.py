@@ -1,4 +1,4 @@
-"""What every predictor does: fit rewards of cells, predict the mean and the spread of unseen ones, keep its state."""
+"""What every predictor does: fit rewards of cells, predict the mean and the std of unseen ones, keep its state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Rows = NDArray[np.int16]
 #: Double precision; single where a whole level streams by.
 Floats = NDArray[np.floating[Any]]
 Tensors = dict[str, NDArray[Any]]
-#: The place of the first of some parents, and mean and spread (p, m) of their extensions.
+#: The place of the first of some parents, and mean and std (p, m) of their extensions.
 Tile = tuple[int, tuple[Floats, Floats]]
 
 #: Candidates that the generic path scores at once; 16,384 rows of five blocks are 0.7 MB.
@@ -59,7 +59,7 @@ class Predictor(ABC):
         """Fit the rewards of evaluated cells, every level at once. Raises UsageError when there are none."""
 
     @abstractmethod
-    def members(self, rows: Rows) -> Floats:
+    def ensemble(self, rows: Rows) -> Floats:
         """Predictions (members, n) of every member of the ensemble, or of equally likely draws where there is none."""
 
     @abstractmethod
@@ -80,8 +80,8 @@ class Predictor(ABC):
         """Whether ``fit`` or ``set_state`` was called."""
 
     def predict(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Mean and spread (one standard deviation), each (n,) float64, of the rewards of ``rows`` (n, 4b)."""
-        members = self.members(rows)
+        """Mean and std (one standard deviation), each (n,) float64, of the rewards of ``rows`` (n, 4b)."""
+        members = self.ensemble(rows)
         return np.asarray(members.mean(0)), np.asarray(members.std(0))
 
     def out_of_fold(self, parts: list[Observed], seed: int = 0) -> Floats | None:
@@ -89,7 +89,7 @@ class Predictor(ABC):
         return None
 
     def scores(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Mean and spread on the scale on which acquisition works: rewards, unless the predictor warps them."""
+        """Mean and std on the scale on which acquisition works: rewards, unless the predictor transforms them."""
         return self.predict(rows)
 
     def utility(self, rewards: ArrayLike) -> Floats:
@@ -103,21 +103,21 @@ class Predictor(ABC):
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """Score every parent extended by every block, in tiles.
 
-        Yields ``(start, (mean, spread))``, both (p, m): as `scores` for the p parents from ``start`` on, each with
+        Yields ``(start, (mean, std))``, both (p, m): as `scores` for the p parents from ``start`` on, each with
         the m blocks (m, 4). Predictors that can share a parent's work override this.
         """
         step = max(1, CHUNK // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
-            mean, spread = self.scores(compose(tile, blocks))
-            yield start, (mean.reshape(len(tile), -1), spread.reshape(len(tile), -1))
+            mean, std = self.scores(compose(tile, blocks))
+            yield start, (mean.reshape(len(tile), -1), std.reshape(len(tile), -1))
 
-    def extension_members(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
+    def extension_ensemble(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
         """As `extension_scores`, but every member's predictions: (members, p, m)."""
         step = max(1, CHUNK // max(1, len(blocks)))
         for start in range(0, len(parents), step):
             tile = parents[start : start + step]
-            scores = self.members(compose(tile, blocks))
+            scores = self.ensemble(compose(tile, blocks))
             yield start, scores.reshape(len(scores), len(tile), len(blocks))
 
     def _must_be_fitted(self) -> None:

@@ -15,12 +15,15 @@ from pronas.space import Space, space_from_dict
 #: Where each is, imported when it is made: what needs SciPy or scikit-learn costs memory and time.
 _MAKERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "lstm": ("_lstm", "LSTMPredictor", {}),
-    "lstm-ensemble": ("_lstm", "LSTMPredictor", {"members": 5}),
-    "mlp": ("_mlp", "MLPPredictor", {"members": 1}),
-    "mlp-ensemble": ("_mlp", "MLPPredictor", {"members": 5}),
+    "lstm-ensemble": ("_lstm", "LSTMPredictor", {"ensemble": 5}),
+    "mlp": ("_mlp", "MLPPredictor", {"ensemble": 1}),
+    "mlp-ensemble": ("_mlp", "MLPPredictor", {"ensemble": 5}),
     "gp": ("_gp", "GaussianProcess", {}),
     "forest": ("_forest", "ForestPredictor", {}),
 }
+
+#: Settings that files of version 0.1 call otherwise.
+_RENAMED = {"members": "ensemble"}
 
 #: Names that `make_predictor` knows.
 PREDICTORS = (*_MAKERS, "auto")
@@ -64,7 +67,8 @@ def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: 
     """Make the predictor of a checkpoint that was read."""
     try:
         head = document["predictor"]
-        predictor = make_predictor(head["name"], space or space_from_dict(document["space"]), **head["settings"])
+        settings = {_RENAMED.get(key, key): value for key, value in head["settings"].items()}
+        predictor = make_predictor(head["name"], space or space_from_dict(document["space"]), **settings)
         if head["fitted"]:
             predictor.set_state(tensors, head["values"])
     except (KeyError, TypeError, ValueError) as error:

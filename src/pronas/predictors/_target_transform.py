@@ -1,7 +1,7 @@
 """Rewards on the scale on which a Gaussian process sees them.
 
 Rewards of cells are skewed: a long tail of poor ones (and failures), and the good ones, which matter, close together.
-The warp is the mean of two standardised views: normal scores of the ranks, which no outlier can disturb, and
+The transform is the mean of two standardised views: normal scores of the ranks, which no outlier can disturb, and
 -log(best + margin - reward), which spreads the top.
 """
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class Warp:
+class TargetTransform:
     """A monotone, piecewise linear map from rewards to scores: both arrays ascending, ``rewards`` without repeats."""
 
     rewards: Floats
@@ -33,15 +33,15 @@ class Warp:
         return _through(np.asarray(scores, dtype=np.float64), self.scores, self.rewards)
 
 
-def fit_warp(rewards: Floats) -> Warp:
-    """The warp of these rewards (n,), whose scores have mean 0 and about unit variance."""
+def fit_target_transform(rewards: Floats) -> TargetTransform:
+    """The transform of these rewards (n,), whose scores have mean 0 and about unit variance."""
     values: Floats = np.asarray(rewards, dtype=np.float64)
     both = _standard(_standard(_normal_scores(values)) + _standard(_stretched(values)))
     unique, index = np.unique(values, return_index=True)
     scores = both[index]
     if len(unique) == 1:
-        return Warp(np.array([unique[0] - 0.5, unique[0] + 0.5]), np.array([-1.0, 1.0]))
-    return Warp(unique, scores)
+        return TargetTransform(np.array([unique[0] - 0.5, unique[0] + 0.5]), np.array([-1.0, 1.0]))
+    return TargetTransform(unique, scores)
 
 
 def _normal_scores(values: Floats) -> Floats:
@@ -57,8 +57,8 @@ def _stretched(values: Floats) -> Floats:
 
 
 def _standard(values: Floats) -> Floats:
-    spread = values.std()
-    return np.asarray((values - values.mean()) / (spread if spread > 0 else 1.0))
+    std = values.std()
+    return np.asarray((values - values.mean()) / (std if std > 0 else 1.0))
 
 
 def _through(x: Floats, xs: Floats, ys: Floats) -> Floats:

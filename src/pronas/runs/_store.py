@@ -70,6 +70,8 @@ def read_children(connection: sqlite3.Connection) -> list[Child]:
 def _child(row: sqlite3.Row) -> Child:
     values = dict(row)
     values.update(cell=Cell.parse(values["cell"]), metrics=json.loads(values["metrics"] or "{}"))
+    if "linear" in values["canonical"]:  # written before linear and identity were one operator
+        values["canonical"] = str(values["cell"].canonical())
     return Child(**values)
 
 

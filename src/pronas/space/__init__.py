@@ -1,6 +1,7 @@
 """The search space: blocks, cells and their text, levels, symmetry, counting. NumPy only."""
 
-from pronas.space._cell import Block, Cell
+from pronas.space._block import Block
+from pronas.space._cell import Cell
 from pronas.space._counting import Size
 from pronas.space._extension import Extension
 from pronas.space._layout import SIZES, CellLayout, layout_cell
@@ -8,6 +9,7 @@ from pronas.space._named import named_space, space, space_from_toml, space_names
 from pronas.space._names import (
     BINARY_OPERATORS,
     PAPER_OPERATORS,
+    canonical_operator,
     operator_is_binary,
     operator_names,
     register_operator,
@@ -28,6 +30,7 @@ __all__ = [
     "Size",
     "Space",
     "StateSpace",
+    "canonical_operator",
     "cell_layout",
     "cell_svg",
     "input_label",

@@ -9,12 +9,9 @@ positions given to its blocks so far).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-
-from pronas.space._cell import Block, Cell
 
 Rows = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
@@ -121,16 +118,3 @@ def _forbid_late_reads(codes: Ints, read: npt.NDArray[np.bool_], position: Ints,
     """Where only the first blocks may be read, let no unread block take a place that a read one needs."""
     needed = (read & (position < 0)).sum(axis=0)
     codes[(needed > max(room, 0)) & ~read] = _TAKEN
-
-
-@lru_cache(maxsize=1 << 16)
-def canonical_cell(cell: Cell) -> Cell:
-    """Return the canonical form of one cell, with its operators ordered by name; skips are kept."""
-    names = cell.operators
-    shift = 0 if cell.flat else max(1, -min(v for b in cell.blocks for v, _ in b.halves))
-    shape = Shape(shift, max(shift, 1), len(names))
-    row = [x for b in cell.blocks for v, op in b.halves for x in (v, names.index(op))]
-    smallest = canonical_rows(np.array([row], dtype=np.int16), shape)[0].tolist()
-    return Cell(
-        tuple(Block(a, names[p], b, names[q]) for a, p, b, q in zip(*[iter(smallest)] * 4, strict=True)), cell.skips
-    )

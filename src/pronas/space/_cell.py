@@ -4,46 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+
+import numpy as np
 
 from pronas.errors import UsageError
-from pronas.space._names import check_operator_name
-
-if TYPE_CHECKING:
-    from pronas.space._state_space import StateSpace
-
-
-@dataclass(frozen=True, order=True)
-class Block:
-    """One block: two inputs, each under an operator; the two results are combined.
-
-    Input values: negative is an earlier cell (-1 the previous one), 0, 1, … an earlier block of this cell. In flat
-    cells 0 is the cell's own input and v >= 1 is block v - 1.
-    """
-
-    input1: int
-    operator1: str
-    input2: int
-    operator2: str
-
-    def __post_init__(self) -> None:
-        for name, value in (("input1", self.input1), ("input2", self.input2)):
-            if type(value) is int:
-                continue
-            if isinstance(value, bool) or not hasattr(value, "__index__"):
-                raise UsageError(f"a block's input is a whole number, not {value!r}")
-            object.__setattr__(self, name, int(value))
-        check_operator_name(self.operator1)
-        check_operator_name(self.operator2)
-
-    @property
-    def halves(self) -> tuple[tuple[int, str], tuple[int, str]]:
-        """The two ``(input, operator)`` pairs."""
-        return (self.input1, self.operator1), (self.input2, self.operator2)
-
-    def __str__(self) -> str:
-        return f"{self.input1}:{self.operator1} + {self.input2}:{self.operator2}"
+from pronas.space import _text as text_forms
+from pronas.space._block import Block
+from pronas.space._canonical import Shape, canonical_rows
+from pronas.space._names import canonical_operator
+from pronas.space._picture import cell_svg
+from pronas.space._text import CellSpace
 
 
 @dataclass(frozen=True)
@@ -108,9 +79,7 @@ class Cell:
         return len(self.blocks)
 
     def __str__(self) -> str:
-        from pronas.space._text import to_text
-
-        return to_text(self)
+        return text_forms.to_text(self.blocks, self.skips)
 
     def to_list(self) -> list[int | str]:
         """Return ``[input1, operator1, input2, operator2, …]``; skips are not in it."""
@@ -118,11 +87,9 @@ class Cell:
 
     def to_csv(self) -> str:
         """Return ``input1,op1,input2,op2,…``, a row of a CSV file; skips follow as one last field ``@ 0>2 1>3``."""
-        from pronas.space._text import to_csv
+        return text_forms.to_csv(self.blocks, self.skips)
 
-        return to_csv(self)
-
-    def representation(self, space: StateSpace, style: str = "one") -> str:
+    def representation(self, space: CellSpace, style: str = "one") -> str:
         """Return the old systems' one-hot string, ``[[1. 0.]] [[0. 1.]] …``.
 
         Args:
@@ -132,18 +99,17 @@ class Cell:
         Raises:
             UsageError: the cell is not of this space, or the style is not known.
         """
-        from pronas.space._text import to_representation
-
-        return to_representation(self, space, style)
+        text_forms.check_style(style)
+        space.check(self)
+        return text_forms.to_representation(self.blocks, self.skips, space, style)
 
     def canonical(self) -> Cell:
         """Return the one cell that stands for all that are the same but for swapped halves and numbering of blocks.
 
-        It does not depend on a space: operators are ordered by name. Skips are kept.
+        It does not depend on a space: operators are ordered by name, and one that has two is called by the first
+        (``identity`` for ``linear``). Skips are kept.
         """
-        from pronas.space._canonical import canonical_cell
-
-        return canonical_cell(self)
+        return _canonical(self)
 
     def to_svg(self, theme: str = "auto") -> str:
         """Draw the cell as an SVG document; ``theme`` is ``light``, ``dark`` or ``auto`` (what the viewer prefers).
@@ -151,8 +117,6 @@ class Cell:
         Raises:
             UsageError: an unknown theme.
         """
-        from pronas.space._picture import cell_svg
-
         return cell_svg(self, theme)
 
     def _repr_svg_(self) -> str:
@@ -165,12 +129,10 @@ class Cell:
         Raises:
             UsageError: the length is not a multiple of four, or a part is not what belongs there.
         """
-        from pronas.space._text import from_items
-
-        return from_items(items, tuple(skips))
+        return cls(text_forms.from_items(items), tuple(skips))
 
     @classmethod
-    def parse(cls, text: str, space: StateSpace | None = None) -> Cell:
+    def parse(cls, text: str, space: CellSpace | None = None) -> Cell:
         """Read a cell from any of its text forms; the form is told by the text itself.
 
         The forms: ``-2:5x5 dconv + -2:3x3 maxpool | …``; the list ``[0, '3x3 dconv', 0, 'identity']``; a CSV row, with
@@ -183,9 +145,21 @@ class Cell:
         Raises:
             UsageError: the text is none of the forms, or the cell is not of the space.
         """
-        from pronas.space._text import parse
+        cell = cls(*text_forms.parse(text, space))
+        if space is not None:
+            space.check(cell)
+        return cell
 
-        return parse(text, space)
+
+@lru_cache(maxsize=1 << 16)
+def _canonical(cell: Cell) -> Cell:
+    names = sorted({canonical_operator(name) for name in cell.operators})
+    shift = 0 if cell.flat else max(1, -min(v for b in cell.blocks for v, _ in b.halves))
+    shape = Shape(shift, max(shift, 1), len(names))
+    row = [x for b in cell.blocks for v, op in b.halves for x in (v, names.index(canonical_operator(op)))]
+    smallest = canonical_rows(np.array([row], dtype=np.int16), shape)[0].tolist()
+    blocks = (Block(a, names[p], b, names[q]) for a, p, b, q in zip(*[iter(smallest)] * 4, strict=True))
+    return Cell(tuple(blocks), cell.skips)
 
 
 def _check_skips(skips: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

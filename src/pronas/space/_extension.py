@@ -15,16 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from pronas.errors import UsageError
 from pronas.space._canonical import Ints, Rows, Shape, labelings, row_keys
-
-if TYPE_CHECKING:
-    from pronas.space._state_space import StateSpace
 
 Mask = npt.NDArray[np.bool_]
 _PAIRS = 1 << 19  # pairs looked at in one go: bounds the working memory
@@ -42,6 +39,34 @@ class _Numberings:
     first: Mask  # (m,) one numbering of each cell (or parent and core) is marked
 
 
+class GrowingSpace(Protocol):
+    """What an extension needs of a space of cells (`StateSpace`)."""
+
+    @property
+    def B(self) -> int:  # noqa: N802
+        """The largest number of blocks."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators' names."""
+
+    @property
+    def shape(self) -> Shape:
+        """The numbers that canonical forms need."""
+
+    def check_rows(self, rows: npt.ArrayLike) -> Rows:
+        """Return rows of this space as an array, or raise a UsageError."""
+
+    def extensions(self, b: int) -> Rows:
+        """Return every block that may be block b."""
+
+    def inputs(self, b: int) -> tuple[int, ...]:
+        """Return the input values that block b may read."""
+
+    def readable(self, b: int) -> int:
+        """Return how many earlier blocks block b may read."""
+
+
 class Extension:
     """The candidates of a level: parents x blocks, and which of those pairs count.
 
@@ -55,7 +80,7 @@ class Extension:
         blocks: (m, 4) int16, every block that may follow, its smaller half first, in ascending order.
     """
 
-    def __init__(self, space: StateSpace, parents: npt.ArrayLike) -> None:
+    def __init__(self, space: GrowingSpace, parents: npt.ArrayLike) -> None:
         """Index the parents.
 
         Raises:

@@ -6,25 +6,21 @@ changes when halves are swapped or blocks renumbered. Names begin with their gro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
-from pronas.space._canonical import Ints, Rows
-
-if TYPE_CHECKING:
-    from pronas.space._state_space import StateSpace
+from pronas.space._canonical import Ints, Rows, Shape
+from pronas.space._names import canonical_operator
 
 Floats = npt.NDArray[np.float32]
 _CHUNK = 1024
 _DEPTHS = 4  # operators are counted at depth 1, 2, 3 and 4 or more
 
 
-def feature_names(space: StateSpace) -> tuple[str, ...]:
-    """Return the columns' names."""
-    ops = space.operators
-    inputs = [str(v) for v in range(space.input_lookback_depth, 0)] or ["0"]
+def feature_names(operators: tuple[str, ...], shape: Shape) -> tuple[str, ...]:
+    """Return the columns' names; an operator of two names is called by one."""
+    ops = [canonical_operator(name) for name in operators]
+    inputs = [str(v) for v in range(-shape.shift, 0)] or ["0"]
     pairs = [f"{ops[i]}+{ops[j]}" for i in range(len(ops)) for j in range(i, len(ops))]
     return (
         *(f"cell:{name}" for name in ("blocks", "depth", "mean_depth", "unused", "operators", "equal_halves")),
@@ -43,22 +39,19 @@ def feature_names(space: StateSpace) -> tuple[str, ...]:
     )
 
 
-def features(space: StateSpace, rows: Rows) -> Floats:
-    """Return (n, d) float32, columns as in `feature_names`."""
-    width = len(feature_names(space))
-    if not len(rows):
-        return np.zeros((0, width), dtype=np.float32)
-    parts = [_Graph(space, rows[i : i + _CHUNK]).features() for i in range(0, len(rows), _CHUNK)]
+def features(shape: Shape, rows: Rows) -> Floats:
+    """Return (n, d) float32, columns as in `feature_names`; n >= 1."""
+    parts = [_Graph(shape, rows[i : i + _CHUNK]).features() for i in range(0, len(rows), _CHUNK)]
     return np.concatenate(parts)
 
 
 class _Graph:
     """Rows of one level as arrays (n, b, 2): what each half reads and with which operator."""
 
-    def __init__(self, space: StateSpace, rows: Rows) -> None:
-        halves = space.shape.half_codes(rows)
+    def __init__(self, shape: Shape, rows: Rows) -> None:
+        halves = shape.half_codes(rows)
         self.n, self.b, _ = halves.shape
-        self.inputs, self.ops = space.shape.inputs, len(space.operators)
+        self.inputs, self.ops = shape.inputs, shape.operators
         self.op: Ints = halves % self.ops
         self.source: Ints = halves // self.ops
         self.block: Ints = self.source - self.inputs  # negative where an input of the cell is read

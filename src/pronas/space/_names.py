@@ -22,11 +22,11 @@ PAPER_OPERATORS: tuple[str, ...] = (
     *("identity", "3x3 avgpool", "3x3 maxpool", "3x3 dilated conv"),
 )
 
-#: A sensible default for binarized cells: every kind of binary layer, both pools, and the shortcut.
-BINARY_OPERATORS: tuple[str, ...] = (
-    *("3x3 bconv", "5x5 bconv", "1x7-7x1 bconv", "3x3 sep-bconv"),
-    *("5x5 sep-bconv", "3x3 maxpool", "3x3 avgpool", "linear"),
-)
+#: The ten operators of binarized cells: every kind of binary layer, both pools, and the shortcut.
+BINARY_OPERATORS: tuple[str, ...] = (*_BINARY, "3x3 maxpool", "3x3 avgpool", "linear")
+
+#: Second names of operators: the old binarized system says ``linear`` where the paper says ``identity``.
+_SYNONYMS = {"linear": "identity"}
 
 #: name -> True (binary only), False (full precision only), None (both)
 _known: dict[str, bool | None] = {
@@ -90,6 +90,11 @@ def register_operator(name: str, binary: bool | None = None) -> None:
         UsageError: the name cannot stand in a cell's text.
     """
     _known[check_operator_name(name)] = binary
+
+
+def canonical_operator(name: str) -> str:
+    """Return the name by which an operator is compared: ``identity`` for ``linear``, any other name as it is."""
+    return _SYNONYMS.get(name, name)
 
 
 def known_operator(name: str) -> str:

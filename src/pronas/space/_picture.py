@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from pronas.errors import UsageError
 from pronas.space import _layout as geometry
+from pronas.space._block import Block
 from pronas.space._layout import CellLayout, layout_cell
+from pronas.space._names import canonical_operator
 
-if TYPE_CHECKING:
-    from pronas.space._cell import Cell
+
+class Drawable(Protocol):
+    """What a picture shows of a cell (`Cell`)."""
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks in order."""
+
+    @property
+    def skips(self) -> tuple[tuple[int, int], ...]:
+        """Skips between cells."""
+
+    @property
+    def flat(self) -> bool:
+        """Whether 0 means the cell's own input."""
+
 
 #: Colours of a picture by theme; text on every fill has a contrast above 4.5 : 1.
 PALETTES: dict[str, dict[str, str]] = {
@@ -46,7 +62,7 @@ def operator_family(name: str) -> str:
     lowered = name.lower()
     if "pool" in lowered:
         return "pool"
-    return "identity" if lowered in ("identity", "linear", "skip", "none") else "conv"
+    return "identity" if canonical_operator(lowered) in ("identity", "skip", "none") else "conv"
 
 
 def input_label(value: int, flat: bool) -> str:
@@ -59,12 +75,12 @@ def shorten(text: str, length: int = 16) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def cell_layout(cell: Cell) -> CellLayout:
+def cell_layout(cell: Drawable) -> CellLayout:
     """Positions of the parts of a cell's picture."""
     return layout_cell([(block.input1, block.input2) for block in cell.blocks], cell.flat)
 
 
-def cell_svg(cell: Cell, theme: str = "auto") -> str:
+def cell_svg(cell: Drawable, theme: str = "auto") -> str:
     """Draw a cell as a complete SVG document.
 
     Inputs stand on top, each block is two operators above the circle that combines them (its number is the value by
@@ -111,14 +127,14 @@ def _box(kind: str, x: float, y: float, width: float, label: str, title: str = "
     )
 
 
-def _inputs(cell: Cell, layout: CellLayout) -> Iterable[str]:
+def _inputs(cell: Drawable, layout: CellLayout) -> Iterable[str]:
     read = {value for block in cell.blocks for value in (block.input1, block.input2)}
     for value, (x, y) in layout.inputs.items():
         kind, title = ("io", "") if value in read else ("io unused", "no block reads this")
         yield _box(kind, x, y, geometry.INPUT_WIDTH, input_label(value, cell.flat), title)
 
 
-def _blocks(cell: Cell, layout: CellLayout) -> Iterable[str]:
+def _blocks(cell: Drawable, layout: CellLayout) -> Iterable[str]:
     for index, block in enumerate(cell.blocks):
         x, top = layout.blocks[index]
         node = top + geometry.BLOCK_HEIGHT - geometry.RADIUS

@@ -9,6 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 
+class Extended(Protocol):
+    """Architectures of a level as pairs of a parent and what is added to it (`Extension`)."""
+
+    @property
+    def parents(self) -> npt.NDArray[np.int16]:
+        """Rows (p, w) of the parents; each is extended by every block."""
+
+    @property
+    def blocks(self) -> npt.NDArray[np.int16]:
+        """Rows (m, v) of what may follow a parent."""
+
+
 @runtime_checkable
 class Space(Protocol):
     """A space of architectures that grow level by level.
@@ -17,6 +29,9 @@ class Space(Protocol):
     tells the level. What the numbers mean is the space's own business; others only keep, concatenate and pass rows.
     A space without levels (NAS-Bench-201: six edges, each one of five operators) has B = 1: `level1` is everything and
     `extend` yields nothing.
+
+    Subclass it (``class MySpace(Space)``): the last methods then have defaults, for architectures that are not parents
+    followed by a block.
     """
 
     @property
@@ -65,3 +80,34 @@ class Space(Protocol):
 
     def to_dict(self) -> Mapping[str, Any]:
         """Return plain data that tells this space from others; its ``kind`` names the class of spaces."""
+
+    # -- with defaults
+
+    def level_of(self, rows: npt.NDArray[np.int16]) -> int:
+        """Return the level of rows (n, w), n >= 1: by default the first with as many tokens."""
+        length = np.asarray(self.tokens(rows[:1])).shape[1]
+        return next(b for b in range(1, self.B + 1) if len(self.token_kinds(b)) == length)
+
+    def ordered_tokens(self, rows: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+        """Return `tokens`, made the same for rows that differ only in an order without meaning (halves of a block)."""
+        return np.asarray(self.tokens(rows), dtype=np.int64)
+
+    @property
+    def token_splits(self) -> tuple[int, ...]:
+        """For each kind of token, how many come before a second sort of the same kind (0: all are of one sort).
+
+        Unseen tokens are read as the mean of the seen ones of their sort: inputs of the cell, outputs of blocks.
+        """
+        return (0,) * len(self.token_sizes)
+
+    def level_bound(self, b: int) -> int | None:
+        """Return a number that the architectures of level b do not exceed; ``None``: unknown."""
+        return None
+
+    def extension(self, parents: npt.NDArray[np.int16]) -> Extended | None:
+        """Return the next level as parents x blocks, where it is that; ``None``: use `extend`.
+
+        A row is then its parent's followed by the block's, and so are its `ordered_tokens`; predictors share a parent's
+        work among its extensions.
+        """
+        return None

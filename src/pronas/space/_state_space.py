@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pronas.errors import UsageError, nearest
-from pronas.space._canonical import Rows, Shape, canonical_rows, row_keys
-from pronas.space._cell import Block, Cell
+from pronas.space._block import Block
+from pronas.space._canonical import Ints, Rows, Shape, canonical_rows, row_keys
+from pronas.space._catalogue import file_arguments
+from pronas.space._cell import Cell
 from pronas.space._counting import Size, count_raw, count_unique
+from pronas.space._extension import Extension
 from pronas.space._features import Floats, feature_names, features
-from pronas.space._names import PAPER_OPERATORS, known_operator, operator_is_binary
+from pronas.space._names import PAPER_OPERATORS, canonical_operator, known_operator, operator_is_binary
 from pronas.space._sampling import mutate_rows, sample_rows
-
-if TYPE_CHECKING:
-    from pronas.space._extension import Extension
 
 
 @dataclass(frozen=True, init=False)
@@ -124,13 +125,23 @@ class StateSpace:
                     raise UsageError(
                         f"block {i} reads {value}, but in this space it may read {_listed(allowed)}: {cell}"
                     )
-                if operator not in self._indexes:
-                    hint = nearest(operator, self.operators) or "; it has " + ", ".join(self.operators)
-                    raise UsageError(f"operator {operator!r} is not in this space{hint}")
+                self.operator_index(operator)
+
+    def operator_index(self, name: str) -> int:
+        """Return the place of an operator in ``operators``, by either name if it has two.
+
+        Raises:
+            UsageError: it is not in this space; the nearest that is, is named.
+        """
+        index = self._indexes.get(canonical_operator(name))
+        if index is None:
+            hint = nearest(name, self.operators) or "; it has " + ", ".join(self.operators)
+            raise UsageError(f"operator {name!r} is not in this space{hint}")
+        return index
 
     @cached_property
     def _indexes(self) -> dict[str, int]:
-        return {name: i for i, name in enumerate(self.operators)}
+        return {canonical_operator(name): i for i, name in enumerate(self.operators)}
 
     def encode(self, cells: Iterable[Cell]) -> Rows:
         """Return the rows of cells that all have the same number of blocks; skips are left out.
@@ -141,7 +152,7 @@ class StateSpace:
         rows = []
         for cell in cells:
             self.check(cell)
-            rows.append([x for b in cell.blocks for v, op in b.halves for x in (v, self._indexes[op])])
+            rows.append([x for b in cell.blocks for v, op in b.halves for x in (v, self.operator_index(op))])
         if len({len(row) for row in rows}) > 1:
             raise UsageError("rows hold cells of one number of blocks; encode the cells of each level by themselves")
         return np.array(rows, dtype=np.int16).reshape(len(rows), len(rows[0]) if rows else 0)
@@ -212,8 +223,6 @@ class StateSpace:
         Raises:
             UsageError: the parents are not of this space, or have B blocks already.
         """
-        from pronas.space._extension import Extension
-
         return Extension(self, parents)
 
     def canonical(self, rows: npt.ArrayLike) -> Rows:
@@ -253,22 +262,52 @@ class StateSpace:
         tokens[:, ::2] -= self.input_lookback_depth
         return tokens
 
+    def ordered_tokens(self, rows: npt.ArrayLike) -> Ints:
+        """Return `tokens` (n, 4b) with the halves of each block in ascending order, the same whichever came first."""
+        tokens = self.tokens(rows)
+        pairs = tokens.reshape(len(tokens), tokens.shape[1] // 4, 2, 2)
+        code = pairs[..., 0] * len(self.operators) + pairs[..., 1]
+        swapped = (code[..., 0] > code[..., 1])[..., None, None]
+        return np.where(swapped, pairs[:, :, ::-1], pairs).reshape(tokens.shape)
+
+    @property
+    def token_splits(self) -> tuple[int, ...]:
+        """How many input tokens are inputs of the cell, before those of blocks; operators are of one sort."""
+        return self.shape.inputs, 0
+
+    def level_of(self, rows: npt.NDArray[np.int16]) -> int:
+        """Return how many blocks the cells of rows (n, 4b) have."""
+        return int(rows.shape[1]) // 4
+
+    def level_bound(self, b: int) -> int:
+        """Return a number that the cells of level b do not exceed: swapped halves counted once, numberings each."""
+        return prod(len(self.extensions(i + 1)) for i in range(b))
+
     def features(self, rows: npt.ArrayLike) -> Floats:
         """Return (n, d) float32 for predictors that are no networks; equal for equal cells, d the same for all b."""
-        return features(self, self.check_rows(rows))
+        checked = self.check_rows(rows)
+        if not len(checked):
+            return np.zeros((0, len(self.feature_names())), dtype=np.float32)
+        return features(self.shape, checked)
 
     def feature_names(self) -> tuple[str, ...]:
         """Return the names of the d columns of `features`, ``group:what``."""
-        return feature_names(self)
+        return feature_names(self.operators, self.shape)
 
     def sample(self, count: int, b: int, generator: np.random.Generator) -> Rows:
         """Return (count, 4b) random cells of b blocks, uniform over the raw ones."""
         self.check_level(b)
-        return sample_rows(self, count, b, generator)
+        return sample_rows(*self._columns(b), count, generator)
 
     def mutate(self, rows: npt.ArrayLike, generator: np.random.Generator) -> Rows:
         """Return rows that each differ from theirs in one input or one operator."""
-        return mutate_rows(self, self.check_rows(rows), generator)
+        checked = self.check_rows(rows)
+        return mutate_rows(*self._columns(checked.shape[1] // 4), checked, generator)
+
+    def _columns(self, b: int) -> tuple[Ints, Ints]:
+        """Return how many values each column of a row may take, and its lowest, both (4b,)."""
+        choices = [x for i in range(b) for x in [len(self.inputs(i + 1)), len(self.operators)] * 2]
+        return np.array(choices, dtype=np.int64), np.array([self.input_lookback_depth, 0] * (2 * b), dtype=np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as plain data, for `space_from_dict`."""
@@ -297,10 +336,24 @@ class StateSpace:
 
     @classmethod
     def from_toml(cls, path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
-        """Read a space from a TOML file; see `space_from_toml`."""
-        from pronas.space._named import space_from_toml
+        """Read a space from a TOML file.
 
-        return space_from_toml(path, B)
+        At the top of the file, or in its table ``[space]``: ``blocks`` (or ``B``), ``operators``, ``lookback`` (or
+        ``input_lookback_depth``), ``lookforward`` (or ``input_lookforward_depth``), and ``kind``: the named space that
+        gives what is left out (``pnas``).
+
+        Args:
+            path: the file.
+            B: overrides the file's number of blocks.
+
+        Raises:
+            UsageError: the file cannot be read, is no TOML, or an entry is unknown or wrong; the message names the
+                file.
+        """
+        try:
+            return cls(**file_arguments(Path(path), B))
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
 
     def with_blocks(self, b: int) -> StateSpace:
         """Return the same space with another B."""
@@ -327,6 +380,8 @@ def _check_operators(operators: Sequence[str]) -> tuple[str, ...]:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise UsageError(f"operator {name!r} is listed twice")
+        if canonical_operator(name) in map(canonical_operator, names[:i]):
+            raise UsageError(f"operator {name!r} is another name of one that is listed already: keep one of them")
     return names
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from pronas.errors import UsageError
-from pronas.space._cell import Block, Cell
+from pronas.space._block import Block
 
-if TYPE_CHECKING:
-    from pronas.space._state_space import StateSpace
+Blocks = tuple[Block, ...]
+Skips = tuple[tuple[int, int], ...]
 
 _QUOTES = "'\"`"
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
@@ -20,30 +20,58 @@ _SKIP = re.compile(r"\s*(\d+)\s*>\s*(\d+)\s*")
 _STYLES = ("one", "index")
 
 
-def to_text(cell: Cell) -> str:
+class CellSpace(Protocol):
+    """What reading and writing one-hot strings needs of a space of cells (`StateSpace`)."""
+
+    @property
+    def B(self) -> int:  # noqa: N802
+        """The largest number of blocks."""
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators' names."""
+
+    def inputs(self, b: int) -> tuple[int, ...]:
+        """Return the input values that block b may read."""
+
+    def operator_index(self, name: str) -> int:
+        """Return the place of an operator."""
+
+    def check(self, cell: Any) -> None:
+        """Raise a UsageError unless the cell is of this space."""
+
+
+def to_text(blocks: Blocks, skips: Skips) -> str:
     """Return the block text, ``-2:5x5 dconv + -2:3x3 maxpool | … @ 0>2, 1>3``."""
-    return " | ".join(map(str, cell.blocks)) + (" @ " + _skips_text(cell, ", ") if cell.skips else "")
+    return " | ".join(map(str, blocks)) + _suffix(skips)
 
 
-def to_csv(cell: Cell) -> str:
+def to_csv(blocks: Blocks, skips: Skips) -> str:
     """Return the CSV row, ``input1,op1,input2,op2,…[,@ 0>2 1>3]``."""
-    fields = [str(x) for x in cell.to_list()]
-    return ",".join(fields + (["@ " + _skips_text(cell, " ")] if cell.skips else []))
+    fields = [str(x) for block in blocks for half in block.halves for x in half]
+    return ",".join(fields + (["@ " + _skips_text(skips, " ")] if skips else []))
 
 
-def to_representation(cell: Cell, space: StateSpace, style: str = "one") -> str:
-    """Return the one-hot string; see `Cell.representation`."""
+def check_style(style: str) -> None:
+    """Raise a UsageError unless there is that style of representation strings."""
     if style not in _STYLES:
         raise UsageError(f"unknown style {style!r} of a representation string; it is 'one' or 'index'")
-    space.check(cell)
+
+
+def to_representation(blocks: Blocks, skips: Skips, space: CellSpace, style: str) -> str:
+    """Return the one-hot string of blocks that are of the space; see `Cell.representation`."""
     values = space.inputs(space.B)
     sizes = (len(values), len(space.operators))
     groups = []
-    for block in cell.blocks:
+    for block in blocks:
         for value, operator in block.halves:
-            places = (values.index(value), space.operators.index(operator))
+            places = (values.index(value), space.operator_index(operator))
             groups += [_one_hot(place, size, style) for place, size in zip(places, sizes, strict=True)]
-    return " ".join(groups) + (" @ " + _skips_text(cell, ", ") if cell.skips else "")
+    return " ".join(groups) + _suffix(skips)
+
+
+def _suffix(skips: Skips) -> str:
+    return " @ " + _skips_text(skips, ", ") if skips else ""
 
 
 def _one_hot(place: int, size: int, style: str) -> str:
@@ -51,12 +79,12 @@ def _one_hot(place: int, size: int, style: str) -> str:
     return "[[" + " ".join(f"{hot if i == place else 0}." for i in range(size)) + "]]"
 
 
-def _skips_text(cell: Cell, separator: str) -> str:
-    return separator.join(f"{a}>{b}" for a, b in cell.skips)
+def _skips_text(skips: Skips, separator: str) -> str:
+    return separator.join(f"{a}>{b}" for a, b in skips)
 
 
-def parse(text: str, space: StateSpace | None = None) -> Cell:
-    """Read any of the forms; see `Cell.parse`."""
+def parse(text: str, space: CellSpace | None = None) -> tuple[Blocks, Skips]:
+    """Read the blocks and skips of any of the forms; see `Cell.parse`."""
     if not isinstance(text, str):
         raise UsageError(f"a cell's text is a string, not {type(text).__name__}; for lists there is Cell.from_list")
     body, _, suffix = _unquote(text).partition("@")
@@ -65,14 +93,10 @@ def parse(text: str, space: StateSpace | None = None) -> Cell:
     if not body:
         raise UsageError("the cell is empty; write for example '-1:3x3 dconv + -1:identity'")
     if body.startswith(("[", "array", "(")):
-        cell = _parse_brackets(body, skips, space)
-    elif ":" in body:
-        cell = Cell(tuple(_parse_block(part, i) for i, part in enumerate(body.split("|"))), skips)
-    else:
-        cell = _parse_csv(body, skips)
-    if space is not None:
-        space.check(cell)
-    return cell
+        return _parse_brackets(body, space), skips
+    if ":" in body:
+        return tuple(_parse_block(part, i) for i, part in enumerate(body.split("|"))), skips
+    return _parse_csv(body), skips
 
 
 def _unquote(text: str) -> str:
@@ -83,7 +107,7 @@ def _unquote(text: str) -> str:
     return text
 
 
-def _parse_skips(text: str) -> tuple[tuple[int, int], ...]:
+def _parse_skips(text: str) -> Skips:
     skips = []
     for part in re.split(r"[,;]|(?<=\d)\s+(?=\d+\s*>)", text.strip().strip(_QUOTES)):
         match = _SKIP.fullmatch(part)
@@ -116,24 +140,24 @@ def _name(item: object) -> str:
     return " ".join(item.strip().strip(_QUOTES).split()) if isinstance(item, str) else item  # type: ignore[return-value]
 
 
-def from_items(items: Sequence[object], skips: tuple[tuple[int, int], ...] = ()) -> Cell:
-    """Make a cell of a flat list of inputs and operators; see `Cell.from_list`."""
+def from_items(items: Sequence[object]) -> Blocks:
+    """Read blocks from a flat list of inputs and operators; see `Cell.from_list`."""
     if not items or len(items) % 4:
         raise UsageError(f"a cell has four items a block (input, operator, input, operator), not {len(items)} in all")
     blocks = []
     for i in range(0, len(items), 4):
         a, op1, b, op2 = items[i : i + 4]
         blocks.append(Block(_whole(a, i // 4), _name(op1), _whole(b, i // 4), _name(op2)))
-    return Cell(tuple(blocks), skips)
+    return tuple(blocks)
 
 
-def _parse_csv(body: str, skips: tuple[tuple[int, int], ...]) -> Cell:
+def _parse_csv(body: str) -> Blocks:
     fields = [_unquote(field.strip().strip(_QUOTES)) for field in body.split(",")]  # names hold no commas or quotes
     if len(fields) % 4 == 1 and len(fields) > 1:  # the count tells a row of the history from a bare cell
         _check_reward(fields.pop(0))
     if len(fields) < 4:
         raise UsageError(f"cannot read {body!r} as a cell; write for example '-1:3x3 dconv + -1:identity'")
-    return from_items(fields, skips)
+    return from_items(fields)
 
 
 def _check_reward(field: str) -> None:
@@ -143,12 +167,12 @@ def _check_reward(field: str) -> None:
         raise UsageError(f"the first of these CSV fields should be a reward, not {field!r}") from None
 
 
-def _parse_brackets(body: str, skips: tuple[tuple[int, int], ...], space: StateSpace | None) -> Cell:
+def _parse_brackets(body: str, space: CellSpace | None) -> Blocks:
     groups = _numeric_groups(body)
     if groups is not None:
-        return _parse_representation(groups, skips, space)
+        return _parse_representation(groups, space)
     inner = body.replace("\\n", " ").strip("[]() \t\r\n,")
-    return from_items([part.strip() for part in inner.split(",")], skips)
+    return from_items([part.strip() for part in inner.split(",")])
 
 
 def _numeric_groups(body: str) -> list[list[float]] | None:
@@ -162,9 +186,7 @@ def _numeric_groups(body: str) -> list[list[float]] | None:
     return groups if groups and _BETWEEN.fullmatch(_GROUP.sub(" ", body)) else None
 
 
-def _parse_representation(
-    groups: list[list[float]], skips: tuple[tuple[int, int], ...], space: StateSpace | None
-) -> Cell:
+def _parse_representation(groups: list[list[float]], space: CellSpace | None) -> Blocks:
     if space is None:
         raise UsageError("a representation string can only be read with its search space: give one (--space)")
     if len(groups) % 4:
@@ -180,7 +202,7 @@ def _parse_representation(
             kind = "operators" if i % 2 else f"inputs at B={space.B}"
             raise UsageError(f"one-hot group {i} has {len(group)} entries, but the space has {len(known)} {kind}")
         items.append(known[place])
-    return from_items(items, skips)
+    return from_items(items)
 
 
 def _hot_place(group: list[float], index: int) -> int:
