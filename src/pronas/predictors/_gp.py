@@ -29,8 +29,8 @@ class GaussianProcess(Predictor):
 
     Features come in groups (the part of their names before the colon); each group has a weight, found with amplitudes
     and noise by maximising the posterior of the hyperparameters, so what does not matter in a space is learnt from
-    its cells. Rewards are seen through a transform (`_target_transform`) that outliers cannot disturb. Scores, on which acquisition
-    works, are on the transformed scale; `predict` gives rewards.
+    its cells. Rewards are seen through a transform (`TargetTransform`) that outliers cannot disturb. Scores, on which
+    acquisition works, are on the transformed scale; `predict` gives rewards.
 
     ``draws`` functions from the posterior serve as members (Wilson et al. 2020, pathwise conditioning).
     """
