@@ -20,6 +20,22 @@ class UsageError(PronasError, ValueError):
     exit_code = 2
 
 
+class SettingError(UsageError):
+    """A setting with a value that makes no sense. ``setting`` is its name; the command line adds the flag."""
+
+    def __init__(self, message: str, setting: str) -> None:
+        super().__init__(message)
+        self.setting = setting
+
+
+class FolderTakenError(UsageError):
+    """The folder named for a result holds something else. ``resumable``: it is a run that could be gone on with."""
+
+    def __init__(self, message: str, folder: str, *, resumable: bool = False) -> None:
+        super().__init__(message)
+        self.folder, self.resumable = folder, resumable
+
+
 class DataError(PronasError):
     """Images or labels that are missing, corrupt, truncated or mislabelled; the message names the file."""
 

@@ -54,7 +54,7 @@ def test_the_default_folder_is_the_first_that_fits(pronas_main, tmp_path, monkey
         (["search", "--data", "nowhere"], 1, "nowhere"),
         (["search", "--space", "pnsa"], 2, "did you mean 'pnas'"),
         (["search", "--operators", "3x3 dcon"], 2, "did you mean '3x3 dconv'"),
-        (["search", "--children", "some"], 2, "--children takes a whole number or 'all', not 'some'"),
+        (["search", "--children", "some"], 2, "must be a whole number or 'all', not 'some' (--children)"),
         (["search", "--epochs", "0"], 2, "children.epochs must be at least 1"),
         (["search", "--epochs", "x"], 2, "Invalid value for '--epochs'"),
         (["search", "--recipe", "serch"], 2, "did you mean 'search'"),

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pronas.errors import UsageError
 from pronas.runs import Config
-from pronas.runs._resolve import resolve
-from pronas.runs._settings import configuration
+from pronas.runs._choose import choose
+from pronas.runs._parse import configuration
 from pronas.runs._toml import dumps
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -45,8 +45,8 @@ def test_a_configuration_survives_its_file():
 
 
 def test_the_default_predictor_is_written_down_and_others_are_kept():
-    assert resolve(Config()).search.predictor == "gp"
-    assert resolve(configuration({"predictor": "lstm"})).search.predictor == "lstm"
+    assert choose(Config()).search.predictor == "gp"
+    assert choose(configuration({"predictor": "lstm"})).search.predictor == "lstm"
 
 
 def test_flags_win_over_the_file(tmp_path):

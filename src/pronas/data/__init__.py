@@ -8,7 +8,7 @@ from pronas.data._expand import expand
 from pronas.data._hugging import from_hugging
 from pronas.data._idx import read_idx
 from pronas.data._images import each_image_file, load_images, load_named_images
-from pronas.data._load import NAMES, load_dataset
+from pronas.data._load import NAMES, is_named, load_dataset
 from pronas.data._scale import Scale, scale_of
 from pronas.data._types import Dataset, Split
 
@@ -25,6 +25,7 @@ __all__ = [
     "each_image_file",
     "expand",
     "from_hugging",
+    "is_named",
     "load_dataset",
     "load_images",
     "load_named_images",

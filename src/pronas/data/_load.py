@@ -79,6 +79,11 @@ def load_dataset(
     return to_dataset(source, validation=validation, seed=seed, limit=limit)
 
 
+def is_named(name: str) -> bool:
+    """Whether ``load_dataset`` takes ``name`` as that of a data set, not as a path."""
+    return ALIASES.get(name.lower(), name.lower()) in NAMES or name.startswith("hf:")
+
+
 def _load_source(name: str, data_dir: Path | None, options: ReadOptions) -> Source:
     known = ALIASES.get(name.lower(), name.lower())
     if known == "digits":

@@ -1,6 +1,6 @@
 """Where children are trained: in this process, in local worker processes, on Ray. It does not know what is trained."""
 
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress
-from pronas.execution._make import EXECUTORS, make_executor
+from pronas.execution._make import EXECUTORS, check_executor, make_executor
 
-__all__ = ["ATTEMPTS", "EXECUTORS", "Executor", "Job", "Outcome", "Progress", "make_executor"]
+__all__ = ["ATTEMPTS", "EXECUTORS", "Executor", "Job", "Outcome", "Progress", "check_executor", "make_executor"]

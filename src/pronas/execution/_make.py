@@ -12,6 +12,18 @@ _OPTIONS: dict[str, tuple[str, ...]] = {"inline": (), "local": ("devices",), "ra
 EXECUTORS = tuple(_OPTIONS)
 
 
+def check_executor(name: str, *, timeout: float | None = None, memory_limit: int | None = None, **options: Any) -> None:
+    """Raise a UsageError unless there is such an executor and it can honour the options; nothing is started."""
+    if name not in _OPTIONS:
+        raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
+    for option in options:
+        if option not in _OPTIONS[name]:
+            places = " or ".join(repr(other) for other in EXECUTORS if option in _OPTIONS[other])
+            raise UsageError(f"execution {name!r} knows no {option!r}" + (f": it is for {places}" if places else ""))
+    if name == "inline" and (timeout or memory_limit):
+        raise UsageError("execution 'inline' cannot limit a child's time or memory: use execution 'local'")
+
+
 def make_executor(
     name: str,
     run: str,
@@ -38,17 +50,10 @@ def make_executor(
         UsageError: unknown name, or an option that this executor cannot honour.
         MissingExtraError: Ray is asked for and not installed.
     """
-    if name not in _OPTIONS:
-        raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
-    for option in options:
-        if option not in _OPTIONS[name]:
-            places = " or ".join(repr(other) for other in EXECUTORS if option in _OPTIONS[other])
-            raise UsageError(f"execution {name!r} knows no {option!r}" + (f": it is for {places}" if places else ""))
+    check_executor(name, timeout=timeout, memory_limit=memory_limit, **options)
     if name == "inline":
         from pronas.execution._inline import InlineExecutor
 
-        if timeout or memory_limit:
-            raise UsageError("execution 'inline' cannot limit a child's time or memory: use execution 'local'")
         return InlineExecutor(run, setup, shared)
     if name == "local":
         from pronas.execution._local import LocalExecutor

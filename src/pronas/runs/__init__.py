@@ -1,26 +1,59 @@
-"""A search as a run folder: settings, the progressive loop, the store, ``Experiment``."""
+"""A search as a run folder: settings, the progressive loop, the store, ``Experiment``.
+
+The names below are imported when first used, so that the command line can ask for `SETTINGS` without waiting for torch.
+"""
 
 from __future__ import annotations
 
-from pronas.runs._api import load_images, search
-from pronas.runs._config import Config
-from pronas.runs._experiment import Experiment
-from pronas.runs._level_scorer import Estimate, LevelScorer, Request
-from pronas.runs._settings import Settings
-from pronas.runs._store import Child
-from pronas.runs._train import Plan, plan_training, train_planned
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pronas.runs._api import search
+    from pronas.runs._config import SETTINGS, Config
+    from pronas.runs._experiment import Experiment
+    from pronas.runs._level_scorer import Estimate, LevelScorer, Request
+    from pronas.runs._setting import Setting
+    from pronas.runs._signature import default_of
+    from pronas.runs._store import Child
+    from pronas.runs._train import train
 
 __all__ = [
+    "SETTINGS",
     "Child",
     "Config",
     "Estimate",
     "Experiment",
     "LevelScorer",
-    "Plan",
     "Request",
-    "Settings",
-    "load_images",
-    "plan_training",
+    "Setting",
+    "default_of",
     "search",
-    "train_planned",
+    "train",
 ]
+
+_HOMES = {
+    "SETTINGS": "_config",
+    "Child": "_store",
+    "Config": "_config",
+    "Estimate": "_level_scorer",
+    "Experiment": "_experiment",
+    "LevelScorer": "_level_scorer",
+    "Request": "_level_scorer",
+    "Setting": "_setting",
+    "default_of": "_signature",
+    "search": "_api",
+    "train": "_train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pronas.runs' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pronas.runs.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pronas.runs._disk import disk_errors
 from pronas.runs._legacy_files import LegacyFiles
-from pronas.runs._run import disk_errors
 from pronas.runs._store import Child, Store
 from pronas.runs._tensorboard import TensorBoard
 from pronas.space import Cell, StateSpace

@@ -1,77 +1,162 @@
-"""The configuration of a search: frozen dataclasses, one per table of ``config.toml``."""
+"""Every setting of a search: a frozen dataclass for each table of ``config.toml``, a field for each setting.
+
+How to declare another one is told in `pronas.runs._setting`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from typing import Any, ClassVar
 
 from pronas.errors import UsageError, nearest
+from pronas.runs._setting import Setting, entry, hints_of, setting, settings_in, settings_of
 
+#: The spaces; ``custom`` is one whose parts are all given.
 SPACES = ("pnas", "flat", "binary", "custom")
-STRATEGIES = ("progressive", "random", "evolution")
+_CHILDREN, _RUN = "Children", "The run"
+_FILTERS = int | tuple[int, ...]
+_MOST = 10**9  # of what is counted: more is a slip of the finger
+
+
+def _share_or_number(value: float) -> str | None:
+    whole = value < 1 or value == int(value)
+    return None if whole else f"must be a share below 1 or a whole number, not {value!r}"
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """``[data]``: which images. ``validation`` is a share below 1 or a number of images, ``limit`` a bound on them."""
+    """``[data]``: which images."""
 
-    name: str = "digits"
-    directory: str | None = None
-    validation: float | None = None
-    limit: int | None = None
-    image_size: int | None = None
+    PANEL: ClassVar[str] = "Images"
+
+    name: str = setting(
+        "A named set (digits, mnist, …), a folder, a zip, .npz or hf:NAME",
+        "digits",
+        flag="data",
+        train=True,
+    )
+    directory: str | None = setting(
+        "Where named sets are looked for first", flag="data_dir", path=True, chosen="the cache", train=True
+    )
+    validation: float | None = setting(
+        "Images held out to compare children: a share below 1, or a number",
+        chosen="the data set's own",
+        above=0,
+        at_most=_MOST,
+        check=_share_or_number,
+        train=True,
+    )
+    limit: int | None = setting(
+        "Use at most so many images (a seeded sample)", chosen="all", at_least=10, at_most=_MOST, train=True
+    )
+    image_size: int | None = setting(
+        "Resize images to so many pixels square",
+        chosen="as they are",
+        at_least=8,
+        at_most=4096,
+        unit="pixels",
+        train=True,
+    )
 
 
 @dataclass(frozen=True)
 class SpaceConfig:
-    """``[space]``: which cells. ``lookback`` and ``lookforward`` are ``StateSpace``'s depths.
+    """``[space]``: which cells."""
 
-    ``modules`` are imported first, here and by every worker: those that register a user's operators.
-    """
+    PANEL: ClassVar[str] = "Space and choice of cells"
 
-    kind: str = "pnas"
-    blocks: int | None = None
-    operators: tuple[str, ...] | None = None
-    lookback: int | None = None
-    lookforward: int | None = None
-    modules: tuple[str, ...] = ()
+    kind: str = setting(
+        "The search space: pnas, flat, binary, or a TOML file with operators, blocks, lookback, lookforward",
+        "pnas",
+        flag="space",
+        choices=SPACES,
+        train=True,
+    )
+    operators: tuple[str, ...] | None = setting("Operator names", chosen="the space's", train=True)
+    blocks: int | None = setting("Blocks in a cell", short="B", chosen="3", at_least=1, at_most=64, train=True)
+    lookback: int | None = setting(
+        "How far back cells read: -2 is the paper, 0 flat", chosen="the space's", at_least=-64, at_most=0, train=True
+    )
+    lookforward: int | None = setting(
+        "How many earlier blocks a block may read", chosen="all", at_least=0, at_most=64, train=True
+    )
+    modules: tuple[str, ...] = setting(
+        "Modules imported first, here and by every worker: those that register your operators",
+        (),
+        chosen="none",
+        train=True,
+    )
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """``[search]``: how cells are chosen.
+    """``[search]``: how cells are chosen, and how far each is trained."""
 
-    ``children`` are trained at each level after the first; ``first`` at level 1 (0: every unique cell); ``rounds`` fits
-    of the predictor at each level; ``skips`` adds a last level that tries skip connections on the best cell.
-    ``early_stop`` trains children by successive halving: all briefly, then, when all levels are done, on each next
-    rung the best one in so many of them so many times longer. ``inherit`` starts children from their parents' weights
-    and trains them for so many epochs.
-    """
+    PANEL: ClassVar[str] = SpaceConfig.PANEL
 
-    strategy: str = "progressive"
-    children: int | None = None
-    first: int | None = None
-    rounds: int = 1
-    predictor: str | None = None
-    acquisition: str = "mean"
-    objectives: tuple[str, ...] = ("accuracy",)
-    skips: bool = False
-    reuse: str | None = None
-    early_stop: int | None = None
-    inherit: int | None = None
+    strategy: str = setting(
+        "How cells are chosen, all with the same number of children: progressive, random or evolution",
+        "progressive",
+        choices="pronas.controller:STRATEGIES",
+    )
+    children: int | None = setting(
+        "Children at each level after the first, or all (in TOML 0)",
+        short="K",
+        chosen="6",
+        at_least=0,
+        at_most=_MOST,
+        all_is_0=True,
+    )
+    first: int | None = setting(
+        "Children at the first level, a seeded sample, or all (in TOML 0), as the paper does",
+        chosen="12",
+        at_least=0,
+        at_most=_MOST,
+        all_is_0=True,
+    )
+    rounds: int = setting("Fits of the predictor a level", 1, at_least=1, at_most=10_000)
+    predictor: str | None = setting(
+        "Which predictor guides the search: gp (Gaussian process), lstm (the paper's; scores whole levels fastest), "
+        "lstm-ensemble, mlp, mlp-ensemble, forest, or auto (the best of three by cross-validation)",
+        chosen="gp",
+        choices="pronas.predictors:PREDICTORS",
+    )
+    acquisition: str = setting(
+        "How predictions become choices: mean, optimistic, ei or thompson",
+        "mean",
+        choices="pronas.controller:ACQUISITIONS",
+    )
+    objectives: tuple[str, ...] = setting(
+        "accuracy, or the front of accuracy and costs: accuracy,parameters, …",
+        ("accuracy",),
+        choices="pronas.controller:OBJECTIVES",
+    )
+    skips: bool = setting("Last, try skip connections between the cells of the best network", False)
+    reuse: str | None = setting(
+        "Take results of identical children (cell, skeleton, recipe, images) from this run", chosen="none", path=True
+    )
+    early_stop: int | None = setting(
+        "Successive halving: in the end the best one in so many trains so many times longer",
+        panel=_CHILDREN,
+        chosen="off",
+        at_least=2,
+        at_most=_MOST,
+    )
+    inherit: int | None = setting(
+        "From level 2 on, start from the parent's weights and train for so many epochs",
+        panel=_CHILDREN,
+        chosen="off",
+        at_least=1,
+        at_most=1_000_000,
+        unit="epochs",
+    )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """``[children]`` and ``[final]``: how a network is built and trained.
-
-    ``recipe`` holds a recipe's name under ``name`` and the fields that differ from it; ``skeleton`` likewise. What
-    ``[final]`` does not say is taken from ``[children]``'s skeleton.
-    """
+    """How networks are built and trained. ``recipe`` and ``skeleton``: a name and the fields that differ from it."""
 
     epochs: int | None = None
     batch: int | None = None
@@ -80,53 +165,162 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class ChildrenConfig(TrainConfig):
+    """``[children]``: how children are built and trained."""
+
+    PANEL: ClassVar[str] = _CHILDREN
+
+    epochs: int | None = setting("Epochs a child", chosen="the recipe's", at_least=1, at_most=1_000_000, unit="epochs")
+    batch: int | None = setting(
+        "Images a step", chosen="32 to 128, by the number of images", at_least=1, at_most=1_000_000, unit="images"
+    )
+    recipe: Mapping[str, Any] = settings_in(
+        name=entry(
+            str,
+            "How children are trained: search, full or old; fields of a recipe in TOML",
+            flag="recipe",
+            chosen="search",
+        )
+    )
+    skeleton: Mapping[str, Any] = settings_in(
+        name=entry(
+            str,
+            "The network around the cell: flat, binary, pnas-cifar or pnas-imagenet",
+            flag="skeleton",
+            chosen="by the space",
+            train=True,
+        ),
+        filters=entry(
+            _FILTERS,
+            "The skeleton's filters: a number, or one per cell (F of PNAS skeletons)",
+            chosen="8 (pnas-cifar)",
+            at_least=1,
+            at_most=65_536,
+        ),
+        repeats=entry(
+            int, "Cells of stride 1 in a row (N of PNAS skeletons)", chosen="1 (pnas-cifar)", at_least=0, at_most=64
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class FinalConfig(TrainConfig):
+    """``[final]``: how the winner is built and trained; what it does not say of the skeleton is the children's."""
+
+    PANEL: ClassVar[str] = "The winner"
+
+    epochs: int | None = setting(
+        "Epochs of the winner; 0: it is not trained",
+        flag="final_epochs",
+        chosen="the recipe's",
+        at_least=0,
+        at_most=1_000_000,
+        unit="epochs",
+        train=True,
+    )
+    batch: int | None = setting(
+        "Images a step",
+        flag="final_batch",
+        chosen="32 to 128, by the number of images",
+        at_least=1,
+        at_most=1_000_000,
+        unit="images",
+        train=True,
+    )
+    recipe: Mapping[str, Any] = settings_in(
+        name=entry(str, "How the winner is trained", flag="final_recipe", chosen="full", train=True)
+    )
+    skeleton: Mapping[str, Any] = settings_in(
+        filters=entry(
+            _FILTERS,
+            "Its skeleton's filters",
+            flag="final_filters",
+            chosen="the children's, or F = 16",
+            at_least=1,
+            at_most=65_536,
+            train=True,
+        ),
+        repeats=entry(
+            int, "Its skeleton's N", flag="final_repeats", chosen="the children's", at_least=0, at_most=64, train=True
+        ),
+    )
+
+
+@dataclass(frozen=True)
 class LimitConfig:
-    """``[limits]``: cells that cost more are never proposed.
+    """``[limits]``: counts per image, of the winner's network, or of a child's where no winner is to be trained."""
 
-    Counts are per image, of the winner's network, or of a child's where no winner is to be trained.
-    """
+    PANEL: ClassVar[str] = "Limits: cells beyond them are never proposed"
 
-    parameters: int | None = None
-    macs: int | None = None
-    bits: int | None = None
-    latency_us: float | None = None
+    parameters: int | None = setting("Parameters", flag="max_params", chosen="none", at_least=1)
+    macs: int | None = setting(
+        "Multiply-accumulates an image, full precision and binary together", flag="max_macs", chosen="none", at_least=1
+    )
+    bits: int | None = setting("Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits")
+    latency_us: float | None = setting(
+        "Microseconds an image, measured here on one thread", flag="max_latency_us", chosen="none", above=0, unit="µs"
+    )
 
 
 @dataclass(frozen=True)
 class ExecutionConfig:
     """``[execution]``: where children are trained. Changes no result, so a run may be resumed with another.
 
-    ``timeout`` is in seconds a child, ``memory`` in MiB a worker. ``threads`` are those of the winner's training (a
-    child has one); as their number changes the last bits, a resumed run keeps the first one's. ``devices`` are the
-    local workers', one slot each; ``gpus`` is the share of GPUs that a child reserves on Ray.
+    The exception is ``threads``, of the winner's training (a child has one): their number changes the last bits, so a
+    resumed run keeps the first one's.
     """
 
-    kind: str = "local"
-    workers: int | None = None
-    threads: int | None = None
-    timeout: float | None = None
-    memory: int | None = None
-    address: str | None = None
-    devices: tuple[str, ...] | None = None
-    gpus: float | None = None
+    PANEL: ClassVar[str] = _RUN
+
+    kind: str = setting(
+        "Where children are trained: inline, local or ray",
+        "local",
+        flag="execution",
+        choices="pronas.execution:EXECUTORS",
+    )
+    workers: int | None = setting("Children trained at once", chosen="one a core", at_least=1, at_most=100_000)
+    threads: int | None = setting(
+        "Threads that train the winner, each learning from its part of every batch (another number, another result)",
+        chosen="the cores; 1 for images under 16x16",
+        at_least=1,
+        at_most=4096,
+        train=True,
+    )
+    timeout: float | None = setting(
+        "Seconds a child may take; then it has failed", chosen="none", above=0, unit="seconds"
+    )
+    memory: int | None = setting("MiB a worker may hold", chosen="none", at_least=64, at_most=_MOST, unit="MiB")
+    address: str | None = setting("Ray cluster to join", chosen="one of its own")
+    devices: tuple[str, ...] | None = setting(
+        "Local workers' devices, a slot each: cuda:0,cuda:0", chosen="the processor"
+    )
+    gpus: float | None = setting("Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024)
 
 
 @dataclass(frozen=True)
 class Config:
     """Everything that decides a search's outcome (and ``execution``, which does not)."""
 
-    seed: int = 0
-    data: DataConfig = DataConfig()
-    space: SpaceConfig = SpaceConfig()
-    search: SearchConfig = SearchConfig()
-    children: TrainConfig = field(default_factory=TrainConfig)
-    final: TrainConfig = field(default_factory=TrainConfig)
-    limits: LimitConfig = LimitConfig()
-    execution: ExecutionConfig = ExecutionConfig()
+    PANEL: ClassVar[str] = _RUN
+
+    data: DataConfig = field(default_factory=DataConfig)
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    children: ChildrenConfig = field(default_factory=ChildrenConfig)
+    final: FinalConfig = field(default_factory=FinalConfig)
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    seed: int = setting(
+        "Of everything random: the split, the sample, the predictor and every child",
+        0,
+        at_least=0,
+        at_most=2**63 - 1,
+        train=True,
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain data; tuples become lists."""
-        return typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))
+        return typing.cast(dict[str, Any], plain(asdict(self)))
 
     def flat(self) -> dict[str, Any]:
         """Return ``{"table.key": value}`` without the entries that are ``None``."""
@@ -139,28 +333,24 @@ class Config:
         Raises:
             UsageError: an unknown key (the nearest known one is named), a wrong type, a value out of range.
         """
-        return check(typing.cast(Config, _read(cls, values, "", where)), where)
+        return typing.cast(Config, _read(cls, values, "", where))
+
+
+#: Every setting by its name.
+SETTINGS: dict[str, Setting] = {one.name: one for one in settings_of(Config)}
+_BY_KEY: dict[str, Setting] = {one.key: one for one in SETTINGS.values()}
 
 
 def plain(value: Any) -> Any:
     """Return ``value`` with tuples as lists and mappings as dicts, all the way down."""
     if isinstance(value, Mapping):
-        return {key: plain(entry) for key, entry in value.items()}
+        return {key: plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [plain(part) for part in value]
     return value
 
 
-def known_keys(table: type = Config, prefix: str = "") -> list[str]:
-    """Return every dotted key there is."""
-    keys: list[str] = []
-    for name, hint in typing.get_type_hints(table).items():
-        nested = isinstance(hint, type) and dataclasses.is_dataclass(hint)
-        keys += known_keys(hint, f"{prefix}{name}.") if nested else [f"{prefix}{name}"]
-    return keys
-
-
-def _flatten(prefix: str, table: Mapping[str, Any]) -> typing.Iterator[tuple[str, Any]]:
+def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _flatten(f"{prefix}{key}.", value)
@@ -171,92 +361,24 @@ def _flatten(prefix: str, table: Mapping[str, Any]) -> typing.Iterator[tuple[str
 def _read(table: type, values: Any, prefix: str, where: str) -> Any:
     if not isinstance(values, Mapping):
         raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {values!r}")
-    hints = typing.get_type_hints(table)
+    hints = {name: hint for name, hint in hints_of(table).items() if name != "PANEL"}
     entries = {}
     for key, value in values.items():
         if key not in hints:
-            hint = nearest(f"{prefix}{key}", known_keys())
-            raise UsageError(f"{where}: unknown key {prefix + str(key)!r}{hint}")
-        if dataclasses.is_dataclass(hints[key]):
+            raise UsageError(f"{where}: unknown key {prefix + str(key)!r}{nearest(f'{prefix}{key}', _BY_KEY)}")
+        if is_dataclass(hints[key]):
             entries[key] = _read(typing.cast(type, hints[key]), value, f"{prefix}{key}.", where)
         elif value is not None:
-            entries[key] = _convert(value, hints[key], f"{where}: {prefix}{key}")
+            entries[key] = _value(f"{prefix}{key}", value, where)
     return table(**entries)
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
-    choices = [kind for kind in get_args(hint) if kind is not type(None)] if _is_union(hint) else [hint]
-    for kind in choices:
-        origin = get_origin(kind) or kind
-        if origin is tuple and isinstance(value, (list, tuple)):
-            return tuple(_convert(entry, get_args(kind)[0], where) for entry in value)
-        if origin is Mapping and isinstance(value, Mapping):
-            return dict(value)
-        if origin is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if type(value) is origin:
-            return value
-    names = " or ".join(_NAMES.get(get_origin(kind) or kind, str(kind)) for kind in choices)
-    raise UsageError(f"{where} must be {names}, not {value!r}")
-
-
-_NAMES: dict[Any, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    bool: "true or false",
-    tuple: "a list",
-    Mapping: "a table",
-}
-
-
-def _is_union(hint: Any) -> bool:
-    return get_origin(hint) in (typing.Union, types.UnionType)
-
-
-_AT_LEAST: dict[str, float] = {
-    "data.limit": 10,
-    "data.image_size": 8,
-    "space.blocks": 1,
-    "search.children": 1,
-    "search.first": 0,
-    "search.rounds": 1,
-    "search.early_stop": 2,
-    "search.inherit": 1,
-    "children.epochs": 1,
-    "children.batch": 1,
-    "final.epochs": 0,
-    "final.batch": 1,
-    "limits.parameters": 1,
-    "limits.macs": 1,
-    "limits.bits": 1,
-    "limits.latency_us": 0,
-    "execution.workers": 1,
-    "execution.threads": 1,
-    "execution.timeout": 0,
-    "execution.memory": 64,
-    "execution.gpus": 0,
-}
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "space.kind": SPACES,
-    "search.strategy": STRATEGIES,
-    "execution.kind": ("inline", "local", "ray"),
-}
-
-
-def check(config: Config, where: str) -> Config:
-    """Return ``config`` if its values make sense.
-
-    Raises:
-        UsageError: one does not; the message names the key.
-    """
-    values = config.flat()
-    for key, least in _AT_LEAST.items():
-        if key in values and not values[key] >= least:
-            raise UsageError(f"{where}: {key} must be at least {least:g}, not {values[key]!r}")
-    for key, choices in _CHOICES.items():
-        if values.get(key, choices[0]) not in choices:
-            value = values[key]
-            hint = f"{nearest(str(value), choices)} (there are {', '.join(choices)})"
-            raise UsageError(f"{where}: {key}: unknown {value!r}{hint}")
-    return config
+def _value(key: str, value: Any, where: str) -> Any:
+    if key in _BY_KEY:
+        return _BY_KEY[key].checked(value, where)
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{where}: {key} must be a table, not {value!r}")
+    for name, part in value.items():
+        if f"{key}.{name}" in _BY_KEY:
+            _BY_KEY[f"{key}.{name}"].checked(part, where)
+    return dict(value)

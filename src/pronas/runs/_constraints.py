@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pronas.errors import SettingError
 from pronas.machine import torch_threads
 from pronas.networks import Skeleton, describe
 from pronas.runs._config import LimitConfig
 from pronas.space import Cell
 
+#: cost -> its limit's key; latency last: it is measured, the others are counted
+_COSTS = (("parameters", "parameters"), ("macs", "macs"), ("weight_bits", "bits"), ("latency_us", "latency_us"))
+_FLAGS = {"parameters": "params"}
 _WARM_UP, _TIMED = 3, 15
 
 
@@ -53,15 +57,25 @@ class Constraints:
         """Return the named costs, (n, len(names)), lower being better."""
         return np.array([[self._cost(cell, name) for name in names] for cell in cells], dtype=np.float64)
 
+    def refusal(self, cells: Sequence[Cell]) -> SettingError:
+        """Return the error for limits that none of ``cells`` meets: it names the limit and the least there is."""
+        least = {cost: min(cells, key=lambda cell: self._cost(cell, cost)) for cost, _, _ in self._given()}
+        figures = {cost: self._cost(cell, cost) for cost, cell in least.items()}
+        for cost, key, most in self._given():
+            if figures[cost] > most:
+                what = f"the smallest network has {figures[cost]:,.0f} ({least[cost]})"
+                return SettingError(
+                    f"limits.{key}: no network is within {most:,.0f}; {what}", f"max_{_FLAGS.get(key, key)}"
+                )
+        shown = ", ".join(f"{figures[cost]:,.0f} {cost} under {most:,.0f}" for cost, _, most in self._given())
+        return SettingError(f"limits: no network is within all of them; each by itself is met ({shown})", "max_params")
+
+    def _given(self) -> list[tuple[str, str, float]]:
+        """The limits there are: cost, key in ``[limits]``, most."""
+        return [(cost, key, most) for cost, key in _COSTS if (most := getattr(self._limits, key)) is not None]
+
     def _within(self, cell: Cell) -> bool:
-        limits = self._limits
-        pairs = (
-            ("parameters", limits.parameters),
-            ("macs", limits.macs),
-            ("weight_bits", limits.bits),
-            ("latency_us", limits.latency_us),  # last: it is measured, the others are counted
-        )
-        return all(self._cost(cell, name) <= most for name, most in pairs if most is not None)
+        return all(self._cost(cell, cost) <= most for cost, _, most in self._given())
 
     def _cost(self, cell: Cell, name: str) -> float:
         known = self._known(cell)

@@ -1,4 +1,8 @@
-"""The progressive loop: propose, train, learn, expand; then the winner. Everything it decides is in the store first."""
+"""Fourth: the progressive loop: propose, train, learn, expand; then the winner. All it decides is in the store first.
+
+What ends a search early, such as a budget's deadline, belongs between two rounds, in `_Driver._search`; how far a child
+is trained, in `pronas.runs._fidelity`; what is chosen before the search begins, in `pronas.runs._choose`.
+"""
 
 from __future__ import annotations
 
@@ -8,78 +12,85 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pronas.controller import ControllerManager
-from pronas.data import Dataset
 from pronas.errors import RunError
 from pronas.runs._children import Children
-from pronas.runs._config import Config
-from pronas.runs._constraints import Constraints
+from pronas.runs._choose import recipe_of
+from pronas.runs._disk import disk_errors
+from pronas.runs._events import done_event, note
+from pronas.runs._experiment import Experiment
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._final_training import CHECKPOINT, train_final
+from pronas.runs._open import Run
 from pronas.runs._promotion import train_promoted
-from pronas.runs._resolve import PREDICTOR, recipe_of, skeleton_of, state_space
-from pronas.runs._result_cache import result_cache
+from pronas.runs._resolve import Problem, executor_options, make_controller
 from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
-from pronas.runs._run import Run, disk_errors
 from pronas.runs._skips import skip_patterns
 from pronas.runs._store import Child
 from pronas.space import Cell
 from pronas.training import NetworkManager
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], object]
 
 
-class Driver:
-    """Takes a run from where it stands to its end.
+def drive(run: Run, emit: Emit) -> Experiment:
+    """Take a run from where it stands to its end.
 
     A resumed search takes proposals and rewards from the store and goes on: the controller is a function of them, so it
     makes the same proposals as one never interrupted.
 
     Args:
         run: open.
-        dataset: the images.
         emit: told of everything, see ``docs/cli.md``.
-    """
 
-    def __init__(self, run: Run, dataset: Dataset, emit: Emit) -> None:
-        self.run, self.dataset, self.emit, self.config = run, dataset, emit, run.config
-        self.space = state_space(self.config)
-        self.skeleton = skeleton_of(self.config.children)
-        self.shape, self.classes = dataset.input_shape, len(dataset.classes)
+    Raises:
+        RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
+    """
+    driver = _Driver(run, emit)
+    try:
+        driver.drive()
+    finally:
+        driver.close()
+    return Experiment(run.folder)
+
+
+class _Driver:
+    def __init__(self, run: Run, emit: Emit) -> None:
+        problem = run.problem
+        self.run, self.emit, self.config, self.problem = run, emit, run.config, problem
+        self.space, self.constraints, self.dataset = problem.space, problem.constraints, problem.dataset
         self.children = Children(run.folder, run.store, self.config.data.name, self.space)
-        # limits are for the network that ships, so they hold for the winner's skeleton where a winner is trained
-        shipped = skeleton_of(self.config.final) if self.config.final.epochs else self.skeleton
-        self.constraints = Constraints(shipped, self.shape, self.classes, self.config.limits)
         self.fidelity = Fidelity(run.folder, self.config, self.children, run.store)
-        self.find = result_cache(self.config.search.reuse, self.config, dataset.fingerprint)
         self._start = time.monotonic()
 
     def drive(self) -> None:
-        """Search, if that is not done, and train the winner.
-
-        Raises:
-            RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
-        """
+        """Search, if that is not done, and train the winner."""
         store = self.run.store
         try:
             if store.meta("state") in ("searching", "failed"):
                 store.set_meta(state="searching")
                 self._search()
                 store.set_meta(state="training")
-            self._train_final()
+            if store.meta("state") == "done":
+                self._tell_again()
+            else:
+                self._train_final()
         except Exception:
             with contextlib.suppress(RunError):  # where the disk is full, the state stays as it was
                 store.set_meta(state="failed")
             raise
-        finally:
-            with contextlib.suppress(RunError):  # what follows from the store is written anew when the run is opened
-                self.children.flush()
-            self.children.tensorboard.close()
+
+    def close(self) -> None:
+        """Bring the files for people up to date; what fails here follows from the store and comes back."""
+        with contextlib.suppress(RunError):
+            self.children.flush()
+        self.children.tensorboard.close()
 
     def _search(self) -> None:
-        with make_manager(self.config, self.dataset) as manager:
+        with make_manager(self.problem) as manager:
             self._announce(manager.workers)
-            evaluator = Evaluator(self.children, self.run.store, manager, self.emit, self.find, self.fidelity)
-            controller = make_controller(self.config, self.run.folder, self.constraints)
+            cached = self.problem.cached
+            evaluator = Evaluator(self.children, self.run.store, manager, self.emit, cached, self.fidelity)
+            controller = make_controller(self.problem, self.run.folder)
             self._take_up(controller)
             while cells := controller.get_actions():
                 rewards = self._round(controller, cells, evaluator)
@@ -134,12 +145,11 @@ class Driver:
         best = self.children.best()
         if not proposed and best is not None:
             count = self.config.search.children or None
-            cells = skip_patterns(best.cell, self.skeleton, self.shape, self.classes, count, self.config.seed)
+            shape, classes = self.dataset.input_shape, len(self.dataset.classes)
+            cells = skip_patterns(best.cell, self.problem.skeleton, shape, classes, count, self.config.seed)
             cells = [cell for cell, fits in zip(cells, self.constraints.feasible(cells), strict=True) if fits]
             if not cells:
-                self.emit(
-                    {"event": "note", "text": "no skips to try: the network has too few cells, or limits forbid them"}
-                )
+                self.emit(note("no skips to try: the network has too few cells, or limits forbid them"))
                 return
             proposed = self.children.propose(level, 1, cells, [self.constraints.columns(cell) for cell in cells])
         self._announce_level(level, 1, proposed)
@@ -149,9 +159,21 @@ class Driver:
         self.fidelity.forget(proposed[0].level)
         return train_round(proposed, evaluator, self._expected())
 
-    def _train_final(self) -> None:
+    def _tell_again(self) -> None:
+        final = self.run.store.meta("final")
+        if final:
+            self.children.tensorboard.curves(final["curves"])
+        self.emit(note(f"{self.run.folder} is finished"))
+        self.emit(done_event(self.run.folder, self._best(), final, (final or {}).get("seconds", 0.0)))
+
+    def _best(self) -> Child:
         best = self.children.best()
-        assert best is not None
+        if best is None:
+            raise RunError(f"{self.run.folder}: no child was trained, so there is no winner")
+        return best
+
+    def _train_final(self) -> None:
+        best = self._best()
         final = None
         if self.config.final.epochs:
             epochs = self.config.final.epochs
@@ -160,7 +182,7 @@ class Driver:
             self.children.tensorboard.curves(final["curves"])
         self.run.store.set_meta(final=final, state="done")
         (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
-        self.emit(done_event(self.run, best, final, time.monotonic() - self._start))
+        self.emit(done_event(self.run.folder, best, final, time.monotonic() - self._start))
 
     def _recorded(self, level: int, round_: int) -> list[Child]:
         return [child for child in self.children if (child.level, child.round) == (level, round_)]
@@ -209,48 +231,18 @@ class Driver:
         )
 
 
-def done_event(run: Run, best: Child, final: dict[str, Any] | None, seconds: float) -> dict[str, Any]:
-    """Return the last event of a search: its result."""
-    names = ("test_accuracy", "validation_accuracy", "parameters", "weight_bits")
-    facts = {name: (final or {}).get(name) for name in names}
-    cell = (final or {}).get("cell", str(best.cell))
-    return {"event": "done", "path": str(run.folder), "cell": cell, "reward": best.reward, **facts, "seconds": seconds}
-
-
-def make_manager(config: Config, dataset: Dataset) -> NetworkManager:
+def make_manager(problem: Problem) -> NetworkManager:
     """Make the manager that trains a run's children."""
-    execution = config.execution
-    options = {name: getattr(execution, name) for name in ("address", "devices", "gpus")}
+    config = problem.config
     return NetworkManager(
-        dataset,
-        skeleton=skeleton_of(config.children),
+        problem.dataset,
+        skeleton=problem.skeleton,
         recipe=recipe_of(config.children),
-        execution=execution.kind,
-        workers=execution.workers,
+        execution=config.execution.kind,
+        workers=config.execution.workers,
         seed=config.seed,
-        timeout=execution.timeout,
-        memory_limit=None if execution.memory is None else execution.memory << 20,
         modules=config.space.modules,
-        **{name: value for name, value in options.items() if value is not None},
-    )
-
-
-def make_controller(config: Config, folder: Any, constraints: Constraints) -> ControllerManager:
-    """Make the controller that proposes a run's children."""
-    search, names = config.search, config.search.objectives
-    return ControllerManager(
-        state_space(config),
-        K=search.children or None,
-        predictor=search.predictor or PREDICTOR,
-        acquisition=search.acquisition,
-        rounds=search.rounds,
-        seed=config.seed,
-        directory=folder,
-        strategy=search.strategy,
-        first=search.first or None,
-        feasible=constraints.feasible if constraints.limited else None,
-        objectives=names,
-        costs=(lambda cells: constraints.matrix(names[1:], cells)) if len(names) > 1 else None,
+        **executor_options(config),
     )
 
 

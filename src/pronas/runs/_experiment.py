@@ -152,5 +152,21 @@ class Experiment:
             connection.close()
 
 
+def stored_config(folder: Path) -> Config:
+    """Return the resolved configuration of a run.
+
+    Raises:
+        RunError: there is none, or it is of another version.
+    """
+    connection = connect(folder / STORE, read_only=True)
+    try:
+        found = read_meta(connection, "config")
+    finally:
+        connection.close()
+    if found is None:
+        raise RunError(f"{folder}: the run was stopped before it began; start it again")
+    return Config.from_dict(found, str(folder))
+
+
 def _reward(child: Child) -> float:
     return child.reward or 0.0

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from pronas.data import Dataset
 from pronas.networks import describe
+from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._config import Config
+from pronas.runs._disk import disk_errors
 from pronas.runs._experiment import BEST
-from pronas.runs._resolve import recipe_of, skeleton_of
-from pronas.runs._run import disk_errors
 from pronas.space import Cell
 from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_network
 
@@ -27,7 +27,7 @@ def train_final(
     cell: Cell,
     dataset: Dataset,
     config: Config,
-    emit: Callable[[dict[str, Any]], None],
+    emit: Callable[[dict[str, Any]], object],
     init: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """Train ``cell``, write ``weights/best.*`` and return what ``meta`` keeps under ``final``.

@@ -31,7 +31,7 @@ class RunLock:
                 ) from error
             raise RunError(
                 f"{folder} is in use by another search (process {holder or 'unknown'}); "
-                "wait for it, stop it, or choose another --out"
+                "wait for it, stop it, or choose another folder"
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
@@ -55,4 +55,4 @@ def _open(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise RunError(f"{path.parent}: cannot be written ({error.strerror}); choose another --out") from error
+        raise RunError(f"{path.parent}: cannot be written ({error.strerror}); choose another folder") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pronas.runs._events import note
 from pronas.runs._halving import promoted
 from pronas.runs._rounds import Evaluator
 from pronas.runs._store import Child
@@ -27,7 +28,7 @@ def train_promoted(evaluator: Evaluator) -> None:
         accuracies = fidelity.rungs.accuracies(rivals, rung - 1)
         rivals = promoted(accuracies, fidelity.factor) if accuracies else []
         text = f"early stop: {len(rivals)} of {len(accuracies)} children go on, to {epochs} epochs"
-        evaluator.emit({"event": "note", "text": text})
+        evaluator.emit(note(text))
         todo = [children[number] for number in rivals if fidelity.rungs.count(number) == rung and number not in known]
         for child, result in evaluator.results(todo, epochs):
             fidelity.rungs.add(child.id, result)

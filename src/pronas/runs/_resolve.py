@@ -1,162 +1,168 @@
-"""Choosing what a configuration leaves open, and making from it the space, the skeletons and the recipes."""
+"""Second: everything chosen, loaded, built and checked together, before a folder is touched.
+
+What can be refused is refused here: an operator that its network cannot have, an unknown device, limits nothing meets.
+"""
 
 from __future__ import annotations
 
-import importlib
-import math
-import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pronas.data import Dataset
-from pronas.errors import UsageError
-from pronas.machine import cores
-from pronas.networks import Skeleton
-from pronas.networks import skeleton as named_skeleton
-from pronas.runs._config import Config, SpaceConfig, TrainConfig, check, plain
-from pronas.space import StateSpace, named_space, operator_is_binary
-from pronas.training import Recipe
-from pronas.training import recipe as named_recipe
-
-#: Small enough for a processor; the paper's own sizes are F = 24, N = 2 for children and F = 48, N = 3 for the winner.
-_SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "pnas-cifar": ({"N": 1, "F": 8}, {"F": 16}),
-    "pnas-imagenet": ({"N": 1, "F": 16, "stem": 32}, {}),
-}
-_BLOCKS, _CHILDREN, _FIRST = 3, 6, 12
-#: The Gaussian process ranks best what tens to hundreds of children say of unseen cells (docs/experiments.md).
-PREDICTOR = "gp"
+from pronas.controller import ControllerManager
+from pronas.data import Dataset, load_dataset
+from pronas.errors import DataError, UsageError
+from pronas.execution import check_executor
+from pronas.networks import Skeleton, describe
+from pronas.runs._choose import PREDICTOR, choose, skeleton_of, state_space
+from pronas.runs._config import Config
+from pronas.runs._constraints import Constraints
+from pronas.runs._differences import differing, say_differing
+from pronas.runs._parse import SearchRequest
+from pronas.runs._result_cache import result_cache
+from pronas.runs._store import Child
+from pronas.space import Block, Cell, StateSpace, operator_is_binary
 
 
-def resolve(config: Config, dataset: Dataset | None = None) -> Config:
-    """Return ``config`` with everything chosen that it leaves open: what ``config.toml`` of a run holds.
+@dataclass(frozen=True)
+class Problem:
+    """A search that makes sense: what is searched, on which images, under which constraints.
 
-    Args:
-        config: what was asked for.
-        dataset: its images; the batch and the threads follow their number and size.
+    Attributes:
+        config: resolved: nothing is open.
+        dataset: the images.
+        space: of the cells.
+        skeleton: the network around a child's cell.
+        constraints: what the network that ships may cost.
+        cached: finds an identical child's result in another run, or ``None``.
+        out: the folder, where one was named.
+        resumes: whether it must hold this run already.
+    """
+
+    config: Config
+    dataset: Dataset
+    space: StateSpace
+    skeleton: Skeleton
+    constraints: Constraints
+    cached: Callable[[Child], Child | None]
+    out: Path | None
+    resumes: bool
+
+
+def resolve(request: SearchRequest) -> Problem:
+    """Choose what was left open, load the images, and check that it all goes together.
 
     Raises:
-        UsageError: an unknown operator, skeleton or recipe, or values that do not go together.
+        UsageError: it does not.
+        DataError: the images cannot be read.
+        RunError: the run to take results from cannot be read.
     """
-    for module in config.space.modules:
-        _import(module)
-    space = _space(config.space)
-    names = tuple(space.operators or ())
-    binary = any(operator_is_binary(name) for name in names)
-    search = config.search
-    search = replace(
-        search,
-        children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,
-        first=_FIRST if search.first is None else search.first,
-        predictor=search.predictor or PREDICTOR,
-        reuse=os.path.abspath(search.reuse) if search.reuse else None,
-    )
-    images = None if dataset is None else len(dataset.train)
-    children = _children(_batch(config.children, images), binary=binary, flat=space.lookback == 0)
-    resolved = replace(
-        config,
-        space=space,
-        search=search,
-        children=children,
-        final=_final(_batch(config.final, images), children),
-        execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
-    )
-    state_space(resolved)  # says what is wrong with the space
-    return check(resolved, "settings")
+    _check_execution(request.config)
+    choose(request.config)  # what is wrong without images is told without loading them
+    dataset = request.dataset or load(request.config, stored=request.stored is not None and not request.says_data)
+    config = choose(request.config, dataset)
+    _check_same(request, config)
+    space, skeleton = state_space(config), skeleton_of(config.children)
+    # limits are for the network that ships, so they hold for the winner's skeleton where a winner is trained
+    shipped = skeleton_of(config.final) if config.final.epochs else skeleton
+    for one in (skeleton, shipped):
+        _check_operators(config, one, dataset)
+    constraints = Constraints(shipped, dataset.input_shape, len(dataset.classes), config.limits)
+    cached = result_cache(config.search.reuse, config, dataset.fingerprint)
+    problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, request.stored is not None)
+    _check_limits(problem)
+    return problem
 
 
-def state_space(config: Config) -> StateSpace:
-    """Return the space that a resolved configuration names."""
-    space = config.space
-    assert space.blocks is not None
-    assert space.lookback is not None
-    return StateSpace(space.blocks, space.operators, space.lookback, space.lookforward)
+def load(config: Config, *, stored: bool = False) -> Dataset:
+    """Load the images that a configuration names, split by its seed.
 
+    Args:
+        config: what is read is ``data`` and ``seed``.
+        stored: it is that of an earlier run, whose images may have gone elsewhere.
 
-def skeleton_of(train: TrainConfig) -> Skeleton:
-    """Return the skeleton of resolved ``[children]`` or ``[final]``."""
-    options = dict(train.skeleton)
-    return named_skeleton(str(options.pop("name")), **options)
-
-
-def recipe_of(train: TrainConfig) -> Recipe:
-    """Return the recipe of resolved ``[children]`` or ``[final]``, with its epochs and batch."""
-    recipe = Recipe.from_dict(train.recipe)
-    changes = {"epochs": train.epochs or None, "batch": train.batch}
-    return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
-
-
-def _threads(dataset: Dataset | None) -> int:
-    """One thread for small images: their steps are too short to share."""
-    small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16
-    return 1 if small else cores()
-
-
-def _space(space: SpaceConfig) -> SpaceConfig:
-    preset = named_space("pnas" if space.kind == "custom" else space.kind)
-    return replace(
-        space,
-        blocks=_BLOCKS if space.blocks is None else space.blocks,
-        operators=space.operators or preset.operators,
-        lookback=preset.input_lookback_depth if space.lookback is None else space.lookback,
-    )
-
-
-def _largest(space: SpaceConfig) -> int:
-    """Return the number of cells of the largest level, symmetric ones of later levels included."""
-    whole = state_space(Config(space=space))
-    return math.prod(len(whole.extensions(b)) for b in range(1, whole.B + 1))
-
-
-def _batch(train: TrainConfig, images: int | None) -> TrainConfig:
-    """Smaller batches for small data sets: an epoch of fewer than 16 steps learns little."""
-    if train.batch is not None or "batch" in train.recipe or images is None:
-        return train
-    return replace(train, batch=next(size for size in (128, 64, 32) if images >= 16 * size or size == 32))
-
-
-def _children(train: TrainConfig, *, binary: bool, flat: bool) -> TrainConfig:
-    options = dict(train.skeleton)
-    name = str(options.pop("name", "binary" if binary else "flat" if flat else "pnas-cifar"))
-    small = _SKELETONS.get(name, ({}, {}))[0]
-    skeleton = named_skeleton(name, **{**small, **_spelled(name, options)})
-    return _trained(train, "search", skeleton, skeleton.binary)
-
-
-def _final(train: TrainConfig, children: TrainConfig) -> TrainConfig:
-    name = str(children.skeleton["name"])
-    if train.skeleton.get("name", name) != name:
-        raise UsageError(f"final.skeleton.name must be the children's, {name!r}: the winner keeps its kind of network")
-    large = _SKELETONS.get(name, ({}, {}))[1]
-    # a user's own size of children also is the least that the winner should have
-    larger = {key: value for key, value in large.items() if value > children.skeleton[key]}
-    options = {**children.skeleton, **larger, **_spelled(name, train.skeleton)}
-    options.pop("name")
-    skeleton = named_skeleton(name, **options)
-    return _trained(train, "full", skeleton, skeleton.binary)
-
-
-def _trained(train: TrainConfig, recipe: str, skeleton: Skeleton, binary: bool) -> TrainConfig:
-    changes = dict(train.recipe)
-    base = named_recipe(str(changes.pop("name", recipe)), binary=binary, epochs=train.epochs or None, batch=train.batch)
-    chosen = base.replace(**changes)
-    return TrainConfig(
-        epochs=chosen.epochs if train.epochs is None else train.epochs,
-        batch=chosen.batch,
-        recipe=plain(chosen.to_dict()),
-        skeleton=plain(skeleton.to_dict()),
-    )
-
-
-def _spelled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate the flags' words, filters and repeats, to the skeleton's own."""
-    words = {"filters": "F", "repeats": "N"} if name.startswith("pnas") else {}
-    return {words.get(key, key): value for key, value in options.items() if key != "name"}
-
-
-def _import(module: str) -> None:
+    Raises:
+        DataError: they cannot be read.
+        UsageError: as ``load_dataset``.
+    """
+    data = config.data
+    validation = None if data.validation is None or data.validation < 1 else int(data.validation)
     try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise UsageError(f"module {module!r} cannot be imported ({error}); is it on PYTHONPATH?") from error
+        return load_dataset(
+            data.name,
+            data_dir=data.directory,
+            validation=data.validation if validation is None else validation,
+            seed=config.seed,
+            limit=data.limit,
+            image_size=data.image_size,
+        )
+    except DataError as error:
+        if not stored:
+            raise
+        cure = "where they have gone elsewhere, or were given in memory, give them again (data)"
+        raise DataError(f"the run's images are not where they were: {error}; {cure}") from error
+
+
+def make_controller(problem: Problem, folder: Path | None) -> ControllerManager:
+    """Make the controller that proposes a run's children; ``folder``: where it writes its files."""
+    config, constraints = problem.config, problem.constraints
+    search, names = config.search, config.search.objectives
+    return ControllerManager(
+        problem.space,
+        K=search.children or None,
+        predictor=search.predictor or PREDICTOR,
+        acquisition=search.acquisition,
+        rounds=search.rounds,
+        seed=config.seed,
+        directory=folder,
+        strategy=search.strategy,
+        first=search.first or None,
+        feasible=constraints.feasible if constraints.limited else None,
+        objectives=names,
+        costs=(lambda cells: constraints.matrix(names[1:], cells)) if len(names) > 1 else None,
+    )
+
+
+def executor_options(config: Config) -> dict[str, Any]:
+    """Return what an executor is told besides its name."""
+    execution = config.execution
+    options = {
+        "timeout": execution.timeout,
+        "memory_limit": None if execution.memory is None else execution.memory << 20,
+        "address": execution.address,
+        "devices": execution.devices,
+        "gpus": execution.gpus,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check_execution(config: Config) -> None:
+    check_executor(config.execution.kind, **executor_options(config))
+
+
+def _check_same(request: SearchRequest, config: Config) -> None:
+    """A run that is resumed goes on as it began."""
+    if request.stored is None:
+        return
+    keys = differing(request.stored, config)
+    if keys:
+        raise say_differing(request.out or Path(), request.stored, config, keys)
+
+
+def _check_operators(config: Config, skeleton: Skeleton, dataset: Dataset) -> None:
+    """Every operator must be one that the network can have, by itself and in the named space."""
+    read = 0 if config.space.lookback == 0 else -1
+    for name in config.space.operators or ():
+        if config.space.kind == "binary" and operator_is_binary(name) is False:
+            raise UsageError(f"the space 'binary' has no {name!r}: it is a full-precision operator; use another space")
+        cell = Cell((Block(read, name, read, name),))
+        describe(cell, skeleton, dataset.input_shape, len(dataset.classes))
+
+
+def _check_limits(problem: Problem) -> None:
+    """The first proposal, made here for trial, says whether anything can be proposed at all."""
+    controller = make_controller(problem, None)
+    if problem.constraints.limited and not controller.get_actions():
+        cells = problem.space.decode(problem.space.level1())
+        raise problem.constraints.refusal(cells)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pronas.errors import UsageError
 from pronas.runs._config import Config
+from pronas.runs._experiment import stored_config
 from pronas.runs._halving import STOPPED
-from pronas.runs._run import stored_config
 from pronas.runs._schema import connect
 from pronas.runs._store import STORE, Child, read_children, read_meta
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._children import Children
+from pronas.runs._events import child_event
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._store import Child, Store
 from pronas.training import ChildProgress, ChildResult, NetworkManager
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[dict[str, Any]], object]
 Finder = Callable[[Child], Child | None]
 
 
@@ -151,15 +152,8 @@ def refuse_hopeless(round_: Sequence[Child]) -> None:
         reason, count = Counter(child.error or "no reason given" for child in round_).most_common(1)[0]
         raise RunError(
             f"all {len(round_)} children of the first level failed, {count} of them with: {reason}; "
-            "mend that and start again in another --out"
+            "mend that and start again in another folder"
         )
-
-
-def child_event(child: Child, done: int, total: int, *, known: bool) -> dict[str, Any]:
-    """Return the event ``child``: one more result."""
-    names = ("id", "level", "round", "status", "reward", "predicted", "error", "seconds", "parameters", "weight_bits")
-    facts = {name: getattr(child, name) for name in names}
-    return {"event": "child", **facts, "cell": str(child.cell), "known": known, "done": done, "total": total}
 
 
 def _progress_event(child: Child, event: ChildProgress) -> dict[str, Any]:

@@ -1,131 +1,191 @@
-"""Training one architecture to convergence, outside a search."""
+"""Training one architecture to convergence, outside a search: parse, resolve, open, drive, as a search does."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pronas.data import Augmentation, Dataset
-from pronas.errors import RunError, UsageError
+from pronas.errors import FolderTakenError, RunError, UsageError
 from pronas.files import write_atomic
-from pronas.runs._config import Config, plain
+from pronas.networks import describe
+from pronas.runs._api import OnEvent
+from pronas.runs._choose import choose, recipe_of, skeleton_of, state_space
+from pronas.runs._config import SETTINGS, Config, plain
+from pronas.runs._disk import disk_errors
+from pronas.runs._events import note
 from pronas.runs._experiment import Experiment
 from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._lock import RunLock
-from pronas.runs._resolve import recipe_of, resolve, state_space
-from pronas.runs._run import CONFIG, disk_errors
-from pronas.runs._settings import asked, configuration, merged
+from pronas.runs._open import CONFIG
+from pronas.runs._parse import Path_, as_settings, asked, configuration, merged
+from pronas.runs._resolve import load
+from pronas.runs._signature import document
 from pronas.runs._toml import dumps
 from pronas.space import Cell, operator_is_binary
 from pronas.training import load_model
 
 RESULT = "result.json"
-#: What only decides how the search went is of no concern here.
-_DEFAULTS = {"final_epochs": 200}
-_SPACE_FLAGS = ("space", "blocks", "operators", "lookback", "lookforward")
+#: The settings that ``train`` takes, all of them the winner's, by the names that they have there.
+TRAIN_SETTINGS = {one.train_name: one for one in SETTINGS.values() if one.declared.train}
+_EPOCHS = 200
+_SPACE = ("space", "blocks", "operators", "lookback", "lookforward", "modules")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One training: the cell, the resolved configuration, and the weights that it starts from, if any."""
-
-    cell: Cell
-    config: Config
-    load_saved: Path | None
-
-    @property
-    def digest(self) -> str:
-        """Eight hexadecimal digits of everything that decides the result; the threads do not count."""
-        facts = replace(self.config, execution=Config().execution).to_dict()
-        saved = str(self.load_saved.resolve()) if self.load_saved else None
-        text = json.dumps([str(self.cell), facts, saved], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def plan_training(
-    target: str,
-    settings: Mapping[str, Any],
-    load_images: Callable[[Config], Dataset],
+@document(TRAIN_SETTINGS.values(), lambda one: one.train_name)
+def train(
+    target: Path_,
+    dataset: Dataset | Path_ | None = None,
     *,
+    out: Path_ | None = None,
     child: int | None = None,
     expansion: bool = False,
-    load_saved: str | os.PathLike[str] | None = None,
-) -> tuple[Plan, Dataset]:
-    """Find out what is to be trained, and on which images.
+    load_saved: Path_ | None = None,
+    on_event: OnEvent | None = None,
+    **settings: Any,
+) -> tuple[Path, dict[str, Any]]:
+    """Train one architecture to convergence, or go on with it, or give its result again.
 
     Args:
         target: a run folder (its best cell, or ``child``), a cell's text in any form, or a representation string (which
             needs the space's settings).
-        settings: as of ``search``; those of the winner (``final_…``) count, 200 epochs if nothing is said.
-        load_images: loads the images of a configuration.
+        dataset: the images; default: the run's, or ``digits``.
+        out: the folder; default: ``pronas-train-…``, its own for each architecture, images and settings.
         child: number of a child of the run.
         expansion: add turned and shifted copies of every training image (``USE_EXPANSION``).
         load_saved: a model whose weights the training starts from.
-
-    Raises:
-        UsageError: neither a run nor a cell, or settings that make no sense.
-    """
-    folder = Path(target)
-    given = {name: value for name, value in settings.items() if value is not None}
-    if len(target) < 1000 and folder.is_dir():
-        experiment = Experiment(folder)
-        cell = _child_cell(experiment, child)
-        base = experiment.config.to_dict()
-    else:
-        if child is not None:
-            raise UsageError(f"a child's number needs a run folder, and {target!r} is none")
-        cell, base = _parse(target, given), {}
-        given = {**_kind(cell), **given}
-    config = Config.from_dict(merged(_fresh(base, given), asked({**_DEFAULTS, **given})), "settings")
-    images = load_images(config)
-    config = resolve(config, images)
-    if expansion:
-        config = _expanded(config, images)
-    return Plan(cell, config, Path(load_saved) if load_saved else None), images
-
-
-def train_planned(
-    plan: Plan, dataset: Dataset, out: str | os.PathLike[str] | None, emit: Callable[[dict[str, Any]], None]
-) -> tuple[Path, dict[str, Any]]:
-    """Train what was planned, or go on with it, or give its result again.
-
-    Args:
-        plan: from ``plan_training``.
-        dataset: likewise.
-        out: the folder; default: ``pronas-train-…``, its own for each plan.
-        emit: told of every epoch.
+        on_event: called with every event.
+        {settings}
 
     Returns:
         The folder, with ``weights/best.*``, and what is in its ``result.json``.
 
     Raises:
-        UsageError: the folder holds another training.
+        UsageError: neither a run nor a cell, settings that make no sense, or the folder holds another training.
+        DataError: the images cannot be read.
         RunError: the folder is in use or cannot be written, or the training diverged.
     """
-    folder = Path(out) if out is not None else Path(f"pronas-train-{plan.digest}")
+    emit = on_event or (lambda event: None)
+    request = _parse(os.fspath(target), dataset, settings, child)
+    request = replace(request, expansion=expansion, load_saved=None if load_saved is None else Path(load_saved))
+    task = _resolve(request, None if out is None else Path(out))
+    with _opened(task) as known:
+        return task.folder, _drive(task, known, emit)
+
+
+@dataclass(frozen=True)
+class _TrainRequest:
+    """What is to be trained, as it was asked for."""
+
+    cell: Cell
+    config: Config
+    dataset: Dataset | None
+    stored: bool
+    expansion: bool = False
+    load_saved: Path | None = None
+
+
+@dataclass(frozen=True)
+class _TrainTask:
+    """One training that makes sense, and its folder."""
+
+    cell: Cell
+    config: Config
+    dataset: Dataset
+    init: Mapping[str, Any] | None
+    folder: Path
+    digest: str
+
+
+def _parse(
+    target: str, dataset: Dataset | Path_ | None, settings: Mapping[str, Any], child: int | None
+) -> _TrainRequest:
+    unknown = [name for name in settings if name not in TRAIN_SETTINGS]
+    if unknown:
+        raise UsageError(f"unknown setting {unknown[0]!r} of a training (there are {', '.join(TRAIN_SETTINGS)})")
+    given = {TRAIN_SETTINGS[name].name: value for name, value in settings.items() if value is not None}
+    given = {name: value for name, value in as_settings(given).items() if value is not None}
+    images = None
+    if isinstance(dataset, str | os.PathLike):
+        given["data"] = os.fspath(dataset)
+    elif dataset is not None:
+        images, given["data"] = dataset, dataset.name
+    given.setdefault("final_epochs", _EPOCHS)
+    folder = Path(target)
+    from_run = len(target) < 1000 and folder.is_dir()
+    base: dict[str, Any] = {}
+    if from_run:
+        experiment = Experiment(folder)
+        cell, base = _child_cell(experiment, child), experiment.config.to_dict()
+    elif child is not None:
+        raise UsageError(f"a child's number needs a run folder, and {target!r} is none")
+    else:
+        cell = _read_cell(target, given)
+        given = {**_kind(cell), **given}
+    values = merged(_fresh(base, given), asked(given, located=images is None))
+    return _TrainRequest(cell, Config.from_dict(values, "settings"), images, from_run and "data" not in given)
+
+
+def _resolve(request: _TrainRequest, out: Path | None) -> _TrainTask:
+    choose(request.config)
+    dataset = request.dataset or load(request.config, stored=request.stored)
+    config = choose(request.config, dataset)
+    if not config.final.epochs:
+        raise UsageError("final.epochs must be at least 1 where one network is trained, not 0")
+    describe(request.cell, skeleton_of(config.final), dataset.input_shape, len(dataset.classes))
+    if request.expansion:
+        config = _expanded(config, dataset)
+    init = load_model(request.load_saved).network.state_dict() if request.load_saved else None
+    digest = _digest(request, config, dataset)
+    return _TrainTask(request.cell, config, dataset, init, out or Path(f"pronas-train-{digest}"), digest)
+
+
+@contextmanager
+def _opened(task: _TrainTask) -> Iterator[dict[str, Any] | None]:
+    """Lock the folder; give the result that is in it already.
+
+    Raises:
+        FolderTakenError: it holds something else.
+    """
+    folder = task.folder
+    if folder.exists() and not folder.is_dir():
+        raise FolderTakenError(f"{folder} is a file; choose another folder", str(folder))
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
         known = _result(folder)
-        if known is not None and known.get("plan") == plan.digest:
-            emit({"event": "note", "text": f"{folder} is finished"})
-            return folder, known
-        if known is not None:
-            raise UsageError(f"{folder} holds another training; choose another --out")
-        init = load_model(plan.load_saved).network.state_dict() if plan.load_saved else None
-        with disk_errors(folder):
-            write_atomic(folder / CONFIG, dumps(plan.config.to_dict()))
-        emit({"event": "final", "cell": str(plan.cell), "reward": None, "epochs": plan.config.final.epochs})
-        result = train_final(folder, plan.cell, dataset, plan.config, emit, init=init)
-        with disk_errors(folder):
-            write_atomic(folder / RESULT, json.dumps({"plan": plan.digest, **result}, indent=1) + "\n")
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-    return folder, result
+        if known is not None and known.get("plan") != task.digest:
+            raise FolderTakenError(f"{folder} holds another training; choose another folder", str(folder))
+        yield known
+
+
+def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dict[str, Any]:
+    folder, config = task.folder, task.config
+    if known is not None:
+        emit(note(f"{folder} is finished"))
+        return known
+    with disk_errors(folder):
+        write_atomic(folder / CONFIG, dumps(config.to_dict()))
+    emit({"event": "final", "cell": str(task.cell), "reward": None, "epochs": config.final.epochs})
+    result = train_final(folder, task.cell, task.dataset, config, emit, init=task.init)
+    with disk_errors(folder):
+        write_atomic(folder / RESULT, json.dumps({"plan": task.digest, **result}, indent=1) + "\n")
+        (folder / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def _digest(request: _TrainRequest, config: Config, dataset: Dataset) -> str:
+    """Eight hexadecimal digits of all that decides the result: the images by their fingerprint; no threads."""
+    facts = replace(config, execution=Config().execution, data=Config().data).flat()
+    saved = str(request.load_saved.resolve()) if request.load_saved else None
+    text = json.dumps([str(request.cell), facts, saved, dataset.fingerprint], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _child_cell(experiment: Experiment, child: int | None) -> Cell:
@@ -137,11 +197,10 @@ def _child_cell(experiment: Experiment, child: int | None) -> Cell:
     raise UsageError(f"{experiment.path} has no child {child}; see: pronas show {experiment.path}")
 
 
-def _parse(text: str, given: Mapping[str, Any]) -> Cell:
+def _read_cell(text: str, given: Mapping[str, Any]) -> Cell:
     space = None
-    if any(name in given for name in _SPACE_FLAGS):
-        flags = {name: given[name] for name in _SPACE_FLAGS if name in given}
-        space = state_space(resolve(configuration(flags)))
+    if any(name in given for name in _SPACE):
+        space = state_space(choose(configuration({name: given[name] for name in _SPACE if name in given})))
     try:
         return Cell.parse(text, space)
     except UsageError as error:
@@ -181,4 +240,6 @@ def _result(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise RunError(f"{folder / RESULT} cannot be read ({error}); delete it to train again") from error
-    return dict(found)
+    if not isinstance(found, dict):
+        raise RunError(f"{folder / RESULT} holds no result; delete it to train again")
+    return found

@@ -1,0 +1,9 @@
+"""``python -m pronas.runs docs/cli.md``: write the tables of settings in a document anew."""
+
+import sys
+from pathlib import Path
+
+from pronas.runs._document import write
+
+for name in sys.argv[1:]:
+    write(Path(name))

@@ -1,0 +1,169 @@
+"""Choosing what a configuration leaves open, and making from it the space, the skeletons and the recipes.
+
+What follows from the images, the space or a budget is chosen here, so that a run's ``config.toml`` says it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pronas.data import Dataset
+from pronas.errors import UsageError
+from pronas.machine import cores
+from pronas.networks import Skeleton
+from pronas.networks import skeleton as named_skeleton
+from pronas.runs._config import ChildrenConfig, Config, FinalConfig, SearchConfig, SpaceConfig, TrainConfig, plain
+from pronas.space import StateSpace, named_space, operator_is_binary
+from pronas.training import Recipe
+from pronas.training import recipe as named_recipe
+
+#: Small enough for a processor; the paper's own sizes are F = 24, N = 2 for children and F = 48, N = 3 for the winner.
+_SKELETONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "pnas-cifar": ({"N": 1, "F": 8}, {"F": 16}),
+    "pnas-imagenet": ({"N": 1, "F": 16, "stem": 32}, {}),
+}
+_BLOCKS, _CHILDREN, _FIRST = 3, 6, 12
+_T = TypeVar("_T", bound=TrainConfig)
+#: The Gaussian process ranks best what tens to hundreds of children say of unseen cells (docs/experiments.md).
+PREDICTOR = "gp"
+
+
+def choose(config: Config, dataset: Dataset | None = None) -> Config:
+    """Return ``config`` with everything chosen that it leaves open: what ``config.toml`` of a run holds.
+
+    Args:
+        config: what was asked for.
+        dataset: its images; the batch and the threads follow their number and size.
+
+    Raises:
+        UsageError: an unknown operator, skeleton or recipe, or values that do not go together.
+    """
+    for module in config.space.modules:
+        _import(module)
+    space = _space(config.space)
+    binary = any(operator_is_binary(name) for name in space.operators or ())
+    images = None if dataset is None else len(dataset.train)
+    children = _children(_batch(config.children, images), binary=binary, flat=space.lookback == 0)
+    chosen = replace(
+        config,
+        space=space,
+        search=_search(config.search, space),
+        children=children,
+        final=_final(_batch(config.final, images), children),
+        execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
+    )
+    return Config.from_dict(chosen.to_dict(), "settings")  # a recipe's own epochs and batch are checked, too
+
+
+def state_space(config: Config) -> StateSpace:
+    """Return the space that a resolved configuration names."""
+    space = config.space
+    assert space.blocks is not None
+    assert space.lookback is not None
+    return StateSpace(space.blocks, space.operators, space.lookback, space.lookforward)
+
+
+def skeleton_of(train: TrainConfig) -> Skeleton:
+    """Return the skeleton of resolved ``[children]`` or ``[final]``."""
+    options = dict(train.skeleton)
+    return named_skeleton(str(options.pop("name")), **options)
+
+
+def recipe_of(train: TrainConfig) -> Recipe:
+    """Return the recipe of resolved ``[children]`` or ``[final]``, with its epochs and batch."""
+    recipe = Recipe.from_dict(train.recipe)
+    changes = {"epochs": train.epochs or None, "batch": train.batch}
+    return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
+
+
+def _threads(dataset: Dataset | None) -> int:
+    """One thread for small images: their steps are too short to share."""
+    small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16
+    return 1 if small else cores()
+
+
+def _space(space: SpaceConfig) -> SpaceConfig:
+    preset = named_space("pnas" if space.kind == "custom" else space.kind)
+    return replace(
+        space,
+        blocks=_BLOCKS if space.blocks is None else space.blocks,
+        operators=space.operators or preset.operators,
+        lookback=preset.input_lookback_depth if space.lookback is None else space.lookback,
+    )
+
+
+def _search(search: SearchConfig, space: SpaceConfig) -> SearchConfig:
+    return replace(
+        search,
+        children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,
+        first=_FIRST if search.first is None else search.first,
+        predictor=search.predictor or PREDICTOR,
+    )
+
+
+def _largest(space: SpaceConfig) -> int:
+    """Return how many cells the largest level has, symmetric ones of later levels included, as far as it matters."""
+    whole, size = state_space(Config(space=space)), 1
+    for b in range(1, whole.B + 1):
+        size *= len(whole.extensions(b))
+        if size >= _CHILDREN:
+            break
+    return size
+
+
+def _batch(train: _T, images: int | None) -> _T:
+    """Smaller batches for small data sets: an epoch of fewer than 16 steps learns little."""
+    if train.batch is not None or "batch" in train.recipe or images is None:
+        return train
+    return replace(train, batch=next(size for size in (128, 64, 32) if images >= 16 * size or size == 32))
+
+
+def _children(train: ChildrenConfig, *, binary: bool, flat: bool) -> ChildrenConfig:
+    options = dict(train.skeleton)
+    name = str(options.pop("name", "binary" if binary else "flat" if flat else "pnas-cifar"))
+    small = _SKELETONS.get(name, ({}, {}))[0]
+    skeleton = named_skeleton(name, **{**small, **_spelled(name, options)})
+    return _trained(train, "search", skeleton, skeleton.binary)
+
+
+def _final(train: FinalConfig, children: ChildrenConfig) -> FinalConfig:
+    name = str(children.skeleton["name"])
+    if train.skeleton.get("name", name) != name:
+        raise UsageError(f"final.skeleton.name must be the children's, {name!r}: the winner keeps its kind of network")
+    large = _SKELETONS.get(name, ({}, {}))[1]
+    # a user's own size of children also is the least that the winner should have
+    larger = {key: value for key, value in large.items() if value > children.skeleton[key]}
+    options = {**children.skeleton, **larger, **_spelled(name, train.skeleton)}
+    options.pop("name")
+    skeleton = named_skeleton(name, **options)
+    return _trained(train, "full", skeleton, skeleton.binary)
+
+
+def _trained(train: _T, recipe: str, skeleton: Skeleton, binary: bool) -> _T:
+    changes = dict(train.recipe)
+    base = named_recipe(str(changes.pop("name", recipe)), binary=binary, epochs=train.epochs or None, batch=train.batch)
+    chosen = base.replace(**changes)
+    return replace(
+        train,
+        epochs=chosen.epochs if train.epochs is None else train.epochs,
+        batch=chosen.batch,
+        recipe=plain(chosen.to_dict()),
+        skeleton=plain(skeleton.to_dict()),
+    )
+
+
+def _spelled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the flags' words, filters and repeats, to the skeleton's own."""
+    words = {"filters": "F", "repeats": "N"} if name.startswith("pnas") else {}
+    return {words.get(key, key): value for key, value in options.items() if key != "name"}
+
+
+def _import(module: str) -> None:
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever a user's module raises
+        raise UsageError(f"module {module!r} cannot be imported ({error}); is it on PYTHONPATH?") from error

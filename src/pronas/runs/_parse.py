@@ -1,0 +1,184 @@
+"""First: what a search was asked for, from keywords, flags and a TOML file; each setting read and checked by itself."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pronas.errors import UsageError, nearest
+from pronas.runs._config import SETTINGS, Config
+from pronas.runs._experiment import stored_config
+
+if TYPE_CHECKING:
+    from pronas.data import Dataset
+    from pronas.space import StateSpace
+
+Path_ = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What a search was asked for. Nothing is chosen, loaded or opened yet.
+
+    Attributes:
+        config: what was said; what was not is ``None``. Of a run to resume, over what it began with.
+        dataset: the images, where they were given themselves.
+        out: the folder, where one was named.
+        stored: of a run to resume, what it began with.
+        says_data: whether the images were named or given now.
+    """
+
+    config: Config
+    dataset: Dataset | None = None
+    out: Path | None = None
+    stored: Config | None = None
+    says_data: bool = False
+
+
+def parse(
+    dataset: Dataset | Path_ | None,
+    settings: Mapping[str, Any],
+    *,
+    file: Path_ | None = None,
+    out: Path_ | None = None,
+    resume: Path_ | None = None,
+) -> SearchRequest:
+    """Read what ``pronas.search`` was given.
+
+    Raises:
+        UsageError: an unknown setting or key, or a value that makes no sense.
+        RunError: there is no run to resume.
+    """
+    given = {name: value for name, value in as_settings(settings).items() if value is not None}
+    images = None
+    if isinstance(dataset, str | os.PathLike):
+        given["data"] = os.fspath(dataset)
+    elif dataset is not None:
+        images, given["data"] = dataset, dataset.name
+    values = asked(given, file, located=images is None)
+    says_data = images is not None or "data" in given
+    if resume is None:
+        return SearchRequest(Config.from_dict(values, "settings"), images, _folder(out), None, says_data)
+    if out is not None and Path(out).absolute() != Path(resume).absolute():
+        raise UsageError(f"a run is resumed where it is, in {os.fspath(resume)}, not in {os.fspath(out)}")
+    stored = stored_config(Path(resume))
+    wanted = Config.from_dict(merged(stored.to_dict(), values), "settings")
+    return SearchRequest(wanted, images, Path(resume), stored, says_data)
+
+
+def configuration(settings: Mapping[str, Any], file: Path_ | None = None) -> Config:
+    """Make the configuration that a TOML file and, over it, settings ask for.
+
+    Raises:
+        UsageError: an unknown setting or key, or a value that makes no sense.
+    """
+    return Config.from_dict(asked(settings, file), "settings")
+
+
+def asked(settings: Mapping[str, Any], file: Path_ | None = None, *, located: bool = True) -> dict[str, Any]:
+    """Return the nested values that a TOML file and, over it, settings hold, and nothing else.
+
+    Args:
+        settings: by their names.
+        file: the TOML file.
+        located: whether the images' name may be a path, which is then made absolute.
+
+    Raises:
+        UsageError: an unknown setting or key, or text that cannot be read; values of the file that make no sense.
+    """
+    values = read_toml(Path(file)) if file is not None else {}
+    Config.from_dict(values, str(file))  # so that the message names the file
+    for name, value in sorted(settings.items(), key=lambda given: given[0] != "space"):  # others refine the space
+        if name not in SETTINGS:
+            raise UsageError(f"unknown setting {name!r}{nearest(name, SETTINGS)}")
+        if value is not None:
+            _put(values, name, value)
+    return _located(values) if located else values
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: it is missing or malformed; the message says where.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except ValueError as error:  # a path with a null byte, a number of 10,000 digits
+        raise UsageError(f"{str(path)!r} cannot be read ({error})") from error
+
+
+def as_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn objects among the settings into plain data: a ``StateSpace``, skeletons, recipes."""
+    plain = {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in settings.items()}
+    space = settings.get("space")
+    if space is not None and hasattr(space, "input_lookback_depth"):
+        table = space_table(space)
+        own = {"space": table.pop("kind"), **table}
+        plain = own | {name: value for name, value in plain.items() if name != "space" and value is not None}
+    return plain
+
+
+def space_table(space: StateSpace) -> dict[str, Any]:
+    """Return a space as the table ``[space]``."""
+    values: dict[str, Any] = {
+        "kind": "custom",
+        "blocks": space.B,
+        "operators": list(space.operators),
+        "lookback": space.input_lookback_depth,
+    }
+    limit = space.input_lookforward_depth
+    return values if limit is None else {**values, "lookforward": limit}
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` put over ``below``, table by table."""
+    values = dict(below)
+    for key, value in above.items():
+        old = values.get(key)
+        values[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return values
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    """Put a setting into its place in the nested ``values``."""
+    if name == "space" and (file := _space_file(value)) is not None:
+        values["space"] = {**values.get("space", {}), **file}
+        return
+    *tables, key = SETTINGS[name].key.split(".")
+    if isinstance(value, Mapping) and len(tables) == 2:  # a whole recipe or skeleton
+        tables, key = tables[:-1], tables[-1]
+    for table in tables:
+        values[table] = dict(values.get(table, {}))
+        values = values[table]
+    values[key] = SETTINGS[name].plain(value)
+
+
+def _space_file(value: Any) -> dict[str, Any] | None:
+    from pronas.space import space, space_names
+
+    if value == "custom" or value in space_names() or not isinstance(value, str | os.PathLike):
+        return None
+    return space_table(space(os.fspath(value)))
+
+
+def _located(values: dict[str, Any]) -> dict[str, Any]:
+    """Make the images' path absolute: its spelling is no other setting, and resuming works from any folder."""
+    from pronas.data import is_named
+
+    name = values.get("data", {}).get("name")
+    if not isinstance(name, str) or is_named(name) or not os.path.exists(name):
+        return values
+    return {**values, "data": {**values["data"], "name": os.path.abspath(name)}}
+
+
+def _folder(out: Path_ | None) -> Path | None:
+    return None if out is None else Path(out)
