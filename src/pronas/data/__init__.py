@@ -4,11 +4,13 @@ from pronas.data._arrays import dataset_from_arrays
 from pronas.data._augment import Augmentation, default_augmentation
 from pronas.data._cache import cache_dir
 from pronas.data._classes import class_weights
+from pronas.data._duplicates import Duplicates, find_duplicates
 from pronas.data._expand import expand
 from pronas.data._hugging import from_hugging
 from pronas.data._idx import read_idx
 from pronas.data._images import each_image_file, load_images, load_named_images
 from pronas.data._load import NAMES, is_named, load_dataset
+from pronas.data._probe import ImageSizes, probe_images, suggest_image_size
 from pronas.data._scale import Scale, scale_of
 from pronas.data._types import Dataset, Split
 
@@ -16,6 +18,8 @@ __all__ = [
     "NAMES",
     "Augmentation",
     "Dataset",
+    "Duplicates",
+    "ImageSizes",
     "Scale",
     "Split",
     "cache_dir",
@@ -24,11 +28,14 @@ __all__ = [
     "default_augmentation",
     "each_image_file",
     "expand",
+    "find_duplicates",
     "from_hugging",
     "is_named",
     "load_dataset",
     "load_images",
     "load_named_images",
+    "probe_images",
     "read_idx",
     "scale_of",
+    "suggest_image_size",
 ]

@@ -100,7 +100,7 @@ def as_images(values: ArrayLike, where: str, layout: str | None = None) -> NDArr
     array = np.asanyarray(values)  # a mapped array stays one
     if array.ndim not in (3, 4):
         raise DataError(f"{where}: images of shape {array.shape}; (n, H, W), (n, H, W, C) or (n, C, H, W) is needed")
-    layout = _checked(layout, array, where) if layout else _recognised(array.shape, where)
+    layout = _checked(layout, array, where) if layout else recognised(array.shape, where)
     pixels = as_pixels(array, where)
     if layout == "NHW":
         return pixels[:, None]
@@ -115,7 +115,12 @@ def _checked(layout: str, array: NDArray[np.generic], where: str) -> str:
     return layout
 
 
-def _recognised(shape: tuple[int, ...], where: str) -> str:
+def recognised(shape: tuple[int, ...], where: str) -> str:
+    """The layout that a shape of three or four sides tells; see :func:`dataset_from_arrays`.
+
+    Raises:
+        DataError: it does not tell.
+    """
     if len(shape) == 3:
         return "NHW"
     first, last = shape[1] < SMALLEST_SIDE, shape[3] < SMALLEST_SIDE  # too small for a side: must be channels

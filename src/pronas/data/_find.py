@@ -28,8 +28,8 @@ def load_named(named: NamedSet, data_dir: Path | None, options: ReadOptions) -> 
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"{data_dir}: no such folder; --data-dir names one that holds the files of {named.name}")
     cache = cache_dir() / named.name
-    for place in _places(named, data_dir, cache):
-        source = _load_from(place, named, options, cached=place is cache)
+    for place in places(named, data_dir):
+        source = _load_from(place, named, options, cached=place == cache)
         if source is not None:
             return _known(source, named)
     _fetch(named, cache)
@@ -39,11 +39,12 @@ def load_named(named: NamedSet, data_dir: Path | None, options: ReadOptions) -> 
     return _known(source, named)
 
 
-def _places(named: NamedSet, data_dir: Path | None, cache: Path) -> Iterator[Path]:
+def places(named: NamedSet, data_dir: Path | None) -> Iterator[Path]:
+    """Where a named set is looked for, in order; the last is the cache."""
     if data_dir is not None:
         yield data_dir / named.name
         yield data_dir
-    yield cache
+    yield cache_dir() / named.name
 
 
 def _load_from(place: Path, named: NamedSet, options: ReadOptions, *, cached: bool) -> Source | None:

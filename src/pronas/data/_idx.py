@@ -8,6 +8,8 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -33,13 +35,27 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
     Raises:
         DataError: it is missing, not in this format, truncated, has extra bytes or another checksum.
     """
-    file = Path(path)
+    with _opened(Path(path)) as stream:
+        return _parse(stream, Path(path), sha256)
+
+
+def idx_shape(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """The shape that an idx file's header announces.
+
+    Raises:
+        DataError: it is missing or not in this format.
+    """
+    with _opened(Path(path)) as stream:
+        return _header(stream, Path(path))[1]
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[IO[bytes]]:
     try:
         with open(file, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            stream = cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
-            return _parse(stream, file, sha256)
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file}: cannot be read ({error}): corrupt or truncated; fetch it again") from error
 

@@ -55,14 +55,14 @@ def gathered(images: Images, indexes: np.ndarray[Any, np.dtype[np.int64]]) -> Im
     order = hashlib.sha256(np.ascontiguousarray(indexes, "<i8").data).hexdigest()
     name = f"{Path(path).name} {images.offset} {images.shape} {order}"
     lasting = Path(path).parent == cache_dir() / "decoded" and not Path(path).name.startswith("temporary-")
-    return collected(chunks_of(images, indexes), hashlib.sha256(name.encode()).hexdigest() if lasting else None)
+    return collected(lambda: chunks_of(images, indexes), hashlib.sha256(name.encode()).hexdigest() if lasting else None)
 
 
-def collected(chunks: Iterable[Images], key: str | None = None) -> Images:
-    """Chunks of images (k, C, H, W) as one array in a kept file."""
+def collected(chunks: Callable[[], Iterable[Images]], key: str | None = None) -> Images:
+    """The chunks of images (k, C, H, W) that a function gives (again, if it must), as one array in a kept file."""
 
     def fill(rows: Rows) -> None:
-        for chunk in chunks:
+        for chunk in chunks():
             rows.append(chunk)
 
     return kept(key, fill)[0]

@@ -38,10 +38,7 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None = None, channel
             if size:
                 # a large photograph is decoded at a half, a quarter or an eighth, never under three times the size
                 picture.draft(None, (3 * size[1], 3 * size[0]))
-            converted = _converted(picture, where, channels)
-            if size and converted.size != (size[1], size[0]):
-                converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            array = np.asarray(converted)
+            return as_array(picture, where, size, channels)
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -50,6 +47,16 @@ def decode(data: bytes, where: str, size: tuple[int, int] | None = None, channel
         raise DataError(f"{where}: not a picture in a known format ({', '.join(_FORMATS)})") from error
     except Exception as error:  # a picture library meets corrupt bytes with any exception there is
         raise DataError(f"{where}: corrupt or truncated ({error}); fetch or save it again") from error
+
+
+def as_array(
+    picture: Image.Image, where: str, size: tuple[int, int] | None = None, channels: int | None = None
+) -> Pixels:
+    """An opened picture as :func:`decode` gives it."""
+    converted = _converted(picture, where, channels)
+    if size and converted.size != (size[1], size[0]):
+        converted = converted.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    array = np.asarray(converted)
     return array[:, :, None] if array.ndim == 2 else array
 
 

@@ -109,7 +109,7 @@ def resized(source: Source, size: tuple[int, int]) -> Source:
         row = images.shape[1] * size[0] * size[1]
         if len(images) * row < LARGE:
             return replace(split, images=resize(images, size))
-        return replace(split, images=collected(resized_chunks(images, size)))
+        return replace(split, images=collected(lambda: resized_chunks(images, size)))
 
     key = None if source.key is None else f"{source.key}-{size[0]}x{size[1]}"
     test, validation = source.test and scaled(source.test), source.validation and scaled(source.validation)

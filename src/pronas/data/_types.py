@@ -100,6 +100,43 @@ class Dataset:
         for part, split in self.splits():
             check_split(split, self.input_shape, self.classes, f"{self.name}, {part} set")
 
+    @staticmethod
+    def from_torch(train: Any, test: Any = None, validation_set: Any = None, **options: Any) -> Dataset:
+        """Read PyTorch's data sets, or any other iterables of pairs (image, label).
+
+            >>> Dataset.from_torch(torchvision.datasets.FashionMNIST(folder, transform=ToTensor()))  # doctest: +SKIP
+
+        Every item is read once, without augmentation that changes from one reading to the next, please: pronas has its
+        own. Images of 256 MiB and more are kept in a file of the cache until the process ends.
+
+        Args:
+            train: a map-style data set (``len`` and ``[i]``) or an iterable. An image is a tensor, a PIL image or an
+                array: (H, W), (C, H, W) or (H, W, C); whole numbers 0…255, or fractions 0…1 as ``ToTensor`` gives. A
+                label is a whole number from 0, a word or a one-hot row.
+            test: the same; ``None``: a stratified fifth of ``train``, the same whatever the seed.
+            validation_set: the same; ``None``: held out of ``train``.
+            **options: ``name``, ``classes`` (``None``: those that ``train`` carries, else the numbers or the words),
+                ``validation``, ``seed``, ``limit``, ``image_size``, ``groups``: as in ``dataset_from_arrays``.
+
+        Raises:
+            DataError: an item that is no such pair, or of another size than the first; the message gives its index.
+        """
+        from pronas.data._pairs import dataset_from_pairs
+
+        return dataset_from_pairs(train, test, validation_set, **options)
+
+    @staticmethod
+    def from_iterable(train: Any, test: Any = None, validation_set: Any = None, **options: Any) -> Dataset:
+        """Read iterables of pairs (image, label): as :meth:`from_torch`."""
+        return Dataset.from_torch(train, test, validation_set, **options)
+
+    @staticmethod
+    def from_arrays(train: Any, test: Any = None, validation_set: Any = None, **options: Any) -> Dataset:
+        """Read arrays in memory, pairs (images, labels): see :func:`pronas.data.dataset_from_arrays`."""
+        from pronas.data._arrays import dataset_from_arrays
+
+        return dataset_from_arrays(train, test, validation_set, **options)
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
@@ -124,7 +161,9 @@ class Dataset:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a user should know; see the class."""
-        return (*self.loader_notes, *class_notes(self.class_counts, self.classes))
+        from pronas.data._duplicates import duplicate_notes
+
+        return (*self.loader_notes, *class_notes(self.class_counts, self.classes), *duplicate_notes(self))
 
     def _fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.classes).encode())
