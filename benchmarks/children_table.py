@@ -108,9 +108,7 @@ def kept(result: ChildResult, origin: str, seed: int, epochs: int) -> Training:
     return Training(str(result.cell), origin, sizes, seed, epochs, result.seconds, curves)
 
 
-def describe(
-    arguments: argparse.Namespace, cells: StateSpace, data: Dataset, manager: NetworkManager
-) -> dict[str, Any]:
+def describe(image_size: int | None, cells: StateSpace, data: Dataset, manager: NetworkManager) -> dict[str, Any]:
     return {
         "space": cells.to_dict(),
         "skeleton": json.loads(json.dumps(manager.skeleton.to_dict())),
