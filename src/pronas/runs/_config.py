@@ -5,6 +5,7 @@ How to declare another one is told in `pronas.runs._setting`.
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
@@ -23,6 +24,14 @@ _MOST = 10**9  # of what is counted: more is a slip of the finger
 def _share_or_number(value: float) -> str | None:
     whole = value < 1 or value == int(value)
     return None if whole else f"must be a share below 1 or a whole number, not {value!r}"
+
+
+def _regular_expression(value: str) -> str | None:
+    try:
+        re.compile(value)
+    except re.error as error:
+        return f"is no regular expression ({error}): {value!r}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,14 @@ class DataConfig:
         unit="pixels",
         train=True,
     )
+    group_by: str | None = setting(
+        "A regular expression over file names: images in which it (or its first group) finds the same text stay on one "
+        "side of every split",
+        chosen="none",
+        check=_regular_expression,
+        train=True,
+    )
+    skip_bad: bool = setting("Leave out pictures that cannot be read, and say which", False, train=True)
 
 
 @dataclass(frozen=True)

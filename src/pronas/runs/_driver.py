@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pronas.controller import ControllerManager
+from pronas.data import is_named
 from pronas.errors import RunError
 from pronas.runs._children import Children
 from pronas.runs._choose import recipe_of
@@ -212,6 +213,9 @@ class _Driver:
                 "workers": workers,
             }
         )
+        if not is_named(config.data.name):  # published sets are known well enough
+            for text in data.notes:
+                self.emit(note(text))
 
     def _announce_level(self, level: int, round_: int, proposed: Sequence[Child]) -> None:
         parents = sum(child.level == level - 1 for child in self.children)

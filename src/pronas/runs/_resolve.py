@@ -96,6 +96,8 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
             seed=config.seed,
             limit=data.limit,
             image_size=data.image_size,
+            group_by=data.group_by,
+            skip_bad=data.skip_bad,
         )
     except DataError as error:
         if not stored:

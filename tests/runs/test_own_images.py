@@ -1,0 +1,47 @@
+"""A user's own pictures: groups, bad ones, and what is said of them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pronas
+from pronas.errors import DataError, PronasError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ("ant", "bee"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for person in range(10):
+            for shot in range(4):
+                pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "photos" / label / f"p{person}_{shot}.png")
+    return tmp_path / "photos"
+
+
+def search(photos, tmp_path, tiny, **more):
+    events = []
+    settings = {**tiny, "blocks": 1, "final_epochs": 0, "limit": None, **more}
+    pronas.search(photos, out=tmp_path / "run", on_event=events.append, **settings)
+    return events
+
+
+def test_bad_pictures_and_groups(photos, tmp_path, tiny):
+    (photos / "ant" / "p0_0.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"ant/p0_0\.png: not a picture.*skip_bad"):
+        search(photos, tmp_path, tiny)
+    assert not (tmp_path / "run").exists()
+    events = search(photos, tmp_path, tiny, skip_bad=True, group_by=r"/(p\d+)_")
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert any(note.startswith("1 of 80 pictures were left out") for note in notes)
+    start = next(event for event in events if event["event"] == "start")
+    assert start["train"] + start["validation"] + start["test"] == 79
+    config = pronas.Experiment(tmp_path / "run").config
+    assert (config.data.skip_bad, config.data.group_by) == (True, r"/(p\d+)_")
+
+
+def test_a_pattern_is_checked_before_anything_is_read(tmp_path, tiny):
+    with pytest.raises(PronasError, match="no regular expression") as caught:
+        search(tmp_path / "gone", tmp_path, tiny, group_by="(")
+    assert caught.value.exit_code == 2
