@@ -17,12 +17,14 @@ from pronas.networks._layers import (
     QuantLinear,
     Sign,
     SumPool,
+    Zeros,
 )
 from pronas.networks._network import BlockModule, CellModule, InputModule, Network
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, operator, operators
 from pronas.networks._replay import Replay
+from pronas.networks._residual import Residual
 from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
 
 __all__ = [
@@ -47,9 +49,11 @@ __all__ = [
     "QuantConv2d",
     "QuantLinear",
     "Replay",
+    "Residual",
     "Sign",
     "Skeleton",
     "SumPool",
+    "Zeros",
     "build_operator",
     "capture",
     "describe",

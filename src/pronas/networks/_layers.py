@@ -316,6 +316,25 @@ class FactorizedReduction(nn.Module):
         return self.norm(torch.cat((self.even(inputs), self.odd(shifted)), 1))  # type: ignore[no-any-return]
 
 
+class Zeros(nn.Module):
+    """A map of zeros: an operator that adds nothing (``none`` in DARTS, Liu et al. 2019)."""
+
+    def __init__(self, filters: int, stride: int) -> None:
+        super().__init__()
+        self.out_channels, self.stride = filters, stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, c, h, w) to zeros (n, filters, ceil(h / stride), ceil(w / stride))."""
+        n, _, height, width = inputs.shape
+        shape = (n, self.out_channels, -(-height // self.stride), -(-width // self.stride))
+        zeros = torch.zeros(shape, dtype=inputs.dtype, device=inputs.device)
+        return zeros.contiguous(memory_format=torch.channels_last)
+
+    def extra_repr(self) -> str:
+        """Filters and stride."""
+        return f"{self.out_channels}, stride={self.stride}"
+
+
 def reduce_map(stride: int) -> nn.Sequential:
     """Max pooling that makes a map ``stride`` times smaller and skips no pixel; nothing where that is 1."""
     return nn.Sequential() if stride == 1 else nn.Sequential(MaxPool(stride + 1 - stride % 2, stride))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pronas.errors import UsageError
 from pronas.networks._chain import Chain
-from pronas.networks._layers import GlobalAveragePool, QuantConv2d, reduce_map
+from pronas.networks._layers import GlobalAveragePool, QuantConv2d, Zeros, reduce_map
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, is_built_in, memoised_on_registry
 
 
@@ -137,7 +137,7 @@ def operator_channels(part: Operator) -> int:
     context, size = part.context, 8
     module = meta_module(part)
     if is_built_in(part.name):
-        wide = [layer.out_channels for layer in module.children() if isinstance(layer, nn.Conv2d)]
+        wide = [layer.out_channels for layer in module.children() if isinstance(layer, nn.Conv2d | Zeros)]
         return wide[-1] if wide else context.channels
     channels, height, width = _probe(part.name, module, torch.empty(1, context.channels, size, size, device="meta"))
     expected = -(-size // context.stride)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from pronas.networks._layers import Zeros
 from pronas.networks._registry import OperatorContext, operator
 
 
@@ -26,6 +27,28 @@ def _register_kernel(kernel: int) -> None:
 
 for _kernel in (3, 5, 7):
     _register_kernel(_kernel)
+
+
+@operator("3x3-3x3 bconv", True, counterpart="3x3-3x3 conv")
+@operator("3x3-3x3 conv", False, counterpart="3x3-3x3 bconv")
+def _double(context: OperatorContext) -> nn.Module:
+    return context.factory.double(context, 3)
+
+
+def _register_bottleneck(kernel: int, expansion: int) -> None:
+    @operator(f"{kernel}x{kernel} mbconv{expansion}", False, counterpart=f"{kernel}x{kernel} sep-bconv")
+    def bottleneck(context: OperatorContext) -> nn.Module:
+        return context.factory.bottleneck(context, kernel, expansion)
+
+
+for _kernel in (3, 5):
+    for _expansion in (3, 6):
+        _register_bottleneck(_kernel, _expansion)
+
+
+@operator("none", False, counterpart="linear")
+def _none(context: OperatorContext) -> nn.Module:
+    return nn.Sequential(Zeros(context.filters, context.stride))
 
 
 @operator("1x7-7x1 bconv", True, counterpart="1x7-7x1 conv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -39,6 +39,27 @@ class LayerFactory(ABC):
     @abstractmethod
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """A 1 x length, then a length x 1 convolution."""
+
+    def activation(self) -> nn.Sequential:
+        """What stands between two convolutions of one operator where `convolution` does not end in it: nothing here."""
+        return nn.Sequential()
+
+    def double(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Two convolutions, the first one strided; with the identity beside it the basic block of ResNet (He et al.
+        2016, figure 5)."""
+        second = replace(context, channels=context.filters, stride=1, image=False)
+        return nn.Sequential(
+            *self.convolution(context, kernel), *self.activation(), *self.convolution(second, kernel)
+        )
+
+    def bottleneck(self, context: OperatorContext, kernel: int, expansion: int) -> nn.Sequential:
+        """1x1 to ``expansion`` times the channels, depthwise (strided), 1x1 to the filters: the inverted bottleneck
+        (Sandler et al. 2018, MobileNetV2, table 1).
+
+        Raises:
+            UsageError: this family of networks has none.
+        """
+        raise UsageError("these networks have no inverted bottlenecks: use a separable convolution")
 
     @abstractmethod
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:

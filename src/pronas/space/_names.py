@@ -8,11 +8,12 @@ from pronas.errors import UsageError, nearest
 
 _FLOAT = (
     *("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv"),
-    *("3x3 conv", "5x5 conv", "7x7 conv", "3x3 dilated conv"),
+    *("3x3 conv", "5x5 conv", "7x7 conv", "3x3 dilated conv", "3x3-3x3 conv", "none"),
+    *("3x3 mbconv3", "3x3 mbconv6", "5x5 mbconv3", "5x5 mbconv6"),
 )
 _BINARY = (
     *("3x3 bconv", "5x5 bconv", "7x7 bconv", "1x7-7x1 bconv"),
-    *("3x3 sep-bconv", "5x5 sep-bconv", "7x7 sep-bconv"),
+    *("3x3 sep-bconv", "5x5 sep-bconv", "7x7 sep-bconv", "3x3-3x3 bconv"),
 )
 _BOTH = ("3x3 maxpool", "3x3 avgpool", "identity", "linear")
 

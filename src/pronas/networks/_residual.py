@@ -1,0 +1,187 @@
+"""The residual skeleton: the hand-made small networks (ResNet-8, DS-CNN, MobileNetV2) are points of its space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from torch import nn
+
+from pronas.errors import UsageError
+from pronas.networks._chain import Chain
+from pronas.networks._flat import stages_of
+from pronas.networks._layers import AveragePool, GlobalAveragePool, MaxPool, QuantConv2d, reduce_map
+from pronas.networks._module_spec import ModuleSpec
+from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
+from pronas.networks._registry import LayerFactory, OperatorContext
+from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
+from pronas.space import Cell
+
+
+@final
+@dataclass(frozen=True)
+class ResidualFactory(LayerFactory):
+    """Full precision; operators end in batch norm, their sum in ReLU, so that an identity among them is a shortcut
+    (He et al. 2016, figure 2).
+
+    Attributes:
+        linear: no ReLU after the sum: linear bottlenecks (Sandler et al. 2018, section 3.2).
+    """
+
+    linear: bool = False
+    epsilon: float = 1e-5
+    binary = False
+
+    def activation(self) -> nn.Sequential:
+        """ReLU."""
+        return Chain(nn.ReLU(inplace=True))
+
+    def _unit(
+        self, channels: int, filters: int, kernel: int | tuple[int, int] = 1, stride: int = 1, *,
+        groups: int = 1, dilation: int = 1,
+    ) -> nn.Sequential:  # fmt: skip
+        conv = QuantConv2d(channels, filters, kernel, stride, groups=groups, dilation=dilation)
+        return Chain(conv, nn.BatchNorm2d(filters, eps=self.epsilon))
+
+    def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
+        """Convolution, batch norm."""
+        return self._unit(context.channels, context.filters, kernel, context.stride, dilation=dilation)
+
+    def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Depthwise (strided), batch norm, ReLU, pointwise, batch norm (Howard et al. 2017, MobileNet, figure 3)."""
+        channels = context.channels
+        first = self._unit(channels, channels, kernel, context.stride, groups=channels)
+        return Chain(*first, *self.activation(), *self._unit(channels, context.filters))
+
+    def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
+        """1 x length (strided), batch norm, ReLU, length x 1, batch norm."""
+        first = self._unit(context.channels, context.filters, (1, length), context.stride)
+        return Chain(*first, *self.activation(), *self._unit(context.filters, context.filters, (length, 1)))
+
+    def bottleneck(self, context: OperatorContext, kernel: int, expansion: int) -> nn.Sequential:
+        """1x1, batch norm, ReLU, depthwise (strided), batch norm, ReLU, 1x1, batch norm."""
+        wide = context.channels * expansion
+        middle = self._unit(wide, wide, kernel, context.stride, groups=wide)
+        ending = self._unit(wide, context.filters)
+        return Chain(*self._unit(context.channels, wide), *self.activation(), *middle, *self.activation(), *ending)
+
+    def _project(self, context: OperatorContext, stride: int = 1) -> nn.Sequential:
+        return self._unit(context.channels, context.filters, 1, stride)
+
+    def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Max pool, then 1x1 convolution and batch norm where channels change."""
+        return Chain(MaxPool(kernel, context.stride), *(self._project(context) if context.projects else ()))
+
+    def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Average pool, then 1x1 convolution and batch norm where channels change."""
+        return Chain(AveragePool(kernel, context.stride), *(self._project(context) if context.projects else ()))
+
+    def identity(self, context: OperatorContext) -> nn.Sequential:
+        """Nothing, or a strided 1x1 convolution and batch norm (He et al. 2016, option B)."""
+        return self._project(context, context.stride) if context.projects or context.stride > 1 else nn.Sequential()
+
+    def adapt(self, context: OperatorContext) -> nn.Sequential:
+        """Max pool where the size differs; 1x1 convolution and batch norm where the channels must change."""
+        return Chain(*reduce_map(context.stride), *(self._project(context) if context.projects else ()))
+
+    def after_add(self, filters: int) -> nn.Sequential:
+        """ReLU, or nothing."""
+        return nn.Sequential() if self.linear else self.activation()
+
+
+@final
+@dataclass(frozen=True)
+class ResidualStem(ModuleSpec):
+    """3x3 convolution, batch norm, ReLU."""
+
+    factory: ResidualFactory
+    channels: int
+    filters: int
+    stride: int
+
+    def build(self) -> nn.Module:
+        """Convolution, batch norm, ReLU."""
+        return Chain(*self.factory._unit(self.channels, self.filters, 3, self.stride), *self.factory.activation())
+
+
+@final
+@dataclass(frozen=True)
+class ResidualHead(ModuleSpec):
+    """(1x1 convolution, batch norm, ReLU,) global average pooling, (dropout,) a dense layer with bias."""
+
+    factory: ResidualFactory
+    channels: int
+    filters: int
+    classes: int
+    dropout: float = 0.0
+
+    def build(self) -> nn.Module:
+        """The layers named above."""
+        wide = self.filters or self.channels
+        layers: list[nn.Module] = []
+        if self.filters:
+            layers += [Chain(*self.factory._unit(self.channels, wide), *self.factory.activation())]
+        elif self.factory.linear:
+            layers += [nn.ReLU()]
+        layers += [GlobalAveragePool(), *([nn.Dropout(self.dropout)] if self.dropout else [])]
+        return nn.Sequential(*layers, nn.Linear(wide, self.classes))
+
+
+@register_skeleton
+@final
+@dataclass(frozen=True)
+class Residual(Skeleton):
+    """A stem, stages of cells whose blocks are added, global average pooling, a dense layer.
+
+    ResNet-8 of MLPerf Tiny (Banbury et al. 2021) is ``0:3x3-3x3 conv + 0:identity`` in this skeleton as it stands.
+
+    Attributes:
+        filters: of the cells of each stage.
+        strides: of the first cell of each stage, or one for all.
+        repeats: cells of each stage, or one number for all.
+        stem: filters of the 3x3 convolution before the first cell.
+        stem_stride: its stride.
+        linear: no ReLU after a block's sum.
+        head: filters of a 1x1 convolution before the pooling; 0 for none.
+        dropout: rate before the dense layer.
+        drop_path: rate of scheduled drop path at the last cell at the end of training.
+    """
+
+    name: ClassVar[str] = "residual"
+    filters: tuple[int, ...] = (16, 32, 64)
+    strides: tuple[int, ...] = (1, 2, 2)
+    repeats: tuple[int, ...] = (1,)
+    stem: int = 16
+    stem_stride: int = 1
+    linear: bool = False
+    head: int = 0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in ("filters", "strides", "repeats"):
+            object.__setattr__(self, field, check_ints(field, getattr(self, field)))
+        check_ints("stem", self.stem)
+        check_ints("stem_stride", self.stem_stride)
+        check_ints("head", self.head, 0)
+        check_fraction("dropout", self.dropout)
+        check_fraction("drop_path", self.drop_path)
+        self._stages()
+
+    def _stages(self) -> list[Stage]:
+        """One stage a cell: the first of each group is strided, the others keep the size."""
+        groups = stages_of(self.filters, self.strides)
+        repeats = self.repeats * len(groups) if len(self.repeats) == 1 else self.repeats
+        if len(repeats) != len(groups):
+            raise UsageError(f"{len(repeats)} repeats for {len(groups)} stages: give one for each, or one for all")
+        pairs = zip(groups, repeats, strict=True)
+        return [Stage(one.filters, 1 if i else one.stride) for one, count in pairs for i in range(count)]
+
+    def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
+        """See `Skeleton.plan`."""
+        shape, factory = check_shape(input_shape, classes), ResidualFactory(self.linear)
+        stem = ResidualStem(factory, shape[0], self.stem, self.stem_stride)
+        states, cells = plan_cells(cell, factory, State(self.stem, self.stem_stride), self._stages(), add=True)
+        head = ResidualHead(factory, states[-1].channels, self.head, classes, self.dropout)
+        return NetworkPlan(factory, shape, classes, stem, states, cells, head, drop_path=self.drop_path)
