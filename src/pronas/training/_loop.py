@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pronas.data import Augmentation
 from pronas.networks import Network
+from pronas.training._average import WeightAverage
 from pronas.training._evaluate import predict
 from pronas.training._loss import LossFunction, make_loss, total_loss
 from pronas.training._optimizer import Stepper
@@ -52,8 +53,9 @@ class Training:
     """A network in training. Everything random in epoch ``e`` follows from the seed and ``e`` alone.
 
     So the state between two epochs is the weights, the optimizer's moments and the curves: what ``state`` gives and
-    ``restore`` takes. The best weights are those of the epoch with the highest validation accuracy, the earliest of
-    equal ones; without validation images, the last epoch's.
+    ``restore`` takes. What `keep_best_weights` leaves in the network: the averaged weights of the last steps, where the recipe
+    averages and the validation images do not speak against it; else those of the epoch with the highest validation
+    accuracy, of equal ones that of the lowest validation loss; without validation images, the last epoch's.
 
     Args:
         network: trained in place.
@@ -76,25 +78,33 @@ class Training:
     ) -> None:
         self.network = network
         self.recipe = recipe
-        self.epoch = 0
+        self.epoch, self.epochs = 0, recipe.epochs
         self.best_epoch = 0
         self.curves: dict[str, list[float]] = {}
         self._images, self._validation, self._seed = images, validation, seed
-        steps = recipe.epochs * images.steps(recipe.batch)
+        self._epoch_steps = images.steps(recipe.batch, recipe.images)
+        steps = recipe.epochs * self._epoch_steps
         self._stepper = Stepper(network, recipe, steps)
+        self._average = WeightAverage(network) if recipe.average else None
         self._loss = make_loss(recipe)
         self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), steps)
         self._best: dict[str, Tensor] = {}
 
     @property
     def finished(self) -> bool:
-        """Whether every epoch of the recipe is done."""
-        return self.epoch >= self.recipe.epochs
+        """Whether every epoch is done."""
+        return self.epoch >= self.epochs
+
+    def reschedule(self, epochs: int) -> None:
+        """End after ``epochs`` epochs in all (at least those that are done): what is left of the schedule is stretched
+        or squeezed to fit."""
+        self.epochs = max(epochs, self.epoch)
+        self._stepper.reschedule((self.epochs - self.epoch) * self._epoch_steps)
 
     @property
     def images_trained(self) -> int:
         """Images the network has learnt from so far, each as often as it was seen."""
-        return self.epoch * self._images.steps(self.recipe.batch) * min(self.recipe.batch, len(self._images))
+        return self.epoch * self._epoch_steps * min(self.recipe.batch, len(self._images))
 
     @property
     def best_accuracy(self) -> float:
@@ -110,26 +120,45 @@ class Training:
         start = time.perf_counter()
         loss, accuracy = self._learn()
         if not math.isfinite(loss):
-            raise DivergedError(f"the loss became {loss} in epoch {self.epoch + 1} of {self.recipe.epochs}")
+            raise DivergedError(f"the loss became {loss} in epoch {self.epoch + 1} of {self.epochs}")
         self.epoch += 1
         row = {"loss": loss, "accuracy": accuracy, "rate": self._stepper.rate, **self._look()}
-        best = self._keep_best(row.get("validation_accuracy"))
+        best = self._keep_best(row.get("validation_accuracy"), row.get("validation_loss", 0.0))
         for name, value in row.items():
             self.curves.setdefault(name, []).append(value)
         seconds = time.perf_counter() - start
-        return Epoch(self.epoch, self.recipe.epochs, loss, row.get("validation_accuracy", accuracy), best, seconds)
+        return Epoch(self.epoch, self.epochs, loss, row.get("validation_accuracy", accuracy), best, seconds)
 
-    def load_best(self) -> None:
-        """Give the network the best epoch's weights."""
+    def keep_best_weights(self) -> float:
+        """Give the network the weights that are worth keeping, and return their validation accuracy (see `best_accuracy`).
+
+        Averaged weights are kept unless their validation accuracy lies more than a standard error below the best
+        epoch's: a best epoch is the luckiest of many looks at few images.
+        """
+        if self._average is not None and self._average.count:
+            self._average.load()
+            accuracy = self._look().get("validation_accuracy")
+            if accuracy is None or accuracy >= self.best_accuracy - self._standard_error(accuracy):
+                return accuracy or 0.0
         if self._best:
             self.network.load_state_dict(self._best)
+        return self.best_accuracy
+
+    def _standard_error(self, accuracy: float) -> float:
+        assert self._validation is not None
+        n = len(self._validation)
+        share = (accuracy * n + 1) / (n + 2)  # not 0 where all or none are right (Agresti & Coull 1998)
+        return math.sqrt(share * (1 - share) / n)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give all tensors and all plain values that a continued training needs."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self._best.items()}
         tensors |= {f"optimizer.{name}": value for name, value in self._stepper.state().items()}
-        return tensors, {"epoch": self.epoch, "best_epoch": self.best_epoch, "curves": self.curves}
+        if self._average is not None:
+            tensors |= {f"average.{name}": value for name, value in self._average.state().items()}
+        values = {"epoch": self.epoch, "best_epoch": self.best_epoch, "curves": self.curves}
+        return tensors, values | {"epochs": self.epochs, "schedule": self._stepper.schedule}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from what ``state`` gave.
@@ -144,6 +173,11 @@ class Training:
         self.network.load_state_dict(part("network."))
         self._stepper.restore(part("optimizer."))
         self._best = part("best.")
+        if self._average is not None:
+            self._average.restore(part("average."))
+        self.epochs = int(values.get("epochs", self.epochs))
+        if "schedule" in values:
+            self._stepper.schedule = values["schedule"]
         self.epoch, self.best_epoch = int(values["epoch"]), int(values["best_epoch"])
         self.curves = {name: [float(value) for value in curve] for name, curve in values["curves"].items()}
 
@@ -156,18 +190,20 @@ class Training:
         augmentation = self.recipe.augmentation
         self._replicas.train()
         self._stepper.begin_epoch()
-        self.network.drop_path_progress = (self.epoch + 1) / self.recipe.epochs
+        self.network.drop_path_progress = (self.epoch + 1) / self.epochs
         with _dropout_from(seed + 2):
-            for images, labels in self._images.shuffled(self.recipe.batch, shuffle):
+            for images, labels in self._images.shuffled(self.recipe.batch, shuffle, self._epoch_steps):
                 if isinstance(augmentation, Augmentation):
                     images = augmentation.apply(images, distort)
                 loss, logits = self._replicas.learn(images, labels)
                 self._stepper.step()
                 self._replicas.follow()
+                if self._average is not None and self._stepper.progress > 1 - self.recipe.average:
+                    self._average.add()
                 lost += loss  # summed on the device: reading it here would wait for every step
                 right += (logits.argmax(1) == labels).sum()
         self._replicas.merge()
-        steps = self._images.steps(self.recipe.batch)
+        steps = self._epoch_steps
         return lost.item() / steps, right.item() / (steps * min(self.recipe.batch, len(self._images)))
 
     def _look(self) -> dict[str, float]:
@@ -178,12 +214,18 @@ class Training:
         accuracy = (logits.argmax(1) == labels).double().mean().item()
         return {"validation_loss": self._loss(logits, labels).item(), "validation_accuracy": accuracy}
 
-    def _keep_best(self, accuracy: float | None) -> bool:
-        best = accuracy is None or self.best_epoch == 0 or accuracy > self.best_accuracy
+    def _keep_best(self, accuracy: float | None, loss: float) -> bool:
+        best = accuracy is None or self.best_epoch == 0 or (accuracy, -loss) > self._best_look()
         if best:
             self.best_epoch = self.epoch
             self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
         return best
+
+
+    def _best_look(self) -> tuple[float, float]:
+        """(validation accuracy, minus the loss) of the best epoch."""
+        at = self.best_epoch - 1
+        return self.curves["validation_accuracy"][at], -self.curves["validation_loss"][at]
 
 
 def _learn(

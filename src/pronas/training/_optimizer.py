@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -38,7 +38,8 @@ class Stepper:
     """
 
     def __init__(self, network: Network, recipe: Recipe, steps: int) -> None:
-        self._network, self._recipe, self._steps = network, recipe, steps
+        self._network, self._recipe = network, recipe
+        self._steps: float = steps
         groups = [
             {
                 "params": group["params"],
@@ -55,12 +56,32 @@ class Stepper:
             group["lr"] = torch.zeros((), dtype=torch.float64)  # a tensor, so that a replay reads it anew
         self._replay: Replay | None = None
         self._moved: list[bool] = []  # which parameters have their moments: those that the last step moved
-        self._done = 0
+        self._done: float = 0
 
     @property
     def rate(self) -> float:
         """The learning rate of the last step taken (before a layer's multiplier)."""
         return rate_at(self._recipe, max(0, self._done - 1), self._steps)
+
+    @property
+    def progress(self) -> float:
+        """Share of the schedule that is done, 0 to 1."""
+        return self._done / self._steps
+
+    @property
+    def schedule(self) -> list[float]:
+        """Steps done and steps in all, as the schedule counts them; may be set, to go on elsewhere."""
+        return [self._done, self._steps]
+
+    @schedule.setter
+    def schedule(self, value: Sequence[float]) -> None:
+        self._done, self._steps = value
+
+    def reschedule(self, left: int) -> None:
+        """Have ``left`` more steps cover what is left of the schedule."""
+        if self._done < self._steps:
+            self._steps = left * self._steps / (self._steps - self._done)
+            self._done = self._steps - left
 
     def begin_epoch(self) -> None:
         """Notice what has happened to the network since the last epoch."""
@@ -108,7 +129,7 @@ class Stepper:
 
     def state(self) -> dict[str, Tensor]:
         """Give the moments and the number of steps done, by name."""
-        state = {"done": torch.tensor(self._done)}
+        state = {"done": torch.tensor(round(self._done))}
         for number, parameter in enumerate(self._parameters):
             for name, value in self._optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):

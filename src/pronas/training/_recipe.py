@@ -24,6 +24,8 @@ class Recipe:
     Attributes:
         name: what it is called in stores and messages; says nothing to the training itself.
         epochs: passes over the training images.
+        images: images an epoch, a fresh random choice each time; None: all. Large sets are trained on in parts, so that
+            the schedule's end and the looks at the validation images come in time.
         batch: images a step; the images left over at the end of an epoch wait for the next shuffle.
         optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (with Nesterov momentum).
         learning_rate: the highest rate of the schedule, before a layer's own multiplier.
@@ -43,12 +45,15 @@ class Recipe:
         clip_norm: largest norm of the gradient of all weights together; None: not clipped.
         mixed_precision: whether convolutions and dense layers multiply in bfloat16 in training (weights, batch norm and
             loss stay float32); meant for GPUs: on a CPU without bfloat16 units it is slower.
+        average: share of all steps, at the end, whose weights are averaged into those that are kept (Izmailov et al.
+            2018); 0: none.
         augmentation: what is done to training batches; ``standard`` or ``strong``: what suits the data set
             (``pronas.data.default_augmentation``); None: nothing.
     """
 
     name: str = "custom"
     epochs: int = 5
+    images: int | None = None
     batch: int = 128
     optimizer: Optimizer = "adam"
     learning_rate: float = 1e-3
@@ -65,6 +70,7 @@ class Recipe:
     auxiliary: float = 0.4
     clip_norm: float | None = None
     mixed_precision: bool = False
+    average: float = 0.0
     augmentation: Augmentation | Policy | None = None
 
     def __post_init__(self) -> None:
@@ -115,6 +121,8 @@ class Recipe:
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("epochs", 1, 1_000_000),
     ("batch", 1, 1_000_000),
+    ("images", 1, 1e12),
+    ("average", 0.0, 1.0),
     ("learning_rate", 0.0, 1e6),
     ("momentum", 0.0, 1.0),
     ("beta2", 0.0, 1.0),

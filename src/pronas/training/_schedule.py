@@ -34,7 +34,7 @@ _SHAPES: dict[Schedule, Callable[[float, float], float]] = {
 }
 
 
-def rate_at(recipe: Recipe, step: int, steps: int) -> float:
+def rate_at(recipe: Recipe, step: float, steps: float) -> float:
     """Give the learning rate of step ``step`` (0-based) of ``steps``.
 
     The rate depends on nothing else: no counter outlives the network it was made for.

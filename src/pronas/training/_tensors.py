@@ -49,21 +49,24 @@ class Tensors:
         """Give both splits as one."""
         return Tensors(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
 
-    def shuffled(self, batch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield random whole batches of one epoch; the rest (fewer than ``batch`` images) is left out.
+    def shuffled(
+        self, batch: int, generator: torch.Generator, steps: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield random whole batches of one epoch, ``steps`` at the most; the rest is left out.
 
         Every step has one shape, which keeps the library's prepared kernels in use, and no batch is too small for batch
         norm. A split smaller than ``batch`` is one batch.
         """
         order = torch.randperm(len(self), generator=generator).to(self.labels.device)
         size = min(batch, len(self))
-        for start in range(0, len(self) - size + 1, size):
+        last = len(self) - size if steps is None else min(len(self) - size, (steps - 1) * size)
+        for start in range(0, last + 1, size):
             index = order[start : start + size]
             yield self.images.index_select(0, index), self.labels.index_select(0, index)
 
-    def steps(self, batch: int) -> int:
-        """How many batches ``shuffled`` yields."""
-        return max(1, len(self) // batch)
+    def steps(self, batch: int, images: int | None = None) -> int:
+        """How many batches an epoch has, of all images or of ``images`` at the most."""
+        return max(1, min(len(self), images or len(self)) // batch)
 
     def in_order(self, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all images in order."""

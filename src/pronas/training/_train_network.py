@@ -171,13 +171,13 @@ def _train(
 
 
 def _finish(training: Training, spec: ModelSpec, seconds: float) -> TrainedNetwork:
-    training.load_best()
+    accuracy = training.keep_best_weights()
     return TrainedNetwork(
         network=training.network.eval(),
         spec=spec,
         recipe=training.recipe,
         best_epoch=training.best_epoch,
-        validation_accuracy=training.best_accuracy,
+        validation_accuracy=accuracy,
         curves=training.curves,
         images=training.images_trained,
         seconds=seconds,

@@ -92,9 +92,8 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
         epoch = training.run_epoch()
         result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)
         report({"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss})
-    result.update(status="done", reward=training.best_accuracy)
+    result.update(status="done", reward=training.keep_best_weights())
     if payload.get("keep"):
-        training.load_best()
         result["weights"] = weights_of(network)
 
 
