@@ -22,6 +22,7 @@ from pronas.networks._layers import (
 from pronas.networks._network import BlockModule, CellModule, InputModule, Network
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
+from pronas.networks._references import Reference, reference, references
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, operator, operators
 from pronas.networks._replay import Replay
 from pronas.networks._residual import Residual
@@ -48,6 +49,7 @@ __all__ = [
     "PnasImagenet",
     "QuantConv2d",
     "QuantLinear",
+    "Reference",
     "Replay",
     "Residual",
     "Sign",
@@ -60,6 +62,8 @@ __all__ = [
     "operator",
     "operators",
     "quantizer",
+    "reference",
+    "references",
     "skeleton",
     "skeleton_from_dict",
     "ste_sign",

@@ -70,6 +70,8 @@ class Binary(Skeleton):
 
     name: ClassVar[str] = "binary"
     binary: ClassVar[bool] = True
+    widths: ClassVar[tuple[str, ...]] = ("filters", "dense")
+    width_step: ClassVar[int] = 8
     filters: tuple[int, ...] = (16, 24, 32)
     strides: tuple[int, ...] = (2,)
     dense: tuple[int, ...] = (32,)

@@ -103,6 +103,7 @@ class PnasCifar(_Pnas):
     """
 
     name: ClassVar[str] = "pnas-cifar"
+    widths: ClassVar[tuple[str, ...]] = ("F",)
     N: int = 3
     F: int = 48
     dropout: float = 0.0
@@ -132,6 +133,7 @@ class PnasImagenet(_Pnas):
     """
 
     name: ClassVar[str] = "pnas-imagenet"
+    widths: ClassVar[tuple[str, ...]] = ("F", "stem")
     N: int = 4
     F: int = 216
     stem: int = 96

@@ -48,9 +48,7 @@ class LayerFactory(ABC):
         """Two convolutions, the first one strided; with the identity beside it the basic block of ResNet (He et al.
         2016, figure 5)."""
         second = replace(context, channels=context.filters, stride=1, image=False)
-        return nn.Sequential(
-            *self.convolution(context, kernel), *self.activation(), *self.convolution(second, kernel)
-        )
+        return nn.Sequential(*self.convolution(context, kernel), *self.activation(), *self.convolution(second, kernel))
 
     def bottleneck(self, context: OperatorContext, kernel: int, expansion: int) -> nn.Sequential:
         """1x1 to ``expansion`` times the channels, depthwise (strided), 1x1 to the filters: the inverted bottleneck

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 
@@ -22,6 +22,10 @@ class Skeleton(ABC):
 
     name: ClassVar[str]
     binary: ClassVar[bool] = False
+    widths: ClassVar[tuple[str, ...]] = ("filters", "stem", "head")
+    """Fields that hold numbers of filters: what `scaled` changes."""
+    width_step: ClassVar[int] = 4
+    """What `scaled` makes them multiples of: vectors and bytes are filled by them."""
 
     @abstractmethod
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
@@ -61,6 +65,20 @@ class Skeleton(ABC):
         if len(mean) != channels or len(std) != channels or not all(s > 0 for s in std):
             raise UsageError(f"the scale {scale!r} does not fit: give {channels} means and as many positive deviations")
         return torch.tensor([1 / s for s in std]), torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
+
+    def scaled(self, width: float) -> Self:
+        """The same skeleton with ``width`` times as many filters everywhere, in whole steps of `width_step`.
+
+        The width multiplier of Howard et al. 2017 (MobileNet, section 3.3).
+        """
+
+        def scale(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(scale(one) for one in value)
+            return value and max(1, round(value * width / self.width_step)) * self.width_step
+
+        fields = [f.name for f in dataclasses.fields(self) if f.name in self.widths]  # type: ignore[arg-type]
+        return dataclasses.replace(self, **{name: scale(getattr(self, name)) for name in fields})  # type: ignore[type-var]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data (``name`` and the fields) that `skeleton_from_dict` reads."""

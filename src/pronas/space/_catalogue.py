@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from pronas.errors import UsageError, nearest
-from pronas.space._names import BINARY_OPERATORS, PAPER_OPERATORS
+from pronas.space._names import BINARY_OPERATORS, PAPER_OPERATORS, RESIDUAL_OPERATORS
 
 #: name -> (operators, lookback depth, blocks when nothing is said)
 SPACES: dict[str, tuple[tuple[str, ...], int, int]] = {
     "pnas": (PAPER_OPERATORS, -2, 5),
     "flat": (("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv", "3x3 maxpool", "3x3 avgpool"), 0, 3),
+    "residual": (RESIDUAL_OPERATORS, 0, 3),
     "binary": (BINARY_OPERATORS, 0, 3),
 }
 

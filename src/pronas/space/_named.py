@@ -14,7 +14,8 @@ def space_names() -> tuple[str, ...]:
 
 
 def named_space(name: str, B: int | None = None) -> StateSpace:  # noqa: N803 - the paper's name
-    """Return a space by name: ``pnas`` (the paper's), ``flat`` (the old small search) or ``binary`` (flat, binarized).
+    """Return a space by name: ``pnas`` (the paper's), ``flat`` (the old small search), ``residual`` (flat cells in
+    which the hand-made small networks are points) or ``binary`` (flat, binarized).
 
     Args:
         name: one of `space_names`.

@@ -13,7 +13,7 @@ _FLOAT = (
 )
 _BINARY = (
     *("3x3 bconv", "5x5 bconv", "7x7 bconv", "1x7-7x1 bconv"),
-    *("3x3 sep-bconv", "5x5 sep-bconv", "7x7 sep-bconv", "3x3-3x3 bconv"),
+    *("3x3 sep-bconv", "5x5 sep-bconv", "7x7 sep-bconv"),
 )
 _BOTH = ("3x3 maxpool", "3x3 avgpool", "identity", "linear")
 
@@ -21,6 +21,12 @@ _BOTH = ("3x3 maxpool", "3x3 avgpool", "identity", "linear")
 PAPER_OPERATORS: tuple[str, ...] = (
     *("3x3 dconv", "5x5 dconv", "7x7 dconv", "1x7-7x1 conv"),
     *("identity", "3x3 avgpool", "3x3 maxpool", "3x3 dilated conv"),
+)
+
+#: What residual cells are made of: the blocks of ResNet, MobileNet and MobileNetV2, the shortcut, pools.
+RESIDUAL_OPERATORS: tuple[str, ...] = (
+    *("3x3-3x3 conv", "3x3 conv", "3x3 dconv", "5x5 dconv"),
+    *("3x3 mbconv3", "5x5 mbconv3", "identity", "3x3 maxpool", "3x3 avgpool"),
 )
 
 #: The ten operators of binarized cells: every kind of binary layer, both pools, and the shortcut.
@@ -32,7 +38,7 @@ _SYNONYMS = {"linear": "identity"}
 #: name -> True (binary only), False (full precision only), None (both)
 _known: dict[str, bool | None] = {
     **dict.fromkeys(_FLOAT, False),
-    **dict.fromkeys(_BINARY, True),
+    **dict.fromkeys((*_BINARY, "3x3-3x3 bconv"), True),
     **dict.fromkeys(_BOTH, None),
 }
 

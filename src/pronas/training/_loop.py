@@ -53,9 +53,9 @@ class Training:
     """A network in training. Everything random in epoch ``e`` follows from the seed and ``e`` alone.
 
     So the state between two epochs is the weights, the optimizer's moments and the curves: what ``state`` gives and
-    ``restore`` takes. What `keep_best_weights` leaves in the network: the averaged weights of the last steps, where the recipe
-    averages and the validation images do not speak against it; else those of the epoch with the highest validation
-    accuracy, of equal ones that of the lowest validation loss; without validation images, the last epoch's.
+    ``restore`` takes. What `keep_best_weights` leaves in the network: the averaged weights of the last steps,
+    where the recipe averages and the validation images do not speak against it; else those of the epoch with the
+    highest validation accuracy, of equal ones the lowest validation loss; without validation images, the last epoch's.
 
     Args:
         network: trained in place.
@@ -130,7 +130,7 @@ class Training:
         return Epoch(self.epoch, self.epochs, loss, row.get("validation_accuracy", accuracy), best, seconds)
 
     def keep_best_weights(self) -> float:
-        """Give the network the weights that are worth keeping, and return their validation accuracy (see `best_accuracy`).
+        """Give the network the weights that are worth keeping, and return their validation accuracy.
 
         Averaged weights are kept unless their validation accuracy lies more than a standard error below the best
         epoch's: a best epoch is the luckiest of many looks at few images.
@@ -220,7 +220,6 @@ class Training:
             self.best_epoch = self.epoch
             self._best = {name: value.clone() for name, value in self.network.state_dict().items()}
         return best
-
 
     def _best_look(self) -> tuple[float, float]:
         """(validation accuracy, minus the loss) of the best epoch."""

@@ -1,0 +1,69 @@
+"""Hand-made networks as points of the space, to start a search from and to measure it against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from pronas.errors import UsageError, nearest
+from pronas.networks._binary import Binary
+from pronas.networks._residual import Residual
+from pronas.networks._skeleton import Skeleton
+from pronas.space import Cell
+
+
+@final
+@dataclass(frozen=True)
+class Reference:
+    """A network that somebody drew by hand.
+
+    Attributes:
+        name: what people call it.
+        source: who published it.
+        cell: its cell.
+        skeleton: the network around the cell, for images of about 32x32; `Skeleton.scaled` makes its kin.
+    """
+
+    name: str
+    source: str
+    cell: Cell
+    skeleton: Skeleton
+
+
+def _reference(name: str, source: str, cell: str, skeleton: Skeleton) -> Reference:
+    return Reference(name, source, Cell.parse(cell), skeleton)
+
+
+_REFERENCES = (
+    _reference("resnet8", "Banbury et al. 2021, MLPerf Tiny", "0:3x3-3x3 conv + 0:identity", Residual()),
+    _reference(
+        "resnet14", "He et al. 2016, section 4.2, n = 2", "0:3x3-3x3 conv + 0:identity", Residual(repeats=(2,))
+    ),
+    _reference(
+        "ds-cnn", "Zhang et al. 2017, Hello Edge", "0:3x3 dconv + 0:none",
+        Residual(filters=(64,), strides=(1,), repeats=(4,), stem=64, stem_stride=2),
+    ),
+    _reference(
+        "mobilenetv2", "Sandler et al. 2018", "0:3x3 mbconv6 + 0:identity",
+        Residual(filters=(16, 24, 32), strides=(1, 2, 2), repeats=(1, 2, 2), linear=True, head=128),
+    ),
+    _reference("binarynet", "Courbariaux et al. 2016", "0:3x3 bconv + 0:3x3 bconv", Binary()),
+)  # fmt: skip
+
+
+def references(*, binary: bool = False) -> tuple[Reference, ...]:
+    """Return the hand-made networks of full precision, or the binary ones."""
+    return tuple(one for one in _REFERENCES if one.skeleton.binary == binary)
+
+
+def reference(name: str) -> Reference:
+    """Return a hand-made network by name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    for one in _REFERENCES:
+        if one.name == name:
+            return one
+    names = [one.name for one in _REFERENCES]
+    raise UsageError(f"no reference network is called {name!r}{nearest(name, names)} (there are {', '.join(names)})")
