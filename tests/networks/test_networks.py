@@ -68,7 +68,7 @@ def test_pnasnet5_has_the_published_number_of_parameters(macro, shape, classes, 
 def test_gradients_reach_every_operator(binary, macro):
     torch.manual_seed(1)
     for name in operators(binary):
-        if name.startswith("test"):
+        if name.startswith("test") or name == "none":  # nothing can be learnt through a map of zeros
             continue
         for text in (f"0:{name} + 0:{name} | 1:{name} + 0:{name}", f"-2:{name} + -1:{name} | 0:{name} + -1:{name}"):
             network = macro.build(Cell.parse(text), (3, 9, 12), 3)

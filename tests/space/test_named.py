@@ -19,7 +19,7 @@ def test_named_spaces():
     assert named_space("flat", 4).inputs(4) == (0, 1, 2, 3)
     assert len(named_space("flat").operators) == 6
     assert named_space("binary").binary
-    assert set(space_names()) == {"pnas", "flat", "binary"}
+    assert set(space_names()) == {"pnas", "flat", "binary", "residual"}
     with pytest.raises(UsageError, match="did you mean 'binary'"):
         named_space("binry")
     with pytest.raises(UsageError, match="unknown space 'zzz'"):

@@ -46,6 +46,12 @@ class FlatFactory(LayerFactory):
         depthwise = QuantConv2d(context.channels, context.channels, kernel, context.stride, groups=context.channels)
         return _chain(depthwise, QuantConv2d(context.channels, context.filters, 1), self._normal(context.filters))
 
+    def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Depthwise (strided), batch norm, ReLU."""
+        channels = context.channels
+        conv = QuantConv2d(channels, channels, kernel, context.stride, groups=channels)
+        return _chain(conv, self._normal(channels))
+
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """1 x length (strided), batch norm, ReLU, length x 1, batch norm, ReLU."""
         first = QuantConv2d(context.channels, context.filters, (1, length), context.stride)
@@ -107,6 +113,11 @@ class PnasFactory(LayerFactory):
         """Twice: ReLU, depthwise, pointwise, batch norm; the first depthwise is strided."""
         first = self._separable_once(context.channels, context.filters, kernel, context.stride)
         return _chain(first, self._separable_once(context.filters, context.filters, kernel, 1))
+
+    def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """ReLU, depthwise (strided), batch norm."""
+        channels = context.channels
+        return self._unit(QuantConv2d(channels, channels, kernel, context.stride, groups=channels))
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """ReLU, 1 x length (strided), batch norm, ReLU, length x 1, batch norm."""
@@ -187,8 +198,12 @@ class BinaryFactory(LayerFactory):
 
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Binary depthwise (strided), batch norm, sign, binary pointwise, batch norm, sign."""
-        depthwise = self._unit(context.channels, context.channels, kernel, context.stride, groups=context.channels)
-        return _chain(depthwise, self._unit(context.channels, context.filters, 1))
+        return _chain(self.depthwise(context, kernel), self._unit(context.channels, context.filters, 1))
+
+    def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Binary depthwise (strided), batch norm, sign."""
+        channels = context.channels
+        return self._unit(channels, channels, kernel, context.stride, groups=channels)
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """Binary 1 x length (strided), batch norm, sign, binary length x 1, batch norm, sign."""

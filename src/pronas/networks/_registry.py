@@ -50,14 +50,18 @@ class LayerFactory(ABC):
         second = replace(context, channels=context.filters, stride=1, image=False)
         return nn.Sequential(*self.convolution(context, kernel), *self.activation(), *self.convolution(second, kernel))
 
+    @abstractmethod
+    def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """A depthwise convolution (strided) of ``context.channels``, with what follows or precedes a convolution."""
+
     def bottleneck(self, context: OperatorContext, kernel: int, expansion: int) -> nn.Sequential:
         """1x1 to ``expansion`` times the channels, depthwise (strided), 1x1 to the filters: the inverted bottleneck
-        (Sandler et al. 2018, MobileNetV2, table 1).
-
-        Raises:
-            UsageError: this family of networks has none.
-        """
-        raise UsageError("these networks have no inverted bottlenecks: use a separable convolution")
+        (Sandler et al. 2018, MobileNetV2, table 1)."""
+        wide = context.channels * expansion
+        first = self.convolution(replace(context, filters=wide, stride=1), 1)
+        middle = self.depthwise(replace(context, channels=wide, filters=wide, image=False), kernel)
+        last = self.convolution(replace(context, channels=wide, stride=1, image=False), 1)
+        return nn.Sequential(*first, *self.activation(), *middle, *self.activation(), *last)
 
     @abstractmethod
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:

@@ -50,21 +50,18 @@ class ResidualFactory(LayerFactory):
 
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), batch norm, ReLU, pointwise, batch norm (Howard et al. 2017, MobileNet, figure 3)."""
-        channels = context.channels
-        first = self._unit(channels, channels, kernel, context.stride, groups=channels)
-        return Chain(*first, *self.activation(), *self._unit(channels, context.filters))
+        pointwise = self._unit(context.channels, context.filters)
+        return Chain(*self.depthwise(context, kernel), *self.activation(), *pointwise)
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """1 x length (strided), batch norm, ReLU, length x 1, batch norm."""
         first = self._unit(context.channels, context.filters, (1, length), context.stride)
         return Chain(*first, *self.activation(), *self._unit(context.filters, context.filters, (length, 1)))
 
-    def bottleneck(self, context: OperatorContext, kernel: int, expansion: int) -> nn.Sequential:
-        """1x1, batch norm, ReLU, depthwise (strided), batch norm, ReLU, 1x1, batch norm."""
-        wide = context.channels * expansion
-        middle = self._unit(wide, wide, kernel, context.stride, groups=wide)
-        ending = self._unit(wide, context.filters)
-        return Chain(*self._unit(context.channels, wide), *self.activation(), *middle, *self.activation(), *ending)
+    def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
+        """Depthwise (strided), batch norm."""
+        channels = context.channels
+        return self._unit(channels, channels, kernel, context.stride, groups=channels)
 
     def _project(self, context: OperatorContext, stride: int = 1) -> nn.Sequential:
         return self._unit(context.channels, context.filters, 1, stride)
