@@ -9,7 +9,9 @@ import pytest
 import torch
 from deploy_graphs import adversarial
 
-from pronas.deploy import export, load_packed, measure
+from pronas.data import dataset_from_arrays
+from pronas.deploy import export, export_with_facts, load_packed, measure
+from pronas.deploy.integer import integer_model, run_integer
 from pronas.deploy.onnx import session
 from pronas.errors import ModelFileError, UsageError
 from pronas.networks import Binary, Flat
@@ -87,11 +89,74 @@ def test_loaded_models_need_an_out(models, tmp_path):
     assert export(model, out=tmp_path / "net.packed").is_file()
 
 
-@pytest.mark.parametrize("format", ["packed", "c"])
-def test_full_precision_goes_to_onnx_only(models, tmp_path, format):
-    with pytest.raises(UsageError, match="--format onnx"):
-        export(models / "flat", format, tmp_path / f"net.{format}")
+def test_full_precision_is_not_packed_and_int8_needs_images(models, tmp_path):
+    with pytest.raises(UsageError, match="--format c, tflite or onnx"):
+        export(models / "flat", "packed", tmp_path / "net.packed")
+    for format in ("c", "tflite"):
+        with pytest.raises(UsageError, match="give data"):
+            export(models / "flat", format, tmp_path / f"net.{format}")
+    with pytest.raises(UsageError, match="no int8 form"):
+        export(models / "binary", "tflite", tmp_path / "net.tflite")
+    with pytest.raises(UsageError, match="give int8 as well"):
+        export(models / "flat", "onnx", tmp_path / "net.onnx", qat=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def images():
+    """Four classes of 16x16 pictures that a network can tell apart."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(400) % 4
+    pictures = rng.integers(0, 80, (400, 1, 16, 16))
+    for image, label in zip(pictures, labels, strict=True):
+        image[:, 8 * (label // 2) : 8 * (label // 2) + 8, 8 * (label % 2) : 8 * (label % 2) + 8] += 150
+    return dataset_from_arrays((pictures.astype(np.uint8), labels), (pictures[:40].astype(np.uint8), labels[:40]))
+
+
+def test_int8_forms_and_what_stands_beside_them(models, tmp_path):
+    data = images()
+    made = export_with_facts(models / "flat", "c", tmp_path / "net.c", data=data, calibration="percentile")
+    assert [path.name for path in made.beside] == ["net.h", "net_main.c", "net.c.txt"]
+    assert made.agreement.same > 0.9
+    text = (tmp_path / "net.c.txt").read_text()
+    assert "net_classify(pixels)" in text
+    assert "validation images" in text
+    command = ["cc", "-O1", "-o", tmp_path / "net", tmp_path / "net_main.c", tmp_path / "net.c"]
+    subprocess.run(list(map(str, command)), check=True)
+    (tmp_path / "one.raw").write_bytes(data.test.images[0].tobytes())
+    done = subprocess.run([tmp_path / "net", tmp_path / "one.raw"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in "abcd"
+    lite = export(models / "flat", "tflite", tmp_path / "net.tflite", data=lambda: data)
+    assert lite.read_bytes()[4:8] == b"TFL3"
+    whole = export(models / "flat", "onnx", tmp_path / "net.onnx", data=data, int8=True)
+    assert session(whole).run(None, {"images": pixels(5)})[0].shape == (5, 4)
+
+
+def test_training_with_fake_quantization_learns(models, tmp_path):
+    data, model = images(), load_model(models / "flat")
+    before = integer_model(model, data)
+    after = integer_model(model, data, qat=8)
+
+    def loss(one):
+        logits = (run_integer(one, data.train.images).astype(np.float32) - one.scales[-1].zero) * one.scales[-1].scale
+        return torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.train.labels)).item()
+
+    assert loss(after) < loss(before)
+    with pytest.raises(UsageError, match="give 1 or more"):
+        integer_model(model, data, qat=-1)
+
+
+def test_pt2_loads_in_plain_pytorch(models, tmp_path):
+    for name in ("binary", "flat"):
+        path = export(models / name, "pt2", tmp_path / f"{name}.pt2")
+        found = torch.export.load(path).module()(torch.from_numpy(pixels())).detach().numpy()
+        assert np.allclose(found, torch_logits(models / name, pixels()), rtol=1e-4, atol=1e-4)
+    code = (
+        "import sys, torch\n"
+        f"net = torch.export.load({str(path)!r}).module()\n"
+        "print(net(torch.zeros(2, 1, 16, 16, dtype=torch.uint8)).shape[1], 'pronas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["4", "False"], done.stderr
 
 
 def test_unhappy_paths(models, tmp_path):

@@ -1,8 +1,9 @@
-"""Shipping networks: `onnx`, `packed` (bits, their runtime, C source); see ARCHITECTURE.md and docs/packed.md."""
+"""Shipping networks: `onnx`, `packed` (bits, their runtime, C source), `integer` (int8: C, TensorFlow Lite); see
+ARCHITECTURE.md, docs/packed.md and docs/int8.md."""
 
 from typing import TYPE_CHECKING, Any
 
-from pronas.deploy._export import FORMATS, export, find_model, model_graph
+from pronas.deploy._export import FORMATS, Exported, export, export_with_facts, find_model, model_graph
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
@@ -10,11 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "Exported",
     "Graph",
     "Measurement",
     "PackedNetwork",
     "available_kernels",
     "export",
+    "export_with_facts",
     "find_model",
     "interleaved",
     "is_packed",

@@ -1,61 +1,217 @@
-"""`export`: a trained model in the three forms it is shipped in."""
+"""`export`: a trained model in the forms it is shipped in, each with a small text beside it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pronas.errors import ModelFileError, UsageError, nearest
-from pronas.files import write_atomic
+from pronas.files import replacing, write_atomic
 
 if TYPE_CHECKING:
+    from pronas.data import Dataset
+    from pronas.deploy.integer import Agreement, IntegerGraph
     from pronas.deploy.packed import Graph
     from pronas.training import Model
 
-FORMATS = {"onnx": ".onnx", "packed": ".packed", "c": ".c"}
+    Data = Dataset | str | os.PathLike[str] | Callable[[], Dataset] | None
+
+FORMATS = {"onnx": ".onnx", "packed": ".packed", "c": ".c", "tflite": ".tflite", "pt2": ".pt2"}
 """Formats and the suffixes of their files."""
 
 
+@final
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        path: the file of the format.
+        beside: further files: a header, an example, a text that says how to use them.
+        facts: lines of that text, by name.
+        agreement: how the integer network does beside the float one, or None where nothing was turned to integers.
+    """
+
+    path: Path
+    beside: tuple[Path, ...]
+    facts: dict[str, str]
+    agreement: Agreement | None = None
+
+
+@final
+@dataclass(frozen=True)
+class _Order:
+    """What is to be written: the model, where to, and how it becomes integers."""
+
+    model: Model
+    target: Path
+    data: Data
+    int8: bool
+    calibration: str
+    qat: int
+    seed: int = 0
+    made: list[Agreement] = field(default_factory=list)
+
+    @property
+    def binary(self) -> bool:
+        return bool(self.model.network.plan.factory.binary)
+
+    def integers(self) -> IntegerGraph:
+        """The integer network; how well it does is noted."""
+        from pronas.deploy.integer import compare, integer_model
+
+        dataset = self._dataset()
+        options: dict[str, Any] = {"calibration": self.calibration, "qat": self.qat, "seed": self.seed}
+        network = integer_model(self.model, dataset, **options)
+        self.made.append(compare(self.model, network, dataset))
+        return network
+
+    def _dataset(self) -> Dataset:
+        if self.data is None:
+            raise UsageError(
+                "int8 needs training images to take its scales from: give data (--data, a data set's name or path)"
+            )
+        if isinstance(self.data, str | os.PathLike):
+            from pronas.data import load_dataset
+
+            return load_dataset(self.data, image_size=self.model.spec.input_shape[1:])
+        return self.data() if callable(self.data) else self.data
+
+
 def export(
-    model: str | os.PathLike[str] | Model, format: str = "packed", out: str | os.PathLike[str] | None = None
+    model: str | os.PathLike[str] | Model,
+    format: str = "packed",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    data: Data = None,
+    int8: bool = False,
+    calibration: str = "mse",
+    qat: int = 0,
 ) -> Path:
     """Write a trained model for deployment.
 
     Args:
         model: a run's folder (its winner is taken), a model file, or what `pronas.training.load_model` gives.
-        format: "onnx" (any network), "packed" (binary ones: read it with `pronas.load_packed`) or "c" (binary ones: one
-            C99 file; a header of the same name stands beside it).
-        out: where to; by default beside the model, with the format's suffix.
+        format: "onnx" (any network), "packed" (binary ones: read it with `pronas.load_packed`), "c" (one C99 file, its
+            header and an example: bits for binary networks, int8 for others), "tflite" (int8, full precision), "pt2"
+            (any network: `torch.export`, loads in plain PyTorch).
+        out: where to; by default beside the model, with the format's suffix. A text (its name and .txt), which says how
+            to use the file, stands beside it.
+        data: the images that the network was trained on: a data set, what `pronas.load_dataset` takes, or a function
+            that gives a data set; int8 needs it.
+        int8: "onnx" alone: quantize and dequantize in pairs, with the integer network's scales.
+        calibration: how int8 scales are chosen: "mse", "percentile" or "minmax".
+        qat: epochs of further training with fake quantization, before weights become int8.
 
     Returns:
         The path of the file.
 
     Raises:
-        UsageError: an unknown format, a full-precision network for "packed" or "c", a network with a layer that has no
-            packed form, or no ``out`` for a model that is not a file.
+        UsageError: an unknown format, one that the network cannot take, a layer without a packed or integer form, int8
+            without data, or no ``out`` for a model that is not a file.
         ModelFileError: the model cannot be read, or ONNX Runtime's answers differ from PyTorch's.
-        MissingExtraError: "onnx" without the extra of that name.
+        MissingExtraError: "onnx" or "tflite" without the extra of that name.
     """
+    return export_with_facts(model, format, out, data=data, int8=int8, calibration=calibration, qat=qat).path
+
+
+def export_with_facts(
+    model: str | os.PathLike[str] | Model,
+    format: str = "packed",
+    out: str | os.PathLike[str] | None = None,
+    *,
+    data: Data = None,
+    int8: bool = False,
+    calibration: str = "mse",
+    qat: int = 0,
+) -> Exported:
+    """`export`, with everything that there is to say about the result."""
     if format not in FORMATS:
         raise UsageError(f"no format is called {format!r}{nearest(format, FORMATS)} (choose from {', '.join(FORMATS)})")
     loaded, path = _load(model)
     if out is None and path is None:
         raise UsageError("say where to write: give out")
     target = Path(out) if out is not None else Path(path or "").with_suffix(FORMATS[format])
-    if format == "onnx":
-        from pronas.deploy.onnx import export_onnx
+    order = _Order(loaded, target, data, int8, calibration, qat)
+    _check(order, format)
+    beside = _WRITERS[format](order)
+    from pronas.deploy._text import facts_of, write_text
 
-        return export_onnx(loaded.network, loaded.spec.input_shape, target)
-    graph = model_graph(loaded)
-    if format == "packed":
-        from pronas.deploy.packed import pack
+    agreement = order.made[0] if order.made else None
+    facts = facts_of(loaded, format, target, agreement)
+    return Exported(target, (*beside, write_text(target, facts)), facts, agreement)
 
-        write_atomic(target, pack(graph))
-        return target
-    from pronas.deploy.packed import write_c
 
-    return write_c(graph, target)
+def _check(order: _Order, format: str) -> None:
+    if order.binary and format == "tflite":
+        raise UsageError("a binary network has no int8 form: export it with --format packed, c or onnx")
+    if not order.binary and format == "packed":
+        raise UsageError(
+            "only binary networks can be packed; export this full-precision network with --format c, tflite or onnx"
+        )
+    if (order.int8 or order.qat) and order.binary:
+        raise UsageError("a binary network has no int8 form: leave int8 and qat out")
+    if order.int8 and format not in ("onnx", "c", "tflite"):
+        raise UsageError(f"--format {format} has no int8 form: choose c, tflite or onnx")
+    if order.qat and format in ("onnx", "pt2") and not order.int8:
+        raise UsageError("qat trains for int8: give int8 as well, or choose --format c or tflite")
+
+
+def _onnx(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy.onnx import export_onnx, export_onnx_int8
+
+    if order.int8:
+        export_onnx_int8(order.integers(), order.target)
+    else:
+        export_onnx(order.model.network, order.model.spec.input_shape, order.target)
+    return ()
+
+
+def _packed(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy.packed import pack
+
+    write_atomic(order.target, pack(model_graph(order.model)))
+    return ()
+
+
+def _c(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy._text import write_example
+
+    if order.binary:
+        from pronas.deploy.packed import write_c
+
+        write_c(model_graph(order.model), order.target)
+    else:
+        from pronas.deploy.integer import write_integer_c
+
+        write_integer_c(order.integers(), order.target)
+    return order.target.with_suffix(".h"), write_example(order.target, order.model.spec)
+
+
+def _tflite(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy.integer import tflite_bytes
+    from pronas.errors import require
+
+    for module in ("flatbuffers", "tflite"):
+        require(module, "tflite")
+    write_atomic(order.target, tflite_bytes(order.integers()))
+    return ()
+
+
+def _pt2(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy.onnx import torch_program
+
+    with replacing(order.target) as temporary:
+        torch_program(order.model.network, order.model.spec.input_shape, temporary)
+    return ()
+
+
+_WRITERS: dict[str, Callable[[_Order], tuple[Path, ...]]] = {
+    "onnx": _onnx, "packed": _packed, "c": _c, "tflite": _tflite, "pt2": _pt2,
+}  # fmt: skip
 
 
 def model_graph(model: Model) -> Graph:

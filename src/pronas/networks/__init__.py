@@ -20,6 +20,7 @@ from pronas.networks._layers import (
     Zeros,
 )
 from pronas.networks._network import BlockModule, CellModule, InputModule, Network
+from pronas.networks._plan import NetworkPlan
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
 from pronas.networks._references import Reference, reference, references
@@ -44,6 +45,7 @@ __all__ = [
     "LayerFactory",
     "MaxPool",
     "Network",
+    "NetworkPlan",
     "OperatorContext",
     "PnasCifar",
     "PnasImagenet",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pronas.runs._api import search
     from pronas.runs._config import SETTINGS, Config
     from pronas.runs._experiment import Experiment
+    from pronas.runs._images import stored_dataset
     from pronas.runs._level_scorer import Estimate, LevelScorer, Request
     from pronas.runs._setting import Setting
     from pronas.runs._signature import default_of
@@ -29,6 +30,7 @@ __all__ = [
     "Setting",
     "default_of",
     "search",
+    "stored_dataset",
     "train",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "Setting": "_setting",
     "default_of": "_signature",
     "search": "_api",
+    "stored_dataset": "_images",
     "train": "_train",
 }
 

@@ -1,5 +1,6 @@
-"""ONNX files, compared with PyTorch before they are put in their place."""
+"""ONNX files, floats or int8, compared before they are put in their place; and `torch.export`'s programs."""
 
-from pronas.deploy.onnx._export import TOLERANCE, check_onnx, export_onnx, session
+from pronas.deploy.onnx._export import TOLERANCE, check_onnx, export_onnx, session, torch_program
+from pronas.deploy.onnx._int8 import export_onnx_int8
 
-__all__ = ["TOLERANCE", "check_onnx", "export_onnx", "session"]
+__all__ = ["TOLERANCE", "check_onnx", "export_onnx", "export_onnx_int8", "session", "torch_program"]

@@ -53,6 +53,19 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
     return Path(out)
 
 
+def torch_program(network: nn.Module, input_shape: tuple[int, int, int], out: str | os.PathLike[str]) -> None:
+    """Write ``network`` as `torch.export` gives it: it loads with ``torch.export.load`` where there is no pronas.
+
+    uint8 images (batch, C, H, W) to logits (batch, classes), the batch free.
+    """
+    example = torch.from_numpy(_images(input_shape, 3))
+    batch = ({0: torch.export.Dim("batch", min=1)},)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(_Pixels(_portable(network.eval())), (example,), dynamic_shapes=batch)
+        torch.export.save(program, os.fspath(out))
+
+
 def _portable(network: nn.Module) -> nn.Module:
     """Binary networks as exact integer comparisons; others, and binary ones with a layer of the user's, as they are."""
     from pronas.deploy.packed import GraphModule, graph_of

@@ -7,7 +7,6 @@ lives. Operations are rows of a constant table; only the functions that some row
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.deploy._arena import Need, plan_arena
+from pronas.deploy._ctext import facts, fill, identifier, numbers
 from pronas.deploy.packed._ctemplate import FUNCTIONS, HEADER, HELPERS, MAIN, TOP
 from pronas.deploy.packed._graph import PIXEL, WINDOWED, Graph, Map, Op, inputs_of
 from pronas.deploy.packed._ranking import class_scores
@@ -47,7 +47,7 @@ def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
     path = Path(out)
     if path.suffix != ".c":
         raise UsageError(f"{path}: a C file's name must end in .c")
-    made = c_source(graph, _identifier(path.stem))
+    made = c_source(graph, identifier(path.stem))
     write_atomic(path.with_suffix(".h"), made.header.replace("@FILE@", path.stem))
     write_atomic(path, made.source.replace("@FILE@", path.stem))
     return path
@@ -65,9 +65,9 @@ def c_source(graph: Graph, name: str) -> CSource:
         "UPPER": name.upper(),
         "CLASSES": str(graph.classes),
         "BUFFER": str(max(1, size)),
-        "BYTES": _numbers(constants.weights, 24),
-        "SMALL": _numbers(constants.small or [0], 24),
-        "LARGE": _numbers(constants.large or [0], 16),
+        "BYTES": numbers(constants.weights, 24),
+        "SMALL": numbers(constants.small or [0], 24),
+        "LARGE": numbers(constants.large or [0], 16),
         "LIMIT": "int16_t" if all(-32768 <= v <= 32767 for v in constants.large) else "int32_t",
         "FIELDS": _declare(rows),
         "ROWS": ",\n".join("  {" + ", ".join(map(str, row.values())) + "}" for row in rows),
@@ -75,11 +75,11 @@ def c_source(graph: Graph, name: str) -> CSource:
         "FUNCTIONS": _functions(used),
         "CASES": "\n".join(_case(name) for name in FUNCTIONS if name in used),
         "SCORES": scores.source,
-        "FACT": _facts(graph),
+        "FACT": facts(graph.info),
         "SHAPE": "[" + " * ".join(map(str, graph.input_shape)) + "]",
         "C": str(graph.input_shape[0]), "H": str(graph.input_shape[1]), "W": str(graph.input_shape[2]),
     }  # fmt: skip
-    return CSource(_fill(TOP + MAIN, parts), _fill(HEADER, parts), size, constants.bytes + scores.bytes)
+    return CSource(fill(TOP + MAIN, parts), fill(HEADER, parts), size, constants.bytes + scores.bytes)
 
 
 class _Constants:
@@ -122,9 +122,9 @@ def _places(graph: Graph) -> tuple[list[int], int]:
     for time, op in enumerate(graph.ops):
         for number in (*op.sources, op.target) if op.kind != "logits" else op.sources:
             life.setdefault(number, [time, time])[1] = time
-    numbers = [n for n in life if n]
-    found, size = plan_arena([Need(_map_bytes(graph.maps[n]), *life[n]) for n in numbers])
-    at = dict(zip(numbers, found, strict=True))
+    kept = [n for n in life if n]
+    found, size = plan_arena([Need(_map_bytes(graph.maps[n]), *life[n]) for n in kept])
+    at = dict(zip(kept, found, strict=True))
     return [at.get(number, 0) for number in range(len(graph.maps))], size
 
 
@@ -195,26 +195,3 @@ def _arranged(op: Op, source: Map) -> NDArray[np.uint8]:
 def _channels_last(weights: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """(out, channels, h, w) to (out, h, w, bytes of 8 channels)."""
     return np.packbits(np.moveaxis(weights, 1, 3), axis=3, bitorder="little")
-
-
-def _numbers(values: list[int], columns: int) -> str:
-    lines = [values[i : i + columns] for i in range(0, len(values), columns)]
-    return ",\n".join("  " + ", ".join(map(str, line)) for line in lines)
-
-
-def _facts(graph: Graph) -> str:
-    """What a reader wants to know, with nothing that could end the comment."""
-    lines = [f"{key}: {graph.info[key]}" for key in ("cell", "parameters") if key in graph.info]
-    names = graph.info.get("classes", [])
-    lines += [f"class {number}: {name}" for number, name in enumerate(names)]
-    clean = [re.sub(r"[^ -~]|[*/\\?]", "_", line)[:200] for line in lines]
-    return "".join(f"\n *   {line}" for line in clean)
-
-
-def _identifier(stem: str) -> str:
-    name = re.sub(r"[^0-9A-Za-z_]", "_", stem) or "network"
-    return f"n{name}" if name[0].isdigit() or name[0] == "_" else name
-
-
-def _fill(template: str, parts: dict[str, str]) -> str:
-    return re.sub(r"@([A-Z]+)@", lambda m: parts.get(m.group(1), m.group(0)), template)

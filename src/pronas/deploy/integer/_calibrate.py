@@ -1,0 +1,103 @@
+"""Scales and zero points of maps, from what they hold on training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pronas.deploy.integer._builder import tied_values
+from pronas.deploy.integer._float import run_float
+from pronas.deploy.integer._graph import FloatGraph
+from pronas.errors import UsageError
+
+METHODS = ("mse", "percentile", "minmax")
+ENOUGH = 32
+"""Fewer calibration images than this are refused: ranges would be luck."""
+
+_BATCH = 64
+_KEPT = 4096  # values that each map gives a batch
+_SHRINK = np.linspace(0.3, 1.0, 36)
+_TAIL = 0.01  # per cent that "percentile" cuts off at each end
+
+
+@final
+@dataclass(frozen=True)
+class Scale:
+    """real = scale (q - zero), q an int8; ``scale`` is exactly a float32."""
+
+    scale: float
+    zero: int
+
+
+PIXELS = Scale(1.0, -128)
+"""Of the image: q = pixel - 128."""
+
+
+def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse") -> tuple[Scale, ...]:
+    """One scale a value; values that must share one do (`tied_values`).
+
+    Args:
+        graph: the network in floats.
+        images: training images, (n, C, H, W); 256 to 1,000 do.
+        method: "mse" takes the range that makes the smallest squared error, "percentile" cuts 0.01 % off at each end,
+            "minmax" takes all. Logits always keep all of theirs, or large ones would become equal.
+
+    Raises:
+        UsageError: fewer than 32 images, of another shape, or an unknown method.
+    """
+    if method not in METHODS:
+        raise UsageError(f"no calibration is called {method!r} (choose from {', '.join(METHODS)})")
+    if len(images) < ENOUGH:
+        raise UsageError(f"{len(images)} calibration images are too few: give {ENOUGH} or more (256 do)")
+    if images.shape[1:] != graph.input_shape:
+        raise UsageError(f"calibration images of shape {images.shape[1:]}; the network reads {graph.input_shape}")
+    groups = tied_values(graph)
+    samples = _samples(graph, images, groups)
+    last = groups[-1]
+    found = {g: _scale(values, "minmax" if g == last else method) for g, values in samples.items()}
+    return tuple(PIXELS if value == 0 else found[group] for value, group in enumerate(groups))
+
+
+def plain_scales(graph: FloatGraph) -> tuple[Scale, ...]:
+    """Scales that fit nothing, where only sizes are asked for."""
+    return tuple(PIXELS if value == 0 else Scale(0.0625, 0) for value in range(len(graph.nodes) + 1))
+
+
+@torch.inference_mode()
+def _samples(graph: FloatGraph, images: NDArray[np.uint8], groups: list[int]) -> dict[int, NDArray[np.float32]]:
+    """For each group some of its values, the extremes always among them."""
+    rng, found = np.random.default_rng(0), dict[int, list[NDArray[np.float32]]]()
+    for start in range(0, len(images), _BATCH):
+        values = run_float(graph, torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH])))
+        for group, value in zip(groups[1:], values[1:], strict=True):
+            flat = value.reshape(-1).numpy()
+            some = flat if flat.size <= _KEPT else flat[rng.integers(0, flat.size, _KEPT)]
+            found.setdefault(group, []).append(np.concatenate([some, [flat.min(), flat.max()]]).astype(np.float32))
+    return {group: np.concatenate(parts) for group, parts in found.items()}
+
+
+def _scale(values: NDArray[np.float32], method: str) -> Scale:
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    if method == "percentile":
+        cut = np.percentile(values, [_TAIL, 100 - _TAIL])
+        low, high = min(float(cut[0]), 0.0), max(float(cut[1]), 0.0)
+    if method == "mse":
+        errors = [_error(values, scale_of(low * f, high * f)) for f in _SHRINK]
+        best = float(_SHRINK[int(np.argmin(errors))])
+        low, high = low * best, high * best
+    return scale_of(low, high)
+
+
+def scale_of(low: float, high: float) -> Scale:
+    """The scale that covers [low, high], which holds 0; 0 is exactly one of its values."""
+    step = max((high - low) / 255, 1e-9)
+    return Scale(float(np.float32(step)), int(np.clip(round(-128 - low / step), -128, 127)))
+
+
+def _error(values: NDArray[np.float32], scale: Scale) -> float:
+    q = np.clip(np.rint(values / scale.scale) + scale.zero, -128, 127)
+    return float(np.mean(((q - scale.zero) * scale.scale - values) ** 2))

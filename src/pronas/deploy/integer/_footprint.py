@@ -1,0 +1,34 @@
+"""Flash and RAM of a full-precision network as int8 C, from its plan alone."""
+
+from __future__ import annotations
+
+import torch
+
+from pronas.deploy.integer._builder import on_meta
+from pronas.deploy.integer._csource import constant_bytes, kinds_used
+from pronas.deploy.integer._graph import FloatGraph
+from pronas.deploy.integer._layout import layout
+from pronas.deploy.integer._lower import lower
+from pronas.networks import Network, NetworkPlan
+
+
+def integer_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
+    """(bytes of constants, bytes of static memory, C functions used) of the C that `write_integer_c` would write.
+
+    Nothing is trained and no weight gets memory: the network is built on the meta device.
+
+    Raises:
+        UsageError: as `lower`.
+    """
+    graph = _shapes(plan)
+    steps = layout(graph)
+    return constant_bytes(graph, steps), steps.size, kinds_used(graph, steps)
+
+
+def _shapes(plan: NetworkPlan) -> FloatGraph:
+    channels = plan.input_shape[0]
+    with torch.device("meta"):
+        network = Network(plan, torch.ones(channels), torch.zeros(channels)).eval()
+        graph = lower(network)
+    assert all(node.weight is None or on_meta(node.weight) for node in graph.nodes)
+    return graph

@@ -1,0 +1,82 @@
+"""From a trained model and its data set to the integer network, and how well it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pronas.data import Dataset
+from pronas.deploy.integer._calibrate import calibrate
+from pronas.deploy.integer._lower import lower
+from pronas.deploy.integer._qat import fine_tuned
+from pronas.deploy.integer._quantize import IntegerGraph, quantize
+from pronas.deploy.integer._reference import run_integer
+from pronas.training import Model
+
+CALIBRATION = 512
+"""Training images that scales are taken from."""
+
+COMPARED = 2000
+"""Validation images on which the integer network is compared with the float one."""
+
+
+@final
+@dataclass(frozen=True)
+class Agreement:
+    """How the integer network does beside the float one.
+
+    Attributes:
+        images: validation images compared.
+        float_accuracy, integer_accuracy: share classified right.
+        same: share that both put into one class.
+    """
+
+    images: int
+    float_accuracy: float
+    integer_accuracy: float
+    same: float
+
+
+def integer_model(
+    model: Model, dataset: Dataset, *, calibration: str = "mse", qat: int = 0, seed: int = 0
+) -> IntegerGraph:
+    """The integer network of a full-precision model.
+
+    Args:
+        model: trained.
+        dataset: 512 of its training images, drawn with ``seed``, set the scales.
+        calibration: "mse", "percentile" or "minmax" (see `pronas.deploy.integer.calibrate`).
+        qat: epochs of further training with fake quantization.
+        seed: of the draw and of the training.
+
+    Raises:
+        UsageError: a layer without an integer form, or too few images.
+    """
+    spec = model.spec
+    parameters = sum(p.numel() for p in model.network.parameters())
+    graph = lower(model.network, classes=list(spec.classes), cell=spec.cell, parameters=parameters)
+    train = dataset.train.images
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(train))[:CALIBRATION])
+    scales = calibrate(graph, np.ascontiguousarray(train[chosen]), calibration)
+    if qat:
+        graph = fine_tuned(graph, scales, dataset, qat, seed)
+    return quantize(graph, scales)
+
+
+def compare(model: Model, network: IntegerGraph, dataset: Dataset) -> Agreement:
+    """Both networks on up to 2,000 validation images."""
+    split = dataset.validation
+    images, labels = np.ascontiguousarray(split.images[:COMPARED]), split.labels[:COMPARED]
+    floats, integers = _classes(model, images), run_integer(network, images).argmax(1)
+    float_right, integer_right = (float((found == labels).mean()) for found in (floats, integers))
+    return Agreement(len(labels), float_right, integer_right, float((floats == integers).mean()))
+
+
+@torch.inference_mode()
+def _classes(model: Model, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    parts = [model.network(part).argmax(1) for part in torch.split(torch.from_numpy(images), 256)]
+    return torch.cat(parts).numpy()

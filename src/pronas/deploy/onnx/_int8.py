@@ -1,0 +1,147 @@
+"""The integer network as ONNX: quantize and dequantize in pairs around float operators, for runtimes that fuse them.
+
+Maps and weights are unsigned here, 128 higher: products of unsigned with signed bytes saturate in ONNX Runtime on
+processors with AVX2 and without VNNI, and give other classes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pronas.deploy.integer import IntegerGraph, Scale, run_integer
+from pronas.deploy.onnx._export import session
+from pronas.errors import ModelFileError, require
+from pronas.files import replacing
+
+_OPSET = 17
+_SAME = 0.9
+"""Share of random images that must get one class before the file is put in its place: a broken graph gets few."""
+
+
+def export_onnx_int8(network: IntegerGraph, out: str | os.PathLike[str]) -> Path:
+    """Write uint8 ``images`` (batch, C, H, W) to float ``logits`` (batch, classes), the batch free.
+
+    Runtimes round in their own ways, so results may differ by a step where the reference's do not; the file is compared
+    with the reference in ONNX Runtime before it is put in its place.
+
+    Raises:
+        MissingExtraError: onnx or onnxruntime is not installed.
+        ModelFileError: ONNX Runtime's classes differ from the reference's.
+    """
+    onnx = require("onnx", "onnx")
+    require("onnxruntime", "onnx")
+    with replacing(out) as temporary:
+        onnx.save(_Graph(network, onnx).model(), str(temporary))
+        _check(network, temporary, str(out))
+    return Path(out)
+
+
+def _check(network: IntegerGraph, path: Path, name: str) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50, *network.input_shape), dtype=np.uint8)
+    found = session(path).run(None, {"images": images})[0].argmax(1)
+    same = float((found == run_integer(network, images).argmax(1)).mean())
+    if same < _SAME:
+        raise ModelFileError(
+            f"{name}: ONNX Runtime puts only {same:.0%} of 50 images in the reference's classes; not written"
+        )
+
+
+class _Graph:
+    def __init__(self, network: IntegerGraph, onnx: Any) -> None:
+        self.network, self.onnx = network, onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.names = [self._dequantized("images", network.scales[0])]
+        for number in range(len(network.graph.nodes)):
+            self.names.append(self._node(number))
+
+    def model(self) -> Any:
+        """The whole model."""
+        helper, kinds = self.onnx.helper, self.onnx.TensorProto
+        self._op("Flatten", [self.names[-1]], "logits")
+        inputs = [helper.make_tensor_value_info("images", kinds.UINT8, ["batch", *self.network.input_shape])]
+        outputs = [helper.make_tensor_value_info("logits", kinds.FLOAT, ["batch", self.network.classes])]
+        graph = helper.make_graph(self.nodes, "pronas", inputs, outputs, self.constants)
+        opset = [helper.make_opsetid("", _OPSET)]
+        return helper.make_model(graph, opset_imports=opset, producer_name="pronas", ir_version=8)
+
+    def _op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=output, **attributes))
+        return output
+
+    def _constant(self, name: str, value: NDArray[Any]) -> str:
+        self.constants.append(self.onnx.numpy_helper.from_array(np.array(value, order="C"), name))
+        return name
+
+    def _pair(self, name: str, scale: Scale) -> list[str]:
+        return [
+            self._constant(f"{name}_scale", np.array(scale.scale, np.float32)),
+            self._constant(f"{name}_zero", np.array(scale.zero + 128, np.uint8)),
+        ]
+
+    def _dequantized(self, name: str, scale: Scale) -> str:
+        return self._op("DequantizeLinear", [name, *self._pair(name, scale)], f"{name}_real")
+
+    def _rounded(self, name: str, value: int) -> str:
+        """A float rounded to a scale's bytes and back."""
+        pair = self._pair(name, self.network.scales[value])
+        self._op("QuantizeLinear", [name, *pair], f"{name}_bytes")
+        return self._op("DequantizeLinear", [f"{name}_bytes", *pair], f"{name}_real")
+
+    def _node(self, number: int) -> str:
+        node = self.network.graph.nodes[number]
+        inputs, name = [self.names[source] for source in node.sources], f"{node.kind}{number}"
+        window = {"kernel_shape": node.kernel, "strides": node.stride, "pads": (*node.padding, *node.padding)}
+        match node.kind:
+            case "conv" | "depthwise":
+                made = self._conv(number, inputs[0], name)
+            case "maxpool":
+                made = self._op("MaxPool", inputs, name, **window)
+            case "avgpool":
+                made = self._op("AveragePool", inputs, name, count_include_pad=0, **window)
+            case "mean":
+                made = self._op("GlobalAveragePool", inputs, name)
+            case "add":
+                made = self._op("Add", inputs, name)
+            case "concat":
+                made = self._op("Concat", inputs, name, axis=1)
+            case "relu":
+                made = self._op("Relu", inputs, name)
+            case _:
+                made = self._op("Identity", inputs, name)
+        made = self._op("Relu", [made], f"{made}_relu") if node.relu else made
+        return self._rounded(made, number + 1)
+
+    def _conv(self, number: int, source: str, name: str) -> str:
+        node, own = self.network.graph.nodes[number], self.network.numbers[number]
+        depthwise = node.kind == "depthwise"
+        weight = own.weight.transpose(2, 0, 1)[:, None] if depthwise else own.weight.transpose(0, 3, 1, 2)
+        before = [max(-pad, 0) for pad in node.padding]  # a window that begins further in has taps of zero there
+        weight = np.pad(weight, ((0, 0), (0, 0), (before[0], 0), (before[1], 0)))
+        pads = [max(pad, 0) for pad in node.padding]
+        sides = self.network.graph.shape(node.sources[0])[1:]
+        ends = [
+            (out - 1) * stride + dilation * (size - 1) + 1 - side - pad
+            for out, stride, dilation, size, side, pad in zip(
+                node.shape[1:], node.stride, node.dilation, weight.shape[2:], sides, pads, strict=True
+            )
+        ]
+        step = np.float32(self.network.scales[node.sources[0]].scale)
+        raised = (weight.astype(np.int16) + 128).astype(np.uint8)
+        inputs = [source, self._channelwise(f"{name}_weight", raised, own.filter_scales, 128)]
+        inputs.append(self._channelwise(f"{name}_bias", own.bias, own.filter_scales * step, 0))
+        return self._op(
+            "Conv", inputs, name, strides=node.stride, dilations=node.dilation, group=node.shape[0] if depthwise else 1,
+            pads=(*pads, *(max(end, 0) for end in ends)), kernel_shape=weight.shape[2:],
+        )  # fmt: skip
+
+    def _channelwise(self, name: str, value: NDArray[Any], scales: NDArray[np.float32], zero: int) -> str:
+        inputs = [self._constant(name, value), self._constant(f"{name}_scale", scales.astype(np.float32))]
+        zeros = self._constant(f"{name}_zero", np.full(len(scales), zero, value.dtype))
+        return self._op("DequantizeLinear", [*inputs, zeros], f"{name}_real", axis=0)

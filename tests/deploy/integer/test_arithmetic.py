@@ -1,0 +1,94 @@
+"""Fixed-point arithmetic against its definition, calibration, lowering, and what is refused."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from integer_graphs import random_model
+from torch import nn
+
+from pronas.deploy.integer import METHODS, calibrate, integer_values, lower, lowering, quantize
+from pronas.deploy.integer._calibrate import scale_of
+from pronas.deploy.integer._fixed import mean_multiplier, multiplier, rescaled
+from pronas.errors import UsageError
+from pronas.networks import Binary, Flat, operator
+from pronas.space import Cell
+
+
+def away(x):
+    """Rounded half away from zero."""
+    return int(abs(x) + Fraction(1, 2)) * (1 if x >= 0 else -1)
+
+
+@given(st.integers(-(2**27), 2**27), st.floats(1e-9, 4.0))
+def test_products_are_rounded_twice(x, real):
+    mantissa, shift = multiplier(real)
+    left, right = max(shift, 0), max(-shift, 0)
+    high = (Fraction((x << left) * mantissa, 1 << 31) + Fraction(1, 2)).__floor__()  # up at halves
+    expected = away(Fraction(high, 1 << right))
+    assert int(rescaled(np.array([x], np.int64), mantissa, shift)[0]) == expected
+    assert abs(mantissa * 2.0 ** (shift - 31) - real) <= real * 2**-30
+
+
+@given(st.integers(1, 4000), st.floats(1e-3, 1e3))
+def test_the_multiplier_of_a_mean_divides_by_the_count(count, real):
+    mantissa, shift = mean_multiplier(real, count)
+    assert mantissa * 2.0 ** (shift - 31) == pytest.approx(real / count, rel=1e-8)
+
+
+@given(st.floats(-50, 0), st.floats(0, 50))
+def test_zero_points_are_bytes(low, high):
+    assert -128 <= scale_of(low, high).zero <= 127
+
+
+def test_every_calibration_covers_most_and_they_differ():
+    network, images = random_model(2)
+    graph = lower(network)
+    found = {method: calibrate(graph, images, method) for method in METHODS}
+    assert len(set(found.values())) > 1
+    assert all(scales[-1] == found["minmax"][-1] for scales in found.values())
+
+
+def test_what_is_wrong_with_calibration_is_said():
+    network, images = random_model(2)
+    graph = lower(network)
+    with pytest.raises(UsageError, match="3 calibration images are too few: give 32"):
+        calibrate(graph, images[:3])
+    with pytest.raises(UsageError, match="choose from mse"):
+        calibrate(graph, images, "luck")
+    with pytest.raises(UsageError, match="the network reads"):
+        calibrate(graph, images[:, :, 1:])
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+def test_layers_of_users_are_lowered_or_refused():
+    @operator("test doubled", binary=False)
+    def doubled(context):
+        return nn.Sequential(context.factory.convolution(context, 3), Doubled())
+
+    network = Flat(filters=(4, 4)).build(Cell.parse("0:test doubled + 0:3x3 conv"), (1, 12, 12), 3, seed=0).eval()
+    with pytest.raises(UsageError, match=r"cell 0, block 0, left: a layer Doubled has no integer form; register"):
+        lower(network)
+
+    @lowering(Doubled)
+    def lower_doubled(layer, value, builder, fresh):
+        channels = builder.shape(value)[0]
+        return builder.norm(value, torch.full((channels,), 2.0), torch.zeros(channels), fresh)
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 12, 12), dtype=np.uint8)
+    graph = lower(network)
+    integers = quantize(graph, calibrate(graph, images))
+    assert integer_values(integers, images)[-1].shape == (40, 1, 1, 3)
+
+
+def test_binary_networks_are_sent_elsewhere():
+    network = Binary(filters=(8, 8)).build(Cell.parse("0:3x3 bconv + 0:3x3 bconv"), (1, 12, 12), 4)
+    with pytest.raises(UsageError, match="no int8 form"):
+        lower(network)
