@@ -12,7 +12,7 @@ from pronas.data._images import each_image_file, load_images, load_named_images
 from pronas.data._load import NAMES, is_named, load_dataset
 from pronas.data._probe import ImageSizes, probe_images, suggest_image_size
 from pronas.data._scale import Scale, scale_of
-from pronas.data._types import Dataset, Split
+from pronas.data._types import Dataset, Split, joined
 
 __all__ = [
     "NAMES",
@@ -31,6 +31,7 @@ __all__ = [
     "find_duplicates",
     "from_hugging",
     "is_named",
+    "joined",
     "load_dataset",
     "load_images",
     "load_named_images",

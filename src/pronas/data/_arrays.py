@@ -71,8 +71,9 @@ def source_of_arrays(
     validation: Pair | None,
     classes: Sequence[str] | None,
     layout: str | None,
+    key: str | None = None,
 ) -> Source:
-    """The arrays checked and brought to one layout; ``where`` names them in errors."""
+    """The arrays checked and brought to one layout; ``where`` names them in errors, ``key`` is the source's."""
     parts = {"training": train, "test": test, "validation": validation}
     given = {part: pair for part, pair in parts.items() if pair is not None}
     at = [f"{where}, {part} set" for part in given]
@@ -81,7 +82,7 @@ def source_of_arrays(
         part: _split(as_images(pair[0], a, layout), labels, a)
         for (part, pair), labels, a in zip(given.items(), coded, at, strict=True)
     }
-    return Source(name, splits["training"], names, splits.get("test"), splits.get("validation"))
+    return Source(name, splits["training"], names, splits.get("test"), splits.get("validation"), key=key)
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.int64], where: str) -> Split:

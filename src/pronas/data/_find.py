@@ -58,7 +58,7 @@ def _load_from(place: Path, named: NamedSet, options: ReadOptions, *, cached: bo
     if (place / f"{named.name}.zip").is_file():
         return load_zip(place / f"{named.name}.zip", options)
     if (place / f"{named.name}.npz").is_file():
-        return load_npz(place / f"{named.name}.npz")
+        return load_npz(place / f"{named.name}.npz", options)
     if place.name == named.name and any(child.is_dir() for child in _children(place)):
         return load_folder(place, options)
     return None

@@ -48,14 +48,35 @@ def gathered(images: Images, indexes: np.ndarray[Any, np.dtype[np.int64]]) -> Im
     """``images[indexes]``, kept in a file where they lie in one and are large."""
     if len(indexes) == len(images) and bool((np.diff(indexes) == 1).all()):
         return images
-    path = images.path if isinstance(images, MappedArray) else None
-    if path is None or len(indexes) * images[0].nbytes < LARGE:
+    if not isinstance(images, MappedArray) or len(indexes) * images[0].nbytes < LARGE:
         return cast(Images, np.asarray(images)[indexes])
-    assert isinstance(images, MappedArray)
     order = hashlib.sha256(np.ascontiguousarray(indexes, "<i8").data).hexdigest()
-    name = f"{Path(path).name} {images.offset} {images.shape} {order}"
-    lasting = Path(path).parent == cache_dir() / "decoded" and not Path(path).name.startswith("temporary-")
-    return collected(lambda: chunks_of(images, indexes), hashlib.sha256(name.encode()).hexdigest() if lasting else None)
+    return collected(lambda: chunks_of(images, indexes), _key_of("gathered", order, images))
+
+
+def together(one: Images, other: Images) -> Images:
+    """The images of both, kept in a file where the one's lie in one and are large."""
+    if not isinstance(one, MappedArray) or one.nbytes + other.nbytes < LARGE:
+        return np.concatenate([np.asarray(one), np.asarray(other)])
+
+    def chunks() -> Iterator[Images]:
+        for part in (one, other):
+            yield from chunks_of(part, np.arange(len(part), dtype=np.int64))
+
+    return collected(chunks, _key_of("together", "", one, other))
+
+
+def _key_of(how: str, order: str, *arrays: Images) -> str | None:
+    """Stands for what is made of kept arrays; ``None``: not all of them are kept for longer than this process."""
+    parts = [how, order]
+    for array in arrays:
+        if not isinstance(array, MappedArray) or array.path is None:
+            return None
+        path = array.path
+        if Path(path).parent != cache_dir() / "decoded" or Path(path).name.startswith("temporary-"):
+            return None
+        parts.append(f"{Path(path).name} {array.offset} {array.shape}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def collected(chunks: Callable[[], Iterable[Images]], key: str | None = None) -> Images:

@@ -102,7 +102,7 @@ def _load_path(path: Path, options: ReadOptions) -> Source:
         hint = nearest(str(path), NAMES) or f"; known names: {', '.join(NAMES)}, hf:NAME"
         raise DataError(f"{path}: no such file or folder, and no named data set{hint}")
     if path.suffix == ".npz":
-        return load_npz(path, options.layout)
+        return load_npz(path, options)
     if path.suffix == ".zip":
         return load_zip(path, options)
     for named in NAMED.values():

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pronas.data._find import places
 from pronas.data._idx import idx_shape
 from pronas.data._idx_set import TRAIN, find, is_idx_folder
 from pronas.data._named import ALIASES, NAMED
+from pronas.data._npz import npy_header
 from pronas.data._pictures import header
 from pronas.data._tree import Tree, sort_out
 from pronas.data._types import SMALLEST_SIDE, Dataset
@@ -203,9 +204,7 @@ def _of_npz(path: Path) -> ImageSizes:
 
 def _npy_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
     with archive.open(name) as file:
-        version: Any = np.lib.format.read_magic(file)
-        reader: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        return tuple(int(side) for side in reader(file)[0])
+        return npy_header(file)[0]
 
 
 def _of_idx(folder: Path) -> ImageSizes:

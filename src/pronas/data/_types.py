@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.data._cache import remembered
-from pronas.data._kept import gathered
+from pronas.data._kept import gathered, together
 from pronas.data._notes import class_notes
 from pronas.errors import DataError
 
@@ -62,6 +62,11 @@ class Split:
         groups = None if self.groups is None else self.groups[indexes]
         names = None if self.names is None else self.names[indexes]
         return Split(gathered(self.images, indexes), self.labels[indexes], groups, names)
+
+
+def joined(one: Split, other: Split) -> Split:
+    """The images of both, the one's first: in memory, or, large images that lie in files, in another file."""
+    return Split(together(one.images, other.images), np.concatenate([one.labels, other.labels]))
 
 
 @final

@@ -45,10 +45,6 @@ class Tensors:
             raise DataError("a split without images cannot be trained on or evaluated")
         return cls(torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device))
 
-    def joined(self, other: Tensors) -> Tensors:
-        """Give both splits as one."""
-        return Tensors(torch.cat([self.images, other.images]), torch.cat([self.labels, other.labels]))
-
     def shuffled(
         self, batch: int, generator: torch.Generator, steps: int | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:

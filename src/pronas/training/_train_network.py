@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pronas.data import Dataset, scale_of
+from pronas.data import Dataset, joined, scale_of
 from pronas.errors import RunError
 from pronas.machine import torch_threads
 from pronas.networks import Network, Skeleton
@@ -127,10 +127,11 @@ def _prepare(
     network: Network, dataset: Dataset, recipe: Recipe, seed: int, use_validation: bool, copies: int
 ) -> Training:
     device = next(network.parameters()).device
-    images = Tensors.of(training_split(dataset.train, recipe, seed), device)
-    held_out = Tensors.of(dataset.validation, device)
+    split = training_split(dataset.train, recipe, seed)
     if use_validation:
-        return Training(network, images.joined(held_out), None, recipe, seed=seed, copies=copies)
+        images = Tensors.of(joined(split, dataset.validation), device)
+        return Training(network, images, None, recipe, seed=seed, copies=copies)
+    images, held_out = Tensors.of(split, device), Tensors.of(dataset.validation, device)
     return Training(network, images, held_out, recipe, seed=seed, copies=copies)
 
 

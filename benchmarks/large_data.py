@@ -1,0 +1,147 @@
+"""A data set larger than memory should be: time and memory to load it, and to train a child of it.
+
+Writes a set of 64x64 colour pictures (as a zip of PPM files, or as a .npz), then loads it twice, each in a process of its
+own, and trains one child for one epoch of 20 steps a worker. The memory that counts is what is not page cache: anonymous
+memory (RssAnon), its peak sampled every 20 ms, of the process and of each worker.
+
+    python benchmarks/large_data.py --images 50000
+    python benchmarks/large_data.py --images 500000 --kind npz --folder /somewhere/with/20GB
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+SIDE, CLASSES = 64, 10
+
+
+def pictures(start: int, count: int) -> np.ndarray:
+    """Images (n, 64, 64, 3) whose colours depend on their class, cheap to make and not compressible."""
+    rng = np.random.default_rng(start)
+    base = rng.integers(0, 156, (count, SIDE, SIDE, 3), dtype=np.uint8)
+    base[..., 0] += (np.arange(start, start + count) % CLASSES * 9).astype(np.uint8)[:, None, None]
+    return base
+
+
+def write_zip(path: Path, images: int) -> None:
+    head = f"P6 {SIDE} {SIDE} 255\n".encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for start in range(0, images, 1000):
+            for i, image in enumerate(pictures(start, min(1000, images - start)), start):
+                archive.writestr(f"class{i % CLASSES}/{i:07}.ppm", head + image.tobytes())
+
+
+def write_npz(path: Path, images: int) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("x_train.npy", "w", force_zip64=True) as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (images, SIDE, SIDE, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, images, 1000):
+                file.write(pictures(start, min(1000, images - start)).tobytes())
+        with archive.open("y_train.npy", "w") as file:
+            np.lib.format.write_array(file, np.arange(images) % CLASSES)
+
+
+class Memory:
+    """The peak of a process's memory without page cache, in MiB."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            self.peak = max(self.peak, anonymous())
+            time.sleep(0.02)
+
+
+def anonymous() -> float:
+    text = Path("/proc/self/status").read_text()
+    return int(text.split("RssAnon:")[1].split()[0]) / 1024
+
+
+def load(path: str) -> None:
+    memory = Memory()
+    start = time.perf_counter()
+    from pronas.data import load_dataset, scale_of
+
+    dataset = load_dataset(path)
+    loaded = time.perf_counter()
+    fingerprint = dataset.fingerprint
+    scale_of(dataset)
+    known = time.perf_counter()
+    figures = {"load_s": loaded - start, "fingerprint_and_scale_s": known - loaded, "peak_mib": memory.peak}
+    if len(sys.argv) > 3:
+        figures |= train(dataset)
+        figures["peak_mib"] = memory.peak
+    print(json.dumps({**figures, "fingerprint": fingerprint[:12], "images": sum(len(s) for _, s in dataset.splits())}))
+
+
+def train(dataset) -> dict[str, float]:
+    from pronas import NetworkManager, skeleton
+    from pronas.training import recipe
+
+    start = time.perf_counter()
+    batch = max(1, len(dataset.train) // 20)
+    with NetworkManager(
+        dataset,
+        skeleton=skeleton("flat", filters=[4, 4]),
+        recipe=recipe("search", epochs=1, batch=min(batch, 256)),
+        execution="local",
+        workers=2,
+    ) as manager:
+        ready = time.perf_counter()
+        results = list(manager.get_rewards(["0:3x3 maxpool + 0:identity", "0:3x3 dconv + 0:identity"]))
+    assert all(result.status == "done" for result in results), [result.error for result in results]
+    return {"manager_s": ready - start, "two_children_s": time.perf_counter() - ready}
+
+
+def run(path: Path, cache: Path, *more: str) -> dict[str, float]:
+    environment = os.environ | {"PRONAS_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, __file__, "--load", str(path), *more]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--load"]:
+        load(sys.argv[2])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=50_000)
+    parser.add_argument("--kind", choices=["zip", "npz"], default="zip")
+    parser.add_argument("--folder", type=Path, help="where the set and its cache are written, and removed again")
+    parser.add_argument("--train", action="store_true", help="train two children too")
+    options = parser.parse_args()
+    needed = options.images * SIDE * SIDE * 3 * 3.2
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        if shutil.disk_usage(folder).free < needed:
+            sys.exit(f"{folder}: {needed / 1e9:.0f} GB are needed")
+        path = folder / f"set.{options.kind}"
+        start = time.perf_counter()
+        (write_zip if options.kind == "zip" else write_npz)(path, options.images)
+        print(f"{options.images:,} images, {path.stat().st_size / 1e9:.2f} GB, in {time.perf_counter() - start:.0f} s")
+        for what, more in (("first", ()), ("second", ()), *((("third", ("train",)),) if options.train else ())):
+            figures = run(path, folder / "cache", *more)
+            print(what, ", ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items()))
+        kept = sum(file.stat().st_size for file in (folder / "cache" / "decoded").iterdir())
+        print(f"kept {kept / 1e9:.2f} GB")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
