@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from pronas.data._archive import check_zip
+from pronas.data._cache import remembered
 from pronas.data._decode import Decoded, bad_pictures, decode_all
 from pronas.data._groups import groups_of
 from pronas.data._kept import part
@@ -24,6 +26,7 @@ from pronas.data._walk import walk
 from pronas.errors import DataError
 
 _WORTH_KEEPING = 1000  # fewer pictures are decoded as fast as looked up
+_LARGE_ZIP = 1 << 24  # bytes
 _DECODER = "2"  # part of the cache's key: raise it when decoding changes
 
 
@@ -78,32 +81,56 @@ def load_zip(path: Path, options: ReadOptions) -> Source:
     try:
         status = path.stat()
         content = f"{status.st_size} {status.st_mtime_ns} {status.st_dev} {status.st_ino}"
-        with zipfile.ZipFile(path) as archive:
-            tree = sort_out([info.filename for info in check_zip(path, archive)], str(path))
-            folders = [name.rstrip("/") for name in archive.namelist() if name.endswith("/")]
-            notes = _passed_over(tree, folders)
-            return _source(_Found(path.stem, str(path), tree, _reader(archive), content, notes), options)
+        # reading the directory of a large archive takes longer than everything after it
+        key = hashlib.sha256(f"zip {content}".encode()).hexdigest() if status.st_size > _LARGE_ZIP else None
+        files, folders = remembered(key, "names", lambda: _names_in(path))
+        tree = sort_out(files, str(path))
+        with _Archive(path) as archive:
+            found = _Found(path.stem, str(path), tree, archive.read, content, _passed_over(tree, folders))
+            return _source(found, options)
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a readable zip ({error})") from error
 
 
-def _reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
+def _names_in(path: Path) -> tuple[list[str], list[str]]:
+    with zipfile.ZipFile(path) as archive:
+        files = [info.filename for info in check_zip(path, archive)]
+        return files, [name.rstrip("/") for name in archive.namelist() if name.endswith("/")]
+
+
+class _Archive:
+    """A zip that is opened when something is read from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._archive: zipfile.ZipFile | None = None
+
+    def read(self, name: str) -> bytes:
+        """Give a file's content; from any thread."""
+        with self._lock:
+            if self._archive is None:
+                self._archive = zipfile.ZipFile(self._path)
         try:
-            return archive.read(name)
+            return self._archive.read(name)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise DataError(f"{name}: corrupt or truncated in the archive ({error}); fetch it again") from error
 
-    return read
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._archive is not None:
+            self._archive.close()
 
 
 def _passed_over(tree: Tree, folders: Iterable[str]) -> tuple[str, ...]:
     used: set[str] = set()
     for names in tree.names.values():
-        for folder in {os.path.dirname(name) for name in names}:
+        for folder in {name.rpartition("/")[0] for name in names}:
             while folder and folder not in used:
                 used.add(folder)
-                folder = os.path.dirname(folder)
+                folder = folder.rpartition("/")[0]
     empty = [folder for folder in folders if folder not in used]
     return (
         *few_of(tree.others, "file is no picture and was passed over", "files are no pictures and were passed over"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
@@ -57,7 +56,7 @@ def sort_out(paths: Iterable[str], where: str) -> Tree:
 
 def is_picture(path: str) -> bool:
     """Whether the name is a picture's."""
-    return os.path.splitext(path)[1].lower() in SUFFIXES
+    return path[path.rfind(".") :].lower() in SUFFIXES
 
 
 def _is_hidden(path: str) -> bool:
