@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pronas.deploy.integer import calibrate, lower, quantize
-from pronas.networks import Flat, PnasCifar, PnasImagenet, operators
+from pronas.networks import Flat, PnasCifar, PnasImagenet, Residual, operators
 from pronas.space import Cell
 
 
@@ -38,15 +38,19 @@ def random_cell(rng):
 
 def random_skeleton(rng):
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.5:
         return Flat(
             filters=tuple(int(x) for x in rng.choice([3, 4, 6, 8, 12], 2)),
             strides=(int(rng.choice([1, 2])), 2),
             combine=str(rng.choice(["concat", "add"])),
             stem=int(rng.choice([0, 5, 8])),
         )
+    if draw < 0.75:
+        return Residual(
+            filters=(4, 8), strides=(1, 2), stem=4, linear=bool(rng.random() < 0.5), head=int(rng.choice([0, 6]))
+        )
     outputs = str(rng.choice(["unused", "all"]))
-    if draw < 0.85:
+    if draw < 0.9:
         return PnasCifar(N=1, F=int(rng.choice([3, 4])), outputs=outputs)
     return PnasImagenet(N=1, F=4, stem=int(rng.choice([4, 6])), outputs=outputs)
 

@@ -29,6 +29,7 @@ class Builder:
         self.nodes: list[Node] = []
         self.where = ""
         self._rectified: dict[Value, Value] = {}
+        self._zeros: set[Value] = set()
 
     def shape(self, value: Value) -> Shape:
         """(channels, height, width) of a value."""
@@ -75,8 +76,18 @@ class Builder:
         return self._add(Node("mean", (source,), (self.shape(source)[0], 1, 1), self.shape(source)[1:]))
 
     def add(self, a: Value, b: Value) -> Value:
-        """The sum of two maps of one shape."""
+        """The sum of two maps of one shape; one of them where the other is zero."""
+        if a in self._zeros or b in self._zeros:
+            return a if b in self._zeros else b
         return self._add(Node("add", (a, b), self.shape(a)))
+
+    def zeros(self, source: Value, filters: int, stride: int) -> Value:
+        """A map of zeros: additions leave it out, what else reads it reads a convolution by zero."""
+        _, height, width = self.shape(source)
+        size = (-(-height // stride), -(-width // stride))
+        weight = torch.zeros(filters, self.shape(source)[0], 1, 1)
+        self._zeros.add(self.conv(source, weight, stride=(stride, stride), size=size))
+        return len(self.nodes)
 
     def rescale(self, source: Value) -> Value:
         """The same in a scale of its own."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pronas.deploy.integer._builder import Builder, Value
 from pronas.deploy.integer._graph import FloatGraph
 from pronas.errors import UsageError
-from pronas.networks import DropoutNoScale, FactorizedReduction, GlobalAveragePool, Network
+from pronas.networks import DropoutNoScale, FactorizedReduction, GlobalAveragePool, Network, Zeros
 
 Lowering = Callable[[Any, Value, Builder, bool], Value]
 """(layer, value it reads, builder, fresh: whether only this layer reads the value) to the value of its result."""
@@ -86,7 +86,8 @@ class _Walk:
         left, right = (self._chain(operator, nodes[source], f"{where}, {side}") for operator, source, side in sides)
         if not block.add:
             return self.builder.concat([left, right], frozenset(nodes))
-        return self._chain(block.ending, self.builder.add(left, right), where, fresh=True)
+        total = self.builder.add(left, right)
+        return self._chain(block.ending, total, where, fresh=total not in (left, right))
 
     def _chain(self, layers: nn.Module, value: Value, where: str, fresh: bool = False) -> Value:
         """Layers one after another; what one of them makes is read by the next alone."""
@@ -180,6 +181,11 @@ def _pool(kind: str, layer: nn.MaxPool2d | nn.AvgPool2d, value: Value, builder: 
 @lowering(GlobalAveragePool)
 def _mean(layer: GlobalAveragePool, value: Value, builder: Builder, fresh: bool) -> Value:
     return builder.mean(value)
+
+
+@lowering(Zeros)
+def _zeros(layer: Zeros, value: Value, builder: Builder, fresh: bool) -> Value:
+    return builder.zeros(value, layer.out_channels, layer.stride)
 
 
 @lowering(nn.Linear)
