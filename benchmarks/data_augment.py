@@ -53,6 +53,8 @@ def main() -> None:
         "crop, flip": Augmentation(crop=4, flip=True),
         "crop (reflect), flip": Augmentation(crop=4, flip=True, reflect=True),
         "crop, flip, cutout": Augmentation(crop=4, flip=True, cutout=16),
+        "brightness, contrast": Augmentation(brightness=0.1, contrast=0.2),
+        "rotate": Augmentation(rotate=10),
     }
     for shape in ((3, 32, 32), (1, 28, 28)):
         images = torch.randint(256, (options.batch, *shape), dtype=torch.uint8, generator=generator)

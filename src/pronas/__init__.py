@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     __version__: str
 
     from pronas.controller import ControllerManager
-    from pronas.data import Dataset, load_dataset
+    from pronas.data import Augmentation, Dataset, Split, augmentation, load_dataset
     from pronas.deploy import export, load_packed
     from pronas.networks import describe, operator, skeleton
     from pronas.runs import Experiment, search
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pronas.training import NetworkManager, Recipe, load_model, recipe, train_network
 
 __all__ = [
+    "Augmentation",
     "Block",
     "Cell",
     "ControllerManager",
@@ -27,7 +28,9 @@ __all__ = [
     "Experiment",
     "NetworkManager",
     "Recipe",
+    "Split",
     "StateSpace",
+    "augmentation",
     "describe",
     "export",
     "load_dataset",
@@ -42,7 +45,10 @@ __all__ = [
 
 _HOMES = {
     "ControllerManager": "controller",
+    "Augmentation": "data",
     "Dataset": "data",
+    "Split": "data",
+    "augmentation": "data",
     "load_dataset": "data",
     "export": "deploy",
     "load_packed": "deploy",

@@ -182,3 +182,97 @@ def test_importing_data_does_not_import_torch():
     code = "import sys, pronas.data; print('torch' in sys.modules, 'sklearn' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "False False"
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    from pronas.data import _augment
+
+    monkeypatch.setattr(_augment, "_REGISTERED", {})
+
+
+MORE = {
+    "rotate": Augmentation(rotate=20, fill=(9,)),
+    "rotate, reflect": Augmentation(rotate=20, reflect=True),
+    "light": Augmentation(brightness=0.2, contrast=0.3),
+    "all": Augmentation(crop=2, flip=True, rotate=5, brightness=0.1, contrast=0.1, cutout=3),
+}
+
+
+@pytest.mark.parametrize("kind", MORE)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("last", [False, True])
+def test_later_augmentations_are_seeded_and_keep_the_form(kind, dtype, last):
+    images = batch().to(dtype)
+    images = images.contiguous(memory_format=torch.channels_last) if last else images
+    before = images.clone()
+    out = MORE[kind].apply(images, generator())
+    assert torch.equal(images, before)
+    assert (out.shape, out.dtype) == (images.shape, dtype)
+    assert out.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    assert torch.equal(out, MORE[kind].apply(images, generator()))
+    other = MORE[kind].apply(images.contiguous(), generator())
+    assert torch.allclose(out.float(), other.float(), atol=0 if dtype == torch.uint8 else 1e-3)
+    assert not torch.equal(out, MORE[kind].apply(images, generator(1)))
+    assert not torch.equal(out, images)
+    assert 0 <= float(out.min()) <= float(out.max()) <= 255
+
+
+def test_light_is_one_line_an_image():
+    images = torch.arange(60, 124, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(200, 1, 1, 1)
+    out = Augmentation(brightness=0.1, contrast=0.2).apply(images.float(), generator())
+    x, y = images[0].float().ravel(), out.flatten(1)
+    gain = (y[:, -1] - y[:, 0]) / (x[-1] - x[0])
+    assert torch.allclose(y, (x - x.mean()) * gain[:, None] + y.mean(1, keepdim=True), atol=1e-3)
+    assert 0.8 <= float(gain.min()) < 0.85
+    assert 1.15 < float(gain.max()) <= 1.2
+    offset = y.mean(1) - x.mean()
+    assert -25.6 <= float(offset.min()) < -20
+    assert 20 < float(offset.max()) <= 25.6
+
+
+def test_rotation_turns_about_the_centre():
+    image = torch.zeros(100, 1, 15, 15, dtype=torch.uint8)
+    image[:, :, 7, :] = 255
+    out = Augmentation(rotate=30, fill=(77,)).apply(image, generator())
+    assert (out[:, 0, 7, 7] > 180).all()
+    assert (out == 77).any()
+    assert ((out[:, 0, 7] > 200).sum(1) < 15).float().mean() > 0.8
+
+
+def test_registered_augmentations(registry):
+    import pronas
+    from pronas.training import Recipe
+
+    @pronas.augmentation("negative")
+    def negative(images, generator):
+        return 255 - images
+
+    @pronas.augmentation("smaller")
+    def smaller(images, generator):
+        return images[:, :, 1:]
+
+    images = batch()
+    assert torch.equal(Augmentation(then="negative").apply(images, generator()), 255 - images)
+    twice = Augmentation(flip=True, then=("negative", "negative"))
+    assert torch.equal(twice.apply(images, generator()), Augmentation(flip=True).apply(images, generator()))
+    with pytest.raises(UsageError, match=r"'smaller': images of shape \(64, 3, 12, 10\).* became \(64, 3, 11, 10\)"):
+        Augmentation(then=("smaller",)).apply(images, generator())
+    with pytest.raises(UsageError, match="'negativ'; did you mean 'negative'"):
+        Augmentation(then=("negativ",))
+    for recipe in (Recipe(augmentation="negative"), Recipe.from_dict({"augmentation": {"then": ["negative"]}})):
+        assert recipe.augmentation == Augmentation(then=("negative",))
+        assert Recipe.from_dict(recipe.to_dict()) == recipe
+    with pytest.raises(UsageError, match="augmentation 'negatve'; did you mean 'negative'"):
+        Recipe(augmentation="negatve")
+
+
+def test_plain_form_of_an_older_augmentation_is_as_it_was():
+    assert set(Augmentation(crop=1).to_dict()) == {"crop", "flip", "cutout", "expansion", "reflect", "fill"}
+    assert Augmentation(**MORE["all"].to_dict()) == MORE["all"]
+
+
+@pytest.mark.parametrize("wrong", [{"rotate": -1}, {"rotate": 200}, {"brightness": 1.5}, {"contrast": float("nan")}])
+def test_bad_sizes_of_later_augmentations(wrong):
+    with pytest.raises(UsageError, match="must lie between 0 and"):
+        Augmentation(**wrong)

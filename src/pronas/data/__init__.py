@@ -1,7 +1,7 @@
 """Labelled images: where they come from, how they are split, checked and augmented."""
 
 from pronas.data._arrays import dataset_from_arrays
-from pronas.data._augment import Augmentation, default_augmentation
+from pronas.data._augment import Augmentation, augmentation, augmentation_names, default_augmentation
 from pronas.data._cache import cache_dir
 from pronas.data._classes import class_weights
 from pronas.data._duplicates import Duplicates, find_duplicates
@@ -22,6 +22,8 @@ __all__ = [
     "ImageSizes",
     "Scale",
     "Split",
+    "augmentation",
+    "augmentation_names",
     "cache_dir",
     "class_weights",
     "dataset_from_arrays",

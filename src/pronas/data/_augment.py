@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, final
 
+from pronas.data._expand import moved
 from pronas.data._scale import scale_of
 from pronas.data._types import Dataset
-from pronas.errors import UsageError
+from pronas.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+Change = Callable[["Tensor", "torch.Generator"], "Tensor"]
+_REGISTERED: dict[str, Change] = {}
+
+
+def augmentation(name: str) -> Callable[[Change], Change]:
+    """Register the decorated function as the augmentation ``name``, for recipes, TOML files and `Augmentation.then`.
+
+    It gets a batch of images (n, C, H, W), pixel values 0…255, uint8 or float, and a ``torch.Generator``, the source of
+    every random choice; it returns a batch of the same shape, type and device, and does not change its argument.
+    Registering a name again replaces it. For workers, register in a module that ``modules`` names.
+
+        >>> @augmentation("negative")
+        ... def negative(images, generator):
+        ...     return 255 - images
+    """
+
+    def register(change: Change) -> Change:
+        _REGISTERED[name] = change
+        return change
+
+    return register
+
+
+def augmentation_names() -> tuple[str, ...]:
+    """The names that were registered."""
+    return tuple(_REGISTERED)
+
+
+def registered(name: str) -> Change:
+    """The augmentation of that name.
+
+    Raises:
+        UsageError: nobody registered it.
+    """
+    if name not in _REGISTERED:
+        there = f" (there are {', '.join(_REGISTERED)})" if _REGISTERED else " (none is registered)"
+        raise UsageError(f"no augmentation is called {name!r}{nearest(name, _REGISTERED)}{there}")
+    return _REGISTERED[name]
+
+
+def _checked(name: str, result: Tensor, images: Tensor) -> Tensor:
+    wanted = (tuple(images.shape), images.dtype, images.device)
+    found = (tuple(result.shape), result.dtype, result.device)
+    if found != wanted:
+        raise UsageError(
+            f"augmentation {name!r}: images of shape {wanted[0]}, {wanted[1]} on {wanted[2]} became {found[0]}, "
+            f"{found[1]} on {found[2]}; they must stay as they are but for their values"
+        )
+    return result
 
 
 @final
@@ -27,10 +80,16 @@ class Augmentation:
         expansion: before training, add turned and shifted copies of every image (``USE_EXPANSION``), :func:`expand`;
             :meth:`apply` does not.
         reflect: what a crop adds is the image mirrored at its edge rather than ``fill``.
-        fill: pixel value, or one a channel, of what a crop adds and a cutout paints.
+        fill: pixel value, or one a channel, of what a crop or a rotation adds and a cutout paints.
+        rotate: degrees by which an image is turned at most, either way, bilinear; 0: none.
+        brightness: share of 255 that is added or taken away at most, the same in all of an image; 0: none.
+        contrast: share by which differences from the image's mean are stretched or shrunk at most; 0: none.
+        then: names of registered augmentations (:func:`augmentation`) that follow, in this order.
+
+    They are done in the order: rotate, crop, flip, contrast and brightness, cutout, then ``then``.
 
     Raises:
-        UsageError: a negative size or a pixel value outside 0…255.
+        UsageError: a negative size, a share above 1, a pixel value outside 0…255, or a name that nobody registered.
     """
 
     crop: int = 0
@@ -39,6 +98,10 @@ class Augmentation:
     expansion: bool = False
     reflect: bool = False
     fill: tuple[int, ...] = (0,)
+    rotate: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    then: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the sizes; accept a number or a list for ``fill``."""
@@ -48,6 +111,17 @@ class Augmentation:
             raise UsageError(f"augmentation: crop={self.crop} and cutout={self.cutout} must be 0 or more pixels")
         if not fill or not all(0 <= value <= 255 for value in fill):
             raise UsageError(f"augmentation: fill={self.fill} must be pixel values 0…255")
+        for name, most in (("rotate", 180), ("brightness", 1), ("contrast", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise UsageError(f"augmentation: {name}={getattr(self, name)} must lie between 0 and {most}")
+        object.__setattr__(self, "then", (self.then,) if isinstance(self.then, str) else tuple(self.then))
+        for name in self.then:
+            registered(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, keywords of this class; what came after the first version is left out where it does nothing."""
+        later = ("rotate", "brightness", "contrast", "then")
+        return {name: value for name, value in asdict(self).items() if value or name not in later}
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Augment a batch, each image by itself.
@@ -62,10 +136,17 @@ class Augmentation:
         Raises:
             UsageError: a crop beyond what reflection can fill, or ``fill`` of another number of channels.
         """
+        if self.rotate:
+            images = self._turned(images, generator)
+        if self.crop or self.flip or self.contrast or self.brightness or self.cutout:
+            images = self._changed(images, generator)
+        for name in self.then:
+            images = _checked(name, registered(name)(images, generator), images)
+        return images
+
+    def _changed(self, images: Tensor, generator: torch.Generator) -> Tensor:
         import torch
 
-        if not (self.crop or self.flip or self.cutout):
-            return images
         last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
         # both memory formats as (n, planes, H, W, values a pixel): one code moves whole rows in either
         grid = images.permute(0, 2, 3, 1).unsqueeze(1) if last else images.contiguous().unsqueeze(4)
@@ -75,15 +156,45 @@ class Augmentation:
             chosen = (torch.rand(len(out), generator=generator, device=generator.device) < 0.5).to(out.device)
             indexes = chosen.nonzero()[:, 0]
             out[indexes] = out[indexes].flip(3)
+        if self.contrast or self.brightness:
+            out = self._lit(out, generator)
         if self.cutout:
             out = torch.where(self._holes(out, generator), fill, out)
         return out.squeeze(1).permute(0, 3, 1, 2) if last else out.squeeze(4)
 
+    def _turned(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        n, channels = images.shape[:2]
+        share = torch.rand(n, generator=generator, device=generator.device).to(images.device) * 2 - 1
+        fill = torch.tensor(self.fill, dtype=torch.float32, device=images.device).view(1, -1, 1, 1)
+        self._check_fill(channels)
+        still = torch.zeros(2, n, device=images.device)
+        out = moved(images, share * math.radians(self.rotate), still, fill, reflect=self.reflect)
+        last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
+        return out.contiguous(memory_format=torch.channels_last) if last else out
+
+    def _lit(self, grid: Tensor, generator: torch.Generator) -> Tensor:
+        import torch
+
+        share = torch.rand((2, len(grid)), generator=generator, device=generator.device).to(grid.device) * 2 - 1
+        gain, offset = (1 + self.contrast * share[0]), 255 * self.brightness * share[1]
+        values = grid.float()
+        # gain * (value - mean) + mean + offset, in one multiplication and one addition
+        mean = values.mean((1, 2, 3, 4))
+        changed = torch.addcmul(
+            (mean * (1 - gain) + offset).view(-1, 1, 1, 1, 1), values, gain.view(-1, 1, 1, 1, 1)
+        ).clamp_(0, 255)
+        return changed.to(grid.dtype) if grid.is_floating_point() else changed.round_().to(grid.dtype)
+
+    def _check_fill(self, channels: int) -> None:
+        if len(self.fill) not in (1, channels):
+            raise UsageError(f"augmentation: fill has {len(self.fill)} values, the images {channels} channels")
+
     def _fill(self, grid: Tensor, channels: int) -> Tensor:
         import torch
 
-        if len(self.fill) not in (1, channels):
-            raise UsageError(f"augmentation: fill has {len(self.fill)} values, the images {channels} channels")
+        self._check_fill(channels)
         value = torch.tensor(self.fill, dtype=grid.dtype, device=grid.device)
         return value.view(-1, 1, 1, 1) if grid.shape[4] == 1 and grid.shape[1] == channels else value
 

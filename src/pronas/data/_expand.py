@@ -39,16 +39,33 @@ def expand(split: Split, seed: int, *, copies: int = 4, degrees: float = 15.0, s
 
 def _changed(images: Tensor, degrees: float, shift: int, generator: torch.Generator) -> Tensor:
     import torch
+
+    n = len(images)
+    angle = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
+    move = torch.randint(-shift, shift + 1, (2, n), generator=generator)
+    return moved(images, angle, move, _background(images))
+
+
+def moved(images: Tensor, angle: Tensor, move: Tensor, background: Tensor, *, reflect: bool = False) -> Tensor:
+    """Images rotated about their centre, then shifted; bilinear.
+
+    Args:
+        images: (n, C, H, W), uint8 or float.
+        angle: (n,), radians.
+        move: (2, n), pixels to the right and down.
+        background: what comes in from outside, of a shape that spreads to that of the images.
+        reflect: the image mirrored at its edge comes in instead.
+    """
+    import torch
     from torch.nn.functional import affine_grid, grid_sample
 
     n, _, height, width = images.shape
-    angle = (torch.rand(n, generator=generator) * 2 - 1) * math.radians(degrees)
-    move = torch.randint(-shift, shift + 1, (2, n), generator=generator)
-    background = _background(images)
     grid = affine_grid(_matrices(angle, move, height, width), [n, 1, height, width], align_corners=False)
+    padding = "reflection" if reflect else "zeros"
     # zeros are what comes from outside, so the background is made zero for the while
-    moved = grid_sample(images.float() - background, grid, mode="bilinear", align_corners=False)
-    return (moved + background).round_().clamp_(0, 255).to(torch.uint8)
+    values = grid_sample(images.float() - background, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+    values = (values + background).clamp_(0, 255)
+    return values.to(images.dtype) if images.is_floating_point() else values.round_().to(torch.uint8)
 
 
 def _matrices(angle: Tensor, move: Tensor, height: int, width: int) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast, get_args, get_type_hints
 
-from pronas.data import Augmentation, Dataset, default_augmentation
+from pronas.data import Augmentation, Dataset, augmentation_names, default_augmentation
 from pronas.errors import UsageError, nearest
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -48,7 +48,8 @@ class Recipe:
         average: share of all steps, at the end, whose weights are averaged into those that are kept (Izmailov et al.
             2018); 0: none.
         augmentation: what is done to training batches; ``standard`` or ``strong``: what suits the data set
-            (``pronas.data.default_augmentation``); None: nothing.
+            (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
+            nothing.
     """
 
     name: str = "custom"
@@ -80,6 +81,7 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"recipe: {field} must lie in [{low:g}, {high:g}], not {value!r}")
+        object.__setattr__(self, "augmentation", _augmentation(self.augmentation))
 
     def replace(self, **changes: Any) -> Self:
         """Return the recipe with some fields changed.
@@ -98,7 +100,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data that ``from_dict`` reads; fields that are None are left out (TOML has no null)."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        values = dataclasses.asdict(self)
+        if isinstance(self.augmentation, Augmentation):
+            values["augmentation"] = self.augmentation.to_dict()
+        return {key: value for key, value in values.items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -165,7 +170,9 @@ def _augmentation(value: Any) -> Augmentation | Policy | None:
     if value is None or isinstance(value, Augmentation):
         return value
     if isinstance(value, str):
-        _check_choice("augmentation", value, get_args(Policy))
+        if value in augmentation_names():
+            return Augmentation(then=(value,))
+        _check_choice("augmentation", value, (*get_args(Policy), *augmentation_names()))
         return cast(Policy, value)
     try:
         return Augmentation(**value)
