@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.deploy._ctext import facts, fill, identifier, numbers
-from pronas.deploy.integer import _ctemplate as c
+from pronas.deploy.integer import _ckernels as kernels
+from pronas.deploy.integer._ctemplate import HEADER, MAIN, TOP
 from pronas.deploy.integer._graph import WEIGHTED, FloatGraph, Node
-from pronas.deploy.integer._layout import Layout, Step, column, layout
+from pronas.deploy.integer._layout import Layout, Step, column, layout, padded
 from pronas.deploy.integer._quantize import IntegerGraph, Numbers
 from pronas.errors import UsageError
 from pronas.files import write_atomic
@@ -72,11 +73,12 @@ def integer_c(network: IntegerGraph, name: str) -> IntegerSource:
         "BIASES": str(constants.bias.size), "BIAS": numbers(constants.bias.tolist(), 12),
         "MULTIPLIERS": str(constants.mantissa.size), "MANTISSA": numbers(constants.mantissa.tolist(), 12),
         "SHIFT": numbers(constants.shift.tolist(), 24), "ARENA": str(plan.size), "WORDS": str(plan.size // 4),
-        "FUNCTIONS": _functions(graph, plan), "CASES": _cases(graph, plan),
+        "FUNCTIONS": _functions(graph, plan),
+        "CASES": _cases(graph, plan),
         "SCALE": f"{logits.scale:.9g}", "ZERO": str(logits.zero), "SHAPE": "[" + " * ".join(map(str, shape)) + "]",
         "C": str(shape[0]), "H": str(shape[1]), "W": str(shape[2]),
     }  # fmt: skip
-    return IntegerSource(fill(c.TOP + c.MAIN, parts), fill(c.HEADER, parts), plan.size, constant_bytes(graph, plan))
+    return IntegerSource(fill(TOP + MAIN, parts), fill(HEADER, parts), plan.size, constant_bytes(graph, plan))
 
 
 def constant_bytes(graph: FloatGraph, plan: Layout) -> int:
@@ -94,7 +96,7 @@ def constant_bytes(graph: FloatGraph, plan: Layout) -> int:
 def _weight_bytes(node: Node) -> int:
     """Convolutions: rows of a multiple of four for an even number of filters."""
     assert node.weight is not None
-    return column(node) * (node.shape[0] + node.shape[0] % 2) if node.kind == "conv" else node.weight.numel()
+    return column(node) * (node.shape[0] + node.shape[0] % 2) if node.kind == "conv" else padded(node.weight.numel())
 
 
 def _extras(node: Node) -> int:
@@ -133,7 +135,7 @@ def _turned(number: int, node: Node, plan: Layout) -> slice | list[int]:
 def arranged(node: Node, own: Numbers) -> NDArray[np.int8]:
     """Weights in the order the C functions read them."""
     if node.kind == "depthwise":
-        return own.weight.reshape(-1)
+        return np.pad(own.weight.reshape(-1), (0, padded(own.weight.size) - own.weight.size))
     rows = own.weight.reshape(len(own.weight), -1)
     whole = np.zeros((len(rows) + len(rows) % 2, column(node)), np.int8)
     whole[: len(rows), : rows.shape[1]] = rows
@@ -163,7 +165,13 @@ def _row(network: IntegerGraph, plan: Layout, step: Step, constants: _Constants)
     )
     if node.kind == "mean":
         row |= {"kh": 0, "kw": 0}
-    row |= {"kind": c.KINDS.index(_kind(number, node)), "h": height, "w": width, "c": channels, "step": source.step}
+    row |= {
+        "kind": kernels.KINDS.index(_kind(number, node)),
+        "h": height,
+        "w": width,
+        "c": channels,
+        "step": source.step,
+    }
     row |= {"oh": node.shape[1], "ow": node.shape[2], "out": node.shape[0], "result_step": target.step}
     row |= {"source": source.at, "result": target.at, "scratch": step.scratch, "weights": constants.weights[number]}
     row |= {"first": constants.first[number], "extra": constants.extra[max(step.add, number)]}
@@ -195,12 +203,13 @@ def kinds_used(graph: FloatGraph, plan: Layout) -> frozenset[str]:
 
 def _functions(graph: FloatGraph, plan: Layout) -> str:
     used = kinds_used(graph, plan)
-    texts = [c.ADDED] if used & {"joined", "add"} else []
-    texts += [c.PUT if "joined" in used else c.PLAIN_PUT, *(c.TEXTS[kind] for kind in c.KINDS if kind in used)]
-    return "".join(dict.fromkeys(texts))
+    texts = [kernels.ADDED] if used & {"joined", "add"} else []
+    texts += [kernels.PUT, *(kernels.TEXTS[kind] for kind in kernels.KINDS if kind in used)]
+    joins = {"JOIN": kernels.JOIN, "JOINONE": kernels.JOIN_ONE} if "joined" in used else {"JOIN": "", "JOINONE": ""}
+    return fill("".join(dict.fromkeys(texts)), joins)
 
 
 def _cases(graph: FloatGraph, plan: Layout) -> str:
     used = kinds_used(graph, plan)
-    lines = [f"      case {n}: {c.CALLS[kind]}; break;" for n, kind in enumerate(c.KINDS) if kind in used]
+    lines = [f"      case {n}: {kernels.CALLS[kind]}; break;" for n, kind in enumerate(kernels.KINDS) if kind in used]
     return "\n".join(lines)

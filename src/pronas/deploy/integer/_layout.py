@@ -71,9 +71,9 @@ def column(node: Node) -> int:
     return padded(prod(node.weight.shape[1:]))
 
 
-def _scratch(node: Node) -> int:
-    """Two columns of 16-bit numbers."""
-    return 4 * column(node) if node.kind == "conv" else 0
+def _scratch(node: Node, joined: bool) -> int:
+    """Two columns of 16-bit numbers, and two pixels of results that are yet to be added to."""
+    return 4 * column(node) + 2 * padded(node.shape[0]) * joined if node.kind == "conv" else 0
 
 
 def layout(graph: FloatGraph) -> Layout:
@@ -84,7 +84,8 @@ def layout(graph: FloatGraph) -> Layout:
     owner = _shared(graph, steps, homes, life)
     roots = sorted(life)
     needs = [Need(padded(graph.nodes[r - 1].size), *life[r]) for r in roots]
-    scratch = [(n, _scratch(graph.nodes[s.node])) for n, s in enumerate(steps) if _scratch(graph.nodes[s.node])]
+    sizes = [_scratch(graph.nodes[step.node], step.add >= 0) for step in steps]
+    scratch = [(n, size) for n, size in enumerate(sizes) if size]
     found, size = plan_arena([*needs, *(Need(bytes_, n, n) for n, bytes_ in scratch)], ALIGN)
     at = dict(zip(roots, found, strict=False))
     places = [Place(0, graph.input_shape[0])]
