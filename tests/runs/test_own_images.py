@@ -45,3 +45,12 @@ def test_a_pattern_is_checked_before_anything_is_read(tmp_path, tiny):
     with pytest.raises(PronasError, match="no regular expression") as caught:
         search(tmp_path / "gone", tmp_path, tiny, group_by="(")
     assert caught.value.exit_code == 2
+
+
+def test_metric_and_class_weights_reach_children_and_winner(photos, tmp_path, tiny):
+    search(photos, tmp_path, tiny, metric="macro-f1", class_weights="balanced", final_epochs=1)
+    experiment = pronas.Experiment(tmp_path / "run")
+    for table in (experiment.config.children, experiment.config.final):
+        assert (table.recipe["metric"], table.recipe["class_weights"]) == ("macro-f1", "balanced")
+    best = experiment.best
+    assert best.reward == max(best.metrics["validation_macro_f1"])

@@ -123,3 +123,18 @@ def test_weight_decay_spares_batch_norm_and_biases(digits) -> None:
     for name, after in one.network.named_parameters():
         changed = not torch.allclose(after, before[name], rtol=1e-7, atol=0)
         assert changed == (after.dim() > 1), name
+
+
+def test_metric_and_class_weights():
+    from pronas.errors import UsageError
+    from pronas.training import Recipe
+
+    plain = Recipe().to_dict()
+    assert "metric" not in plain
+    assert "class_weights" not in plain  # older runs compare equal
+    recipe = Recipe(metric="macro-f1", class_weights="balanced")
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    with pytest.raises(UsageError, match="did you mean 'macro-f1'"):
+        Recipe(metric="macro-f")
+    with pytest.raises(UsageError, match="class_weights 'balance'"):
+        Recipe(class_weights="balance")

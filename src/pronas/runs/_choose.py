@@ -47,13 +47,14 @@ def choose(config: Config, dataset: Dataset | None = None) -> Config:
     space = _space(config.space)
     binary = any(operator_is_binary(name) for name in space.operators or ())
     images = None if dataset is None else len(dataset.train)
-    children = _children(_batch(config.children, images), binary=binary, flat=space.lookback == 0)
+    judged = {"metric": config.search.metric, "class_weights": config.search.class_weights}
+    children = _children(_batch(_judged(config.children, judged), images), binary=binary, flat=space.lookback == 0)
     chosen = replace(
         config,
         space=space,
         search=_search(config.search, space),
         children=children,
-        final=_final(_batch(config.final, images), children),
+        final=_final(_batch(_judged(config.final, judged), images), children),
         execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
     )
     return Config.from_dict(chosen.to_dict(), "settings")  # a recipe's own epochs and batch are checked, too
@@ -141,6 +142,13 @@ def _final(train: FinalConfig, children: ChildrenConfig) -> FinalConfig:
     options.pop("name")
     skeleton = named_skeleton(name, **options)
     return _trained(train, "full", skeleton, skeleton.binary)
+
+
+def _judged(train: _T, judged: Mapping[str, Any]) -> _T:
+    """Put what is one setting for children and winner into the recipes of both."""
+    return replace(
+        train, recipe={**train.recipe, **{name: value for name, value in judged.items() if value is not None}}
+    )
 
 
 def _trained(train: _T, recipe: str, skeleton: Skeleton, binary: bool) -> _T:

@@ -150,6 +150,18 @@ class SearchConfig:
         ("accuracy",),
         choices="pronas.controller:OBJECTIVES",
     )
+    metric: str | None = setting(
+        "What children and epochs are compared by: accuracy, balanced-accuracy (mean recall of classes) or macro-f1",
+        chosen="accuracy",
+        choices="pronas.metrics:METRICS",
+        train=True,
+    )
+    class_weights: str | None = setting(
+        "What images weigh in the loss: balanced (by the inverse frequency of their class)",
+        chosen="all the same",
+        choices=("balanced",),
+        train=True,
+    )
     skips: bool = setting("Last, try skip connections between the cells of the best network", False)
     reuse: str | None = setting(
         "Take results of identical children (cell, skeleton, recipe, images) from this run", chosen="none", path=True

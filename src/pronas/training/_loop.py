@@ -14,7 +14,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pronas.data import Augmentation
+from pronas.data import Augmentation, class_weights
+from pronas.metrics import confusion_matrix, metric
 from pronas.networks import Network
 from pronas.training._average import WeightAverage
 from pronas.training._evaluate import predict
@@ -86,7 +87,8 @@ class Training:
         steps = recipe.epochs * self._epoch_steps
         self._stepper = Stepper(network, recipe, steps)
         self._average = WeightAverage(network) if recipe.average else None
-        self._loss = make_loss(recipe)
+        self._judged = f"validation_{(recipe.metric or 'accuracy').replace('-', '_')}"
+        self._loss = make_loss(recipe, _class_weights(recipe, images, network.plan.classes))
         self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), steps)
         self._best: dict[str, Tensor] = {}
 
@@ -108,8 +110,8 @@ class Training:
 
     @property
     def best_accuracy(self) -> float:
-        """The highest validation accuracy so far; 0 before the first epoch."""
-        return max(self.curves.get("validation_accuracy", ()), default=0.0)
+        """The highest validation accuracy (or the recipe's metric) so far; 0 before the first epoch."""
+        return max(self.curves.get(self._judged, ()), default=0.0)
 
     def run_epoch(self) -> Epoch:
         """Train one more epoch and look at the validation images.
@@ -123,11 +125,11 @@ class Training:
             raise DivergedError(f"the loss became {loss} in epoch {self.epoch + 1} of {self.epochs}")
         self.epoch += 1
         row = {"loss": loss, "accuracy": accuracy, "rate": self._stepper.rate, **self._look()}
-        best = self._keep_best(row.get("validation_accuracy"), row.get("validation_loss", 0.0))
+        best = self._keep_best(row.get(self._judged), row.get("validation_loss", 0.0))
         for name, value in row.items():
             self.curves.setdefault(name, []).append(value)
         seconds = time.perf_counter() - start
-        return Epoch(self.epoch, self.epochs, loss, row.get("validation_accuracy", accuracy), best, seconds)
+        return Epoch(self.epoch, self.epochs, loss, row.get(self._judged, accuracy), best, seconds)
 
     def keep_best_weights(self) -> float:
         """Give the network the weights that are worth keeping, and return their validation accuracy.
@@ -137,7 +139,7 @@ class Training:
         """
         if self._average is not None and self._average.count:
             self._average.load()
-            accuracy = self._look().get("validation_accuracy")
+            accuracy = self._look().get(self._judged)
             if accuracy is None or accuracy >= self.best_accuracy - self._standard_error(accuracy):
                 return accuracy or 0.0
         if self._best:
@@ -207,12 +209,16 @@ class Training:
         return lost.item() / steps, right.item() / (steps * min(self.recipe.batch, len(self._images)))
 
     def _look(self) -> dict[str, float]:
-        """Give loss (the recipe's) and accuracy on the validation images, if there are any."""
+        """Give loss, accuracy and the recipe's metric on the validation images, if there are any."""
         if self._validation is None:
             return {}
         logits, labels = predict(self.network, self._validation)
         accuracy = (logits.argmax(1) == labels).double().mean().item()
-        return {"validation_loss": self._loss(logits, labels).item(), "validation_accuracy": accuracy}
+        row = {"validation_loss": self._loss(logits, labels).item(), "validation_accuracy": accuracy}
+        if self._judged not in row and self.recipe.metric:
+            confusion = confusion_matrix(labels.cpu().numpy(), logits.argmax(1).cpu().numpy(), logits.shape[1])
+            row[self._judged] = metric(self.recipe.metric)(confusion)
+        return row
 
     def _keep_best(self, accuracy: float | None, loss: float) -> bool:
         best = accuracy is None or self.best_epoch == 0 or (accuracy, -loss) > self._best_look()
@@ -222,9 +228,16 @@ class Training:
         return best
 
     def _best_look(self) -> tuple[float, float]:
-        """(validation accuracy, minus the loss) of the best epoch."""
+        """(validation accuracy or metric, minus the loss) of the best epoch."""
         at = self.best_epoch - 1
-        return self.curves["validation_accuracy"][at], -self.curves["validation_loss"][at]
+        return self.curves[self._judged][at], -self.curves["validation_loss"][at]
+
+
+def _class_weights(recipe: Recipe, images: Tensors, classes: int) -> Tensor | None:
+    if recipe.class_weights is None:
+        return None
+    counts = torch.bincount(images.labels, minlength=classes)
+    return torch.from_numpy(class_weights(counts.cpu().numpy())).to(images.labels.device)
 
 
 def _learn(

@@ -20,20 +20,43 @@ def squared_hinge(logits: Tensor, labels: Tensor) -> Tensor:
         logits: float (n, classes).
         labels: int64 (n,).
     """
+    return _hinges(logits, labels).mean()
+
+
+def _hinges(logits: Tensor, labels: Tensor) -> Tensor:
     targets = torch.full_like(logits, -1.0).scatter_(1, labels.unsqueeze(1), 1.0)
-    return (1 - targets * logits).clamp_min(0).square().mean()
+    return (1 - targets * logits).clamp_min(0).square()
 
 
-def make_loss(recipe: Recipe) -> LossFunction:
-    """Give the recipe's loss of logits (n, classes) and class numbers (n,)."""
+def make_loss(recipe: Recipe, weights: Tensor | None = None) -> LossFunction:
+    """Give the recipe's loss of logits (n, classes) and class numbers (n,).
+
+    Args:
+        recipe: says which.
+        weights: float (classes,), what an image of each class weighs in the mean; None: 1.
+    """
+    smoothing = recipe.label_smoothing
+    if weights is not None:
+        return _weighted(recipe.loss, smoothing, weights)
     if recipe.loss == "squared-hinge":
         return squared_hinge
-    smoothing = recipe.label_smoothing
 
     def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
     return cross_entropy
+
+
+def _weighted(loss: str, smoothing: float, weights: Tensor) -> LossFunction:
+    # divided by the number of images, not by their weights: a batch's mean is then that of its parts' means
+    def hinge(logits: Tensor, labels: Tensor) -> Tensor:
+        return (_hinges(logits, labels).mean(1) * weights[labels]).mean()
+
+    def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+        each = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        return (each * weights[labels]).mean()
+
+    return hinge if loss == "squared-hinge" else cross_entropy
 
 
 def total_loss(

@@ -10,11 +10,13 @@ from typing import Any, Literal, Self, cast, get_args, get_type_hints
 
 from pronas.data import Augmentation, Dataset, augmentation_names, default_augmentation
 from pronas.errors import UsageError, nearest
+from pronas.metrics import metric as find_metric
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "linear"]
 Loss = Literal["cross-entropy", "squared-hinge"]
 Policy = Literal["standard", "strong"]
+CLASS_WEIGHTS = ("balanced",)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Recipe:
             loss stay float32); meant for GPUs: on a CPU without bfloat16 units it is slower.
         average: share of all steps, at the end, whose weights are averaged into those that are kept (Izmailov et al.
             2018); 0: none.
+        metric: what the best epoch is chosen by, and a child's reward: a name of ``pronas.metrics``; None: accuracy.
+        class_weights: ``balanced``: an image weighs in the loss by the inverse frequency of its class
+            (``pronas.data.class_weights``); None: all weigh 1.
         augmentation: what is done to training batches; ``standard`` or ``strong``: what suits the data set
             (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
             nothing.
@@ -72,6 +77,8 @@ class Recipe:
     clip_norm: float | None = None
     mixed_precision: bool = False
     average: float = 0.0
+    metric: str | None = None
+    class_weights: str | None = None
     augmentation: Augmentation | Policy | None = None
 
     def __post_init__(self) -> None:
@@ -81,6 +88,10 @@ class Recipe:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:
                 raise UsageError(f"recipe: {field} must lie in [{low:g}, {high:g}], not {value!r}")
+        if self.metric is not None:
+            find_metric(self.metric)
+        if self.class_weights is not None:
+            _check_choice("class_weights", self.class_weights, CLASS_WEIGHTS)
         object.__setattr__(self, "augmentation", _augmentation(self.augmentation))
 
     def replace(self, **changes: Any) -> Self:

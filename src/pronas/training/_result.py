@@ -21,7 +21,8 @@ class ChildResult:
         epochs: epochs finished.
         images: images it learnt from, each as often as it was seen.
         metrics: curves, one number an epoch: ``loss``, ``accuracy``, ``rate``, ``validation_loss``,
-            ``validation_accuracy``.
+            ``validation_accuracy``, and of another metric of the recipe ``validation_balanced_accuracy`` or
+            ``validation_macro_f1``.
         parameters: trained numbers of the network.
         macs: multiply-accumulates of one image in full precision.
         binary_macs: multiply-accumulates of one image between ±1.
