@@ -8,10 +8,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pronas.errors import UsageError
+
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> dict[str, int]:
+    """Return how many devices there are of each kind that is not the processor; asking starts none of them."""
+    import torch
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {"cuda": cuda, "mps": int(torch.backends.mps.is_available())}
+
+
+def device_named(name: str) -> str:
+    """Return the device that PyTorch computes on; ``auto``: a GPU if there is one, else the processor.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    import torch
+
+    counts = {"cpu": 1, **gpus()}
+    if name == "auto":
+        return next((kind for kind in ("cuda", "mps") if counts[kind]), "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device {name!r}; it is cpu, cuda:N, mps or auto") from error
+    if (device.index or 0) >= counts.get(device.type, 0):
+        have = f"there are {counts['cuda']} CUDA devices" if device.type == "cuda" else "it is cpu, cuda:N, mps or auto"
+        raise UsageError(f"device {name!r} is not on this machine; {have}")
+    return str(device)
 
 
 @contextmanager

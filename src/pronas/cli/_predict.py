@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pronas.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +22,7 @@ def command(
     images: Annotated[list[Path], typer.Argument(help="Pictures, .npy or .npz arrays, or folders of them.")],
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many classes to name for each image.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda:N, mps, or auto: a GPU if there is one.")] = "cpu",
 ) -> None:
     """Classify images: the likeliest classes of each and their probabilities.
 
@@ -28,7 +31,7 @@ def command(
     from pronas.data import each_image_file
     from pronas.errors import DataError
 
-    shape, classes, score = open_model(model)
+    shape, classes, score = open_model(model, device)
     files = bad = 0
     waiting: list[tuple[list[str], NDArray[np.uint8]]] = []
 
@@ -70,22 +73,28 @@ def _say(name: str, row: NDArray[np.float64], classes: list[str], top: int, as_j
         typer.echo(f"{name}: {', '.join(f'{label} {100 * share:.1f} %' for label, share in best)}")
 
 
-def open_model(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:
+def open_model(path: Path, device: str = "cpu") -> tuple[tuple[int, int, int], list[str], Any]:
     """Open any kind of model by what it is, not by its name.
 
     Returns:
         (input shape (C, H, W), class names, a function from uint8 images (n, C, H, W) to logits (n, classes)).
 
     Raises:
+        UsageError: there is no such device.
         ModelFileError: it is none, or damaged, or a run whose winner is not trained yet.
     """
     from pronas.deploy import find_model, is_packed
 
     if is_packed(path):
+        if device != "cpu":
+            raise UsageError(f"a packed network runs on the processor, not on {device!r}")
         return _packed(path)
+    from pronas.machine import device_named
     from pronas.training import load_model
 
+    place = device_named(device)
     model = load_model(find_model(path))
+    network = model.network.to(place)
 
     def score(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         import numpy
@@ -93,8 +102,8 @@ def open_model(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:
 
         with torch.inference_mode():
             starts = range(0, len(pixels), 256)
-            batches = (torch.from_numpy(pixels[start : start + 256]) for start in starts)
-            return numpy.concatenate([model.network(batch).numpy() for batch in batches])
+            batches = (torch.from_numpy(pixels[start : start + 256]).to(place) for start in starts)
+            return numpy.concatenate([network(batch).cpu().numpy() for batch in batches])
 
     return model.spec.input_shape, list(model.spec.classes), score
 

@@ -8,7 +8,11 @@ from typing import Any
 from pronas.errors import UsageError, nearest
 from pronas.execution._base import Executor
 
-_OPTIONS: dict[str, tuple[str, ...]] = {"inline": (), "local": ("devices",), "ray": ("address", "cpus", "gpus")}
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "inline": ("devices",),
+    "local": ("devices",),
+    "ray": ("address", "cpus", "gpus"),
+}
 EXECUTORS = tuple(_OPTIONS)
 
 
@@ -54,7 +58,8 @@ def make_executor(
     if name == "inline":
         from pronas.execution._inline import InlineExecutor
 
-        return InlineExecutor(run, setup, shared)
+        devices = options.get("devices") or (None,)
+        return InlineExecutor(run, setup, {**shared, "device": devices[0]})
     if name == "local":
         from pronas.execution._local import LocalExecutor
 

@@ -16,6 +16,7 @@ from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._experiment import BEST
+from pronas.runs._resolve import final_device
 from pronas.space import Cell
 from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_network
 
@@ -62,6 +63,7 @@ def train_final(
             on_epoch=on_epoch,
             init=init,
             threads=config.execution.threads,
+            device=final_device(config),
         )
         final = _report(trained, cell, dataset)
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}

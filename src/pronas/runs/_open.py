@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def _choose_folder(problem: Problem) -> Path:
 
 def _refusal(folder: Path, problem: Problem) -> Exception | None:
     """Say why ``folder`` cannot be used for a search; ``None``: it can."""
-    if not folder.exists():
+    if not os.path.exists(folder):  # also where the name is too long: then making it says so
         return None
     if not folder.is_dir():
         return FolderTakenError(f"{folder} is a file; choose another folder", str(folder))

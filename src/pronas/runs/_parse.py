@@ -167,7 +167,10 @@ def _space_file(value: Any) -> dict[str, Any] | None:
 
     if value == "custom" or value in space_names() or not isinstance(value, str | os.PathLike):
         return None
-    return space_table(space(os.fspath(value)))
+    try:
+        return space_table(space(os.fspath(value)))
+    except OSError as error:
+        raise UsageError(f"space: {error.strerror or error}") from error
 
 
 def _located(values: dict[str, Any]) -> dict[str, Any]:
@@ -181,4 +184,6 @@ def _located(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _folder(out: Path_ | None) -> Path | None:
+    if out is not None and "\0" in os.fspath(out):
+        raise UsageError(f"no folder can be called {os.fspath(out)!r}")
     return None if out is None else Path(out)

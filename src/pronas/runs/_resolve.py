@@ -14,6 +14,7 @@ from pronas.controller import ControllerManager
 from pronas.data import Dataset, load_dataset
 from pronas.errors import DataError, UsageError
 from pronas.execution import check_executor
+from pronas.machine import device_named
 from pronas.networks import Skeleton, describe
 from pronas.runs._choose import PREDICTOR, choose, skeleton_of, state_space
 from pronas.runs._config import Config
@@ -99,6 +100,8 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
             group_by=data.group_by,
             skip_bad=data.skip_bad,
         )
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise DataError(f"the images {data.name!r} cannot be read ({error.strerror or error})") from error
     except DataError as error:
         if not stored:
             raise
@@ -133,10 +136,15 @@ def executor_options(config: Config) -> dict[str, Any]:
         "timeout": execution.timeout,
         "memory_limit": None if execution.memory is None else execution.memory << 20,
         "address": execution.address,
-        "devices": execution.devices,
+        "devices": None if execution.devices is None else [device_named(name) for name in execution.devices],
         "gpus": execution.gpus,
     }
     return {name: value for name, value in options.items() if value is not None}
+
+
+def final_device(config: Config) -> str:
+    """Return the device that trains the winner: the children's first."""
+    return device_named(config.execution.devices[0]) if config.execution.devices else "cpu"
 
 
 def _check_execution(config: Config) -> None:
@@ -163,8 +171,14 @@ def _check_operators(config: Config, skeleton: Skeleton, dataset: Dataset) -> No
 
 
 def _check_limits(problem: Problem) -> None:
-    """The first proposal, made here for trial, says whether anything can be proposed at all."""
-    controller = make_controller(problem, None)
-    if problem.constraints.limited and not controller.get_actions():
-        cells = problem.space.decode(problem.space.level1())
-        raise problem.constraints.refusal(cells)
+    """Whether there is a first child within all limits. Making the controller checks what it is told."""
+    controller, constraints = make_controller(problem, None), problem.constraints
+    if not constraints.limited:
+        return
+    cells = problem.space.decode(problem.space.level1())
+    if problem.config.search.strategy == "progressive":
+        some = any(constraints.feasible([cell])[0] for cell in cells)
+    else:
+        some = bool(controller.get_actions())
+    if not some:
+        raise constraints.refusal(cells)

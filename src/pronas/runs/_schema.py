@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     Raises:
         RunError: there is none, it is no store, or a newer pronas wrote it.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is too long
         raise RunError(f"{path.parent} is no run folder: it holds no {path.name}")
     try:
         connection = sqlite3.connect(

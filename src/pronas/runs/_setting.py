@@ -50,7 +50,7 @@ class Declaration:
     choices: Sequence[str] | str | None = None
     all_is_0: bool = False
     path: bool = False
-    train: bool = False
+    train: bool | str = False
     check: Callable[[Any], str | None] | None = None
     kind: Any = None
 
@@ -65,7 +65,8 @@ def setting(help: str, default: Any = None, **options: Any) -> Any:
             letter), ``panel`` (its group; default: its table's), ``unit`` (of numbers), ``chosen`` (in words: what an
             open one becomes), ``at_least``, ``above``, ``at_most`` (its range), ``choices`` (names, or their place,
             ``"module:NAMES"``), ``all_is_0`` (``all`` is a word for 0), ``path`` (made absolute), ``train`` (``pronas
-            train`` takes it too), ``check`` (a function from its value to what is wrong with it, or ``None``).
+            train`` takes it too; perhaps its name there), ``check`` (a function from its value to what is wrong with
+            it, or ``None``).
     """
     return dataclasses.field(default=default, metadata={"setting": Declaration(help=help, **options)})
 
@@ -108,7 +109,8 @@ class Setting:
     @property
     def train_name(self) -> str:
         """Its name in ``pronas train``, where everything is the winner's."""
-        return self.name.removeprefix("final_")
+        train = self.declared.train
+        return train if isinstance(train, str) else self.name.removeprefix("final_")
 
     @property
     def choices(self) -> tuple[str, ...] | None:

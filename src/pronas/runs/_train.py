@@ -25,7 +25,7 @@ from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._lock import RunLock
 from pronas.runs._open import CONFIG
 from pronas.runs._parse import Path_, as_settings, asked, configuration, merged
-from pronas.runs._resolve import load
+from pronas.runs._resolve import final_device, load
 from pronas.runs._signature import document
 from pronas.runs._toml import dumps
 from pronas.space import Cell, operator_is_binary
@@ -133,6 +133,7 @@ def _parse(
 
 
 def _resolve(request: _TrainRequest, out: Path | None) -> _TrainTask:
+    final_device(request.config)  # an unknown one is refused here
     choose(request.config)
     dataset = request.dataset or load(request.config, stored=request.stored)
     config = choose(request.config, dataset)
