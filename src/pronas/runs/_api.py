@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pronas.runs._config import SETTINGS
-from pronas.runs._differences import differing
 from pronas.runs._events import done_event, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._parse import Path_, SearchRequest, parse
@@ -68,7 +67,12 @@ def search(
 
 def _finished(request: SearchRequest) -> Experiment | None:
     """Return the run to resume if it is done and nothing else is asked of it: then its images are not needed."""
-    if request.stored is None or request.says_data or differing(request.stored, request.config):
+    if request.stored is None or request.says_data:
+        return None
+    from pronas.runs._choose import completed
+    from pronas.runs._differences import differing
+
+    if differing(request.stored, completed(request.config)):
         return None
     experiment = Experiment(request.out or "")
     return experiment if experiment.state == "done" else None

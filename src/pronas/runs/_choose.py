@@ -81,6 +81,22 @@ def recipe_of(train: TrainConfig) -> Recipe:
     return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
 
 
+def completed(config: Config) -> Config:
+    """Return a stored configuration with the fields that recipes and skeletons gained since, at their defaults.
+
+    A default means what was done before there was the field, so a run is the same search with it.
+    """
+    return replace(config, children=_completed(config.children), final=_completed(config.final))
+
+
+def _completed(train: _T) -> _T:
+    try:
+        recipe, skeleton = Recipe.from_dict(train.recipe).to_dict(), skeleton_of(train).to_dict()
+    except (UsageError, KeyError):  # not resolved, or with a part that only the run's own modules know
+        return train
+    return replace(train, recipe=plain(recipe), skeleton=plain(skeleton))
+
+
 def _threads(dataset: Dataset | None) -> int:
     """One thread for small images: their steps are too short to share."""
     small = dataset is not None and math.prod(dataset.input_shape[1:]) < 16 * 16

@@ -321,7 +321,7 @@ class ExecutionConfig:
     memory: int | None = setting("MiB a worker may hold", chosen="none", at_least=64, at_most=_MOST, unit="MiB")
     address: str | None = setting("Ray cluster to join", chosen="one of its own")
     devices: tuple[str, ...] | None = setting(
-        "Devices that train: a local worker each (cuda:0,cuda:0), the first also the winner; auto: a GPU if there is one",
+        "Devices: a local worker each (cuda:0,cuda:0), the first also trains the winner; auto: a GPU if there is one",
         chosen="the processor",
         train="device",
     )

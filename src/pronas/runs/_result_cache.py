@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pronas.errors import UsageError
+from pronas.runs._choose import completed
 from pronas.runs._config import Config
 from pronas.runs._experiment import stored_config
 from pronas.runs._halving import STOPPED
@@ -27,7 +28,7 @@ def result_cache(folder: str | None, config: Config, fingerprint: str) -> Callab
     if folder is None:
         return lambda child: None
     path = Path(folder)
-    theirs = stored_config(path)
+    theirs = completed(stored_config(path))
     _check(path, theirs, config)
     connection = connect(path / STORE, read_only=True)
     try:
