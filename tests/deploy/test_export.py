@@ -120,6 +120,7 @@ def test_int8_forms_and_what_stands_beside_them(models, tmp_path):
     text = (tmp_path / "net.c.txt").read_text()
     assert "net_classify(pixels)" in text
     assert "validation images" in text
+    assert "bytes of constants" in made.facts["flash"]
     command = ["cc", "-O1", "-o", tmp_path / "net", tmp_path / "net_main.c", tmp_path / "net.c"]
     subprocess.run(list(map(str, command)), check=True)
     (tmp_path / "one.raw").write_bytes(data.test.images[0].tobytes())

@@ -4,27 +4,36 @@ ARCHITECTURE.md, docs/packed.md and docs/int8.md."""
 from typing import TYPE_CHECKING, Any
 
 from pronas.deploy._export import FORMATS, Exported, export, export_with_facts, find_model, model_graph
+from pronas.deploy._targets import Target, load_targets, target, target_names
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
+    from pronas.deploy._footprint import Footprint, check_fits, footprint
     from pronas.deploy._measure import Measurement, interleaved, measure
 
 __all__ = [
     "FORMATS",
     "Exported",
+    "Footprint",
     "Graph",
     "Measurement",
     "PackedNetwork",
+    "Target",
     "available_kernels",
+    "check_fits",
     "export",
     "export_with_facts",
     "find_model",
+    "footprint",
     "interleaved",
     "is_packed",
     "load_packed",
+    "load_targets",
     "measure",
     "model_graph",
     "pack",
+    "target",
+    "target_names",
     "unpack",
 ]
 
@@ -35,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from pronas.deploy import _measure
 
         return getattr(_measure, name)
+    if name in ("Footprint", "check_fits", "footprint"):
+        from pronas.deploy import _footprint
+
+        return getattr(_footprint, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -54,6 +54,7 @@ class _Order:
     qat: int
     seed: int = 0
     made: list[Agreement] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def binary(self) -> bool:
@@ -141,7 +142,7 @@ def export_with_facts(
     from pronas.deploy._text import facts_of, write_text
 
     agreement = order.made[0] if order.made else None
-    facts = facts_of(loaded, format, target, agreement)
+    facts = facts_of(loaded, format, target, agreement) | order.notes
     return Exported(target, (*beside, write_text(target, facts)), facts, agreement)
 
 
@@ -185,9 +186,13 @@ def _c(order: _Order) -> tuple[Path, ...]:
 
         write_c(model_graph(order.model), order.target)
     else:
+        from pronas.deploy._footprint import footprint
         from pronas.deploy.integer import write_integer_c
 
         write_integer_c(order.integers(), order.target)
+        needed = footprint(order.model.network.plan)
+        order.notes["flash"] = f"{needed.constants:,} bytes of constants, about {needed.code:,} of code on a Cortex-M4"
+        order.notes["ram"] = f"{needed.ram:,} bytes, and below 512 of stack"
     return order.target.with_suffix(".h"), write_example(order.target, order.model.spec)
 
 

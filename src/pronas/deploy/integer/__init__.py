@@ -2,7 +2,7 @@
 
 from pronas.deploy.integer._calibrate import METHODS, Scale, calibrate
 from pronas.deploy.integer._csource import IntegerSource, integer_c, write_integer_c
-from pronas.deploy.integer._footprint import integer_footprint
+from pronas.deploy.integer._footprint import integer_footprint, largest_node
 from pronas.deploy.integer._graph import FloatGraph
 from pronas.deploy.integer._lower import lower, lowering
 from pronas.deploy.integer._model import Agreement, compare, integer_model
@@ -23,6 +23,7 @@ __all__ = [
     "integer_footprint",
     "integer_model",
     "integer_values",
+    "largest_node",
     "lower",
     "lowering",
     "quantize",

@@ -32,3 +32,14 @@ def _shapes(plan: NetworkPlan) -> FloatGraph:
         graph = lower(network)
     assert all(node.weight is None or on_meta(node.weight) for node in graph.nodes)
     return graph
+
+
+def largest_node(plan: NetworkPlan, weights: bool) -> str:
+    """The layer with the most weights, or with the largest map, in words."""
+    graph = _shapes(plan)
+    if weights:
+        node = max(graph.nodes, key=lambda n: 0 if n.weight is None else n.weight.numel())
+        size = 0 if node.weight is None else node.weight.numel()
+        return f"in {node.where}, {size:,} weights"
+    node = max(graph.nodes, key=lambda n: n.size)
+    return f"in {node.where}, a map of {node.size:,} bytes"

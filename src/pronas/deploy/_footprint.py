@@ -1,0 +1,74 @@
+"""Flash and RAM of a network as exported C, known before it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from pronas.deploy._targets import Target, target
+from pronas.deploy.integer import integer_footprint
+from pronas.errors import UsageError
+from pronas.networks import NetworkPlan
+
+
+@final
+@dataclass(frozen=True)
+class Footprint:
+    """What exported int8 C takes.
+
+    Attributes:
+        constants: bytes of weights, biases, multipliers and the operation table; exact on every processor.
+        code: bytes of the functions, from the target's table: as gcc 12.2 makes them at -Os.
+        ram: bytes of static memory (the arena); exact. The stack is not in it: below 512 bytes.
+    """
+
+    constants: int
+    code: int
+    ram: int
+
+    @property
+    def flash(self) -> int:
+        """Constants and code."""
+        return self.constants + self.code
+
+
+def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
+    """Flash and RAM of the int8 C that `export` would write of a network with this plan, trained however.
+
+    Args:
+        plan: `Skeleton.plan(cell, input_shape, classes)`, full precision.
+        on: a board or processor (`target_names`).
+
+    Raises:
+        UsageError: a binary network, a layer without an integer form, an unknown target.
+    """
+    where = target(on) if isinstance(on, str) else on
+    constants, ram, kinds = integer_footprint(plan)
+    groups = {frozenset(("maxpool", "avgpool")), frozenset(("add", "joined"))}  # kinds that share their code
+    single = {kind for kind in kinds if not any(kind in group for group in groups)}
+    code = where.code["base"] + sum(where.code.get(kind, 0) for kind in single)
+    code += sum(max(where.code.get(kind, 0) for kind in group) for group in groups if group & kinds)
+    return Footprint(constants, code, ram)
+
+
+def check_fits(plan: NetworkPlan, on: str | Target) -> Footprint:
+    """`footprint`, where it is within the target's flash and RAM.
+
+    Raises:
+        UsageError: it is not; the message says by how much and names the largest layer.
+    """
+    where = target(on) if isinstance(on, str) else on
+    found = footprint(plan, where)
+    for what, used, limit in (("flash", found.flash, where.flash), ("RAM", found.ram, where.ram)):
+        if limit is not None and used > limit:
+            raise UsageError(
+                f"{used:,} bytes of {what} are {used - limit:,} more than {where.name} has ({limit:,}); "
+                f"the largest layer is {_largest(plan, what)}: fewer filters would do"
+            )
+    return found
+
+
+def _largest(plan: NetworkPlan, what: str) -> str:
+    from pronas.deploy.integer import largest_node
+
+    return largest_node(plan, weights=what == "flash")
