@@ -200,8 +200,9 @@ def test_mixed_precision_multiplies_in_bfloat16_and_keeps_all_else(digits, same_
             seen.add(output.dtype)
 
     with torch.nn.modules.module.register_module_forward_hook(watch):  # type: ignore[attr-defined]
-        one = train_network(cell, digits, wide, recipe, seed=1)
+        train_network(cell, digits, wide, recipe, seed=1)
     assert seen == {torch.bfloat16}
+    one = train_network(cell, digits, wide, recipe, seed=1)
     assert {p.dtype for p in one.network.parameters()} == {torch.float32}
     assert same_weights(one.network, train_network(cell, digits, wide, recipe, seed=1).network)
     assert not same_weights(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pronas.kernels import accelerate
 from pronas.networks import Network, skeleton
 from pronas.space import Cell
 from pronas.training import Recipe
@@ -26,6 +27,10 @@ def network(kind: str) -> Network:
     cell = "0:3x3 dconv + 0:3x3 conv" if kind == "flat" else "0:3x3 bconv + 0:3x3 sep-bconv"
     made = skeleton(kind, filters=[16, 18], **({} if kind == "flat" else {"rate": "Glorot"}))
     return made.build(Cell.parse(cell), (3, 16, 16), 10, seed=1)
+
+
+def stepper_of(found: Network, name: str) -> Stepper:
+    return Stepper(found, RECIPES[name], STEPS, accelerate(found, steps=STEPS))
 
 
 def give_gradients(found: Network, step: int, skip: int | None = None) -> None:
@@ -64,7 +69,7 @@ CASES = [
 def test_steps_are_pytorch_s(kind: str, name: str, skips: list[int | None], same_weights) -> None:
     """Also where parameters (by ``skips``, one a step) have no gradient, and so no moments, in some steps."""
     one, two = network(kind), network(kind)
-    stepper = Stepper(one, RECIPES[name], STEPS)
+    stepper = stepper_of(one, name)
     for step, skip in enumerate(skips):
         give_gradients(one, step, skip)
         stepper.step()
@@ -76,7 +81,7 @@ def test_steps_are_pytorch_s(kind: str, name: str, skips: list[int | None], same
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_restored_stepper_goes_on_to_the_bit(name: str, same_weights) -> None:
     one, two = network("flat"), network("flat")
-    whole, part = (Stepper(each, RECIPES[name], STEPS) for each in (one, two))
+    whole, part = (stepper_of(each, name) for each in (one, two))
     for step in range(STEPS):
         give_gradients(one, step)
         whole.step()
@@ -95,7 +100,7 @@ def test_a_restored_stepper_goes_on_to_the_bit(name: str, same_weights) -> None:
 
 def weights_after(name: str, steps: int) -> dict[str, Tensor]:
     found = network("flat")
-    stepper = Stepper(found, RECIPES[name], STEPS)
+    stepper = stepper_of(found, name)
     for step in range(steps):
         give_gradients(found, step)
         stepper.step()

@@ -10,6 +10,7 @@ import torch
 
 from pronas.data import load_dataset
 from pronas.errors import ModelFileError
+from pronas.kernels import accelerate
 from pronas.networks import skeleton
 from pronas.space import Cell
 from pronas.training import Recipe, evaluate, train_network
@@ -86,11 +87,12 @@ def test_copies_leave_the_gradient_of_the_parts_together(images: int) -> None:
         return FLAT.build(Cell.parse(CELL), (1, 8, 8), 10, seed=5)
 
     shared = fresh()
-    replicas = Replicas(shared, 3, compute, 1)
+    replicas = Replicas(shared, 3, compute, accelerate(shared, steps=1))
     replicas.train()
     mean, logits = replicas.learn(pixels, labels)
     alone = fresh().train()
-    parts = [compute(alone, *part) for part in zip(pixels.tensor_split(3), labels.tensor_split(3), strict=True)]
+    forward = accelerate(alone, steps=1).forward
+    parts = [compute(forward, *part) for part in zip(pixels.tensor_split(3), labels.tensor_split(3), strict=True)]
     expected = sum(value * len(part) / images for (value, part) in parts)
     expected.backward()
     assert torch.allclose(mean, expected.detach(), atol=1e-6)

@@ -36,5 +36,7 @@ def command(
     with terminable(), make_display(as_json=json, stream=sys.stdout) as display:
         display.hello()  # before torch is imported: that takes a while
         from pronas.runs import search
+        from pronas.training import keep_freed_memory
 
+        keep_freed_memory()
         search(settings.pop("data", None), out=out, resume=resume, config=config, on_event=display.event, **settings)

@@ -40,7 +40,9 @@ def command(
     with terminable(), make_display(as_json=json, stream=sys.stdout) as display:
         display.hello()
         from pronas.runs import train
+        from pronas.training import keep_freed_memory
 
+        keep_freed_memory()
         options: dict[str, Any] = {"child": child, "expansion": expansion, "load_saved": load_saved, "out": out}
         folder, result = train(target, settings.pop("data", None), on_event=display.event, **options, **settings)
         display.event(_done(folder, result))

@@ -2,14 +2,12 @@
 
 from pronas.networks import _operators  # noqa: F401  (registers the built-in operators)
 from pronas.networks._binary import Binary
-from pronas.networks._capture import capture
 from pronas.networks._describe import Description, describe
 from pronas.networks._flat import Flat
 from pronas.networks._layers import (
     AveragePool,
     DropoutNoScale,
     FactorizedReduction,
-    Flatten,
     GlobalAveragePool,
     ImageScale,
     MaxPool,
@@ -19,13 +17,13 @@ from pronas.networks._layers import (
     SumPool,
     Zeros,
 )
-from pronas.networks._network import BlockModule, CellModule, InputModule, Network
-from pronas.networks._plan import NetworkPlan
+from pronas.networks._module_spec import operator_channels
+from pronas.networks._network import BlockModule, CellModule, InputModule, Network, drop_path
+from pronas.networks._plan import CellPlan, NetworkPlan
 from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._quantizers import quantizer, ste_sign
 from pronas.networks._references import Reference, reference, references
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, operator, operators
-from pronas.networks._replay import Replay
 from pronas.networks._residual import Residual
 from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
 
@@ -34,11 +32,11 @@ __all__ = [
     "Binary",
     "BlockModule",
     "CellModule",
+    "CellPlan",
     "Description",
     "DropoutNoScale",
     "FactorizedReduction",
     "Flat",
-    "Flatten",
     "GlobalAveragePool",
     "ImageScale",
     "InputModule",
@@ -52,16 +50,16 @@ __all__ = [
     "QuantConv2d",
     "QuantLinear",
     "Reference",
-    "Replay",
     "Residual",
     "Sign",
     "Skeleton",
     "SumPool",
     "Zeros",
     "build_operator",
-    "capture",
     "describe",
+    "drop_path",
     "operator",
+    "operator_channels",
     "operators",
     "quantizer",
     "reference",

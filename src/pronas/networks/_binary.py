@@ -10,7 +10,7 @@ from torch import nn
 
 from pronas.networks._flat import check_combine, stages_of
 from pronas.networks._layer_factory import BinaryFactory
-from pronas.networks._layers import DropoutNoScale, Flatten, QuantLinear, Sign
+from pronas.networks._layers import DropoutNoScale, QuantLinear, Sign
 from pronas.networks._module_spec import ModuleSpec
 from pronas.networks._plan import NetworkPlan, State, plan_cells
 from pronas.networks._quantizers import resolve_latent_bound, resolve_lr_multiplier
@@ -32,7 +32,7 @@ class BinaryHead(ModuleSpec):
 
     def build(self) -> nn.Module:
         """Flatten, (dropout, dense, batch norm, sign)…, dropout, dense, batch norm."""
-        layers: list[nn.Module] = [Flatten()]
+        layers: list[nn.Module] = [nn.Flatten()]
         inputs, rate = self.inputs, self.input_dropout
         for units in self.units:
             layers += [DropoutNoScale(rate)] if rate else []

@@ -9,17 +9,16 @@ from typing import final
 
 from torch import nn
 
-from pronas.networks._chain import Chain
 from pronas.networks._layers import AveragePool, FactorizedReduction, MaxPool, QuantConv2d, Sign, SumPool, reduce_map
 from pronas.networks._registry import LayerFactory, OperatorContext
 
 
-def _chain(*parts: nn.Module | Iterable[nn.Module]) -> Chain:
+def _sequence(*parts: nn.Module | Iterable[nn.Module]) -> nn.Sequential:
     """One flat sequence of layers."""
     layers: list[nn.Module] = []
     for part in parts:
         layers.extend([part] if isinstance(part, nn.Module) and not isinstance(part, nn.Sequential) else part)
-    return Chain(*layers)
+    return nn.Sequential(*layers)
 
 
 @final
@@ -34,40 +33,40 @@ class FlatFactory(LayerFactory):
     binary = False
 
     def _normal(self, filters: int) -> nn.Sequential:
-        return Chain(nn.BatchNorm2d(filters, eps=self.epsilon), nn.ReLU(inplace=True))
+        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon), nn.ReLU())
 
     def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """Convolution, batch norm, ReLU."""
         conv = QuantConv2d(context.channels, context.filters, kernel, context.stride, dilation=dilation)
-        return _chain(conv, self._normal(context.filters))
+        return _sequence(conv, self._normal(context.filters))
 
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), pointwise, batch norm, ReLU."""
         depthwise = QuantConv2d(context.channels, context.channels, kernel, context.stride, groups=context.channels)
-        return _chain(depthwise, QuantConv2d(context.channels, context.filters, 1), self._normal(context.filters))
+        return _sequence(depthwise, QuantConv2d(context.channels, context.filters, 1), self._normal(context.filters))
 
     def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), batch norm, ReLU."""
         channels = context.channels
         conv = QuantConv2d(channels, channels, kernel, context.stride, groups=channels)
-        return _chain(conv, self._normal(channels))
+        return _sequence(conv, self._normal(channels))
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """1 x length (strided), batch norm, ReLU, length x 1, batch norm, ReLU."""
         first = QuantConv2d(context.channels, context.filters, (1, length), context.stride)
         second = QuantConv2d(context.filters, context.filters, (length, 1))
-        return _chain(first, self._normal(context.filters), second, self._normal(context.filters))
+        return _sequence(first, self._normal(context.filters), second, self._normal(context.filters))
 
     def _project(self, context: OperatorContext, stride: int = 1) -> nn.Sequential:
-        return _chain(QuantConv2d(context.channels, context.filters, 1, stride), self._normal(context.filters))
+        return _sequence(QuantConv2d(context.channels, context.filters, 1, stride), self._normal(context.filters))
 
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pool, then convolution, batch norm and ReLU where channels change."""
-        return _chain(MaxPool(kernel, context.stride), self._project(context) if context.projects else ())
+        return _sequence(MaxPool(kernel, context.stride), self._project(context) if context.projects else ())
 
     def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Average pool, then convolution, batch norm and ReLU where channels change."""
-        return _chain(AveragePool(kernel, context.stride), self._project(context) if context.projects else ())
+        return _sequence(AveragePool(kernel, context.stride), self._project(context) if context.projects else ())
 
     def identity(self, context: OperatorContext) -> nn.Sequential:
         """Nothing, or a strided 1x1 convolution, batch norm and ReLU."""
@@ -75,7 +74,7 @@ class FlatFactory(LayerFactory):
 
     def adapt(self, context: OperatorContext) -> nn.Sequential:
         """Max pool where the size differs; convolution, batch norm and ReLU where the channels must change."""
-        return _chain(reduce_map(context.stride), self._project(context) if context.projects else ())
+        return _sequence(reduce_map(context.stride), self._project(context) if context.projects else ())
 
     def after_add(self, filters: int) -> nn.Sequential:
         """Nothing."""
@@ -99,7 +98,7 @@ class PnasFactory(LayerFactory):
 
     def _unit(self, *convolutions: QuantConv2d) -> nn.Sequential:
         filters = convolutions[-1].out_channels
-        return Chain(nn.ReLU(), *convolutions, nn.BatchNorm2d(filters, eps=self.epsilon))
+        return nn.Sequential(nn.ReLU(), *convolutions, nn.BatchNorm2d(filters, eps=self.epsilon))
 
     def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """ReLU, convolution, batch norm."""
@@ -112,7 +111,7 @@ class PnasFactory(LayerFactory):
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Twice: ReLU, depthwise, pointwise, batch norm; the first depthwise is strided."""
         first = self._separable_once(context.channels, context.filters, kernel, context.stride)
-        return _chain(first, self._separable_once(context.filters, context.filters, kernel, 1))
+        return _sequence(first, self._separable_once(context.filters, context.filters, kernel, 1))
 
     def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """ReLU, depthwise (strided), batch norm."""
@@ -122,21 +121,21 @@ class PnasFactory(LayerFactory):
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """ReLU, 1 x length (strided), batch norm, ReLU, length x 1, batch norm."""
         first = self._unit(QuantConv2d(context.channels, context.filters, (1, length), context.stride))
-        return _chain(first, self._unit(QuantConv2d(context.filters, context.filters, (length, 1))))
+        return _sequence(first, self._unit(QuantConv2d(context.filters, context.filters, (length, 1))))
 
     def _project(self, context: OperatorContext) -> nn.Sequential:
         if not context.projects:
             return nn.Sequential()
         conv = QuantConv2d(context.channels, context.filters, 1)
-        return Chain(conv, nn.BatchNorm2d(context.filters, eps=self.epsilon))
+        return nn.Sequential(conv, nn.BatchNorm2d(context.filters, eps=self.epsilon))
 
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pool, then a 1x1 convolution and batch norm where channels change."""
-        return _chain(MaxPool(kernel, context.stride), self._project(context))
+        return _sequence(MaxPool(kernel, context.stride), self._project(context))
 
     def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Average pool, then a 1x1 convolution and batch norm where channels change."""
-        return _chain(AveragePool(kernel, context.stride), self._project(context))
+        return _sequence(AveragePool(kernel, context.stride), self._project(context))
 
     def identity(self, context: OperatorContext) -> nn.Sequential:
         """Nothing, or ReLU, strided 1x1 convolution, batch norm."""
@@ -150,7 +149,7 @@ class PnasFactory(LayerFactory):
         if context.stride == 1:
             return self._unit(QuantConv2d(context.channels, context.filters, 1))
         reduction = FactorizedReduction(context.channels, context.filters, self.epsilon)
-        return _chain(reduce_map(context.stride // 2), nn.ReLU(), reduction)
+        return _sequence(reduce_map(context.stride // 2), nn.ReLU(), reduction)
 
     def after_add(self, filters: int) -> nn.Sequential:
         """Nothing."""
@@ -180,7 +179,7 @@ class BinaryFactory(LayerFactory):
 
     def normal_sign(self, filters: int) -> nn.Sequential:
         """Batch norm and sign."""
-        return Chain(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign())
+        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign())
 
     def _unit(
         self, channels: int, filters: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1
@@ -189,7 +188,7 @@ class BinaryFactory(LayerFactory):
             channels, filters, kernel, stride, groups=groups, kernel_quantizer="ste_sign",
             latent_bound=self.latent_bound, lr_multiplier=self.lr_multiplier, xnor=self.xnor,
         )  # fmt: skip
-        return _chain(conv, self.normal_sign(filters))
+        return _sequence(conv, self.normal_sign(filters))
 
     def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """Binary convolution, batch norm, sign."""
@@ -198,7 +197,7 @@ class BinaryFactory(LayerFactory):
 
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Binary depthwise (strided), batch norm, sign, binary pointwise, batch norm, sign."""
-        return _chain(self.depthwise(context, kernel), self._unit(context.channels, context.filters, 1))
+        return _sequence(self.depthwise(context, kernel), self._unit(context.channels, context.filters, 1))
 
     def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Binary depthwise (strided), batch norm, sign."""
@@ -208,7 +207,7 @@ class BinaryFactory(LayerFactory):
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """Binary 1 x length (strided), batch norm, sign, binary length x 1, batch norm, sign."""
         first = self._unit(context.channels, context.filters, (1, length), context.stride)
-        return _chain(first, self._unit(context.filters, context.filters, (length, 1)))
+        return _sequence(first, self._unit(context.filters, context.filters, (length, 1)))
 
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pool; on the image batch norm and sign; where channels change a binary 1x1 convolution, norm and sign."""
@@ -217,12 +216,12 @@ class BinaryFactory(LayerFactory):
             ending = self._unit(context.channels, context.filters, 1)
         elif context.image:
             ending = self.normal_sign(context.channels)
-        return _chain(MaxPool(kernel, context.stride), ending)
+        return _sequence(MaxPool(kernel, context.stride), ending)
 
     def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Sum of the taps, batch norm, sign; where channels change a binary 1x1 convolution, norm and sign."""
         ending = self._unit(context.channels, context.filters, 1) if context.projects else nn.Sequential()
-        return _chain(SumPool(kernel, context.stride), self.normal_sign(context.channels), ending)
+        return _sequence(SumPool(kernel, context.stride), self.normal_sign(context.channels), ending)
 
     def identity(self, context: OperatorContext) -> nn.Sequential:
         """Nothing, or a strided binary 1x1 convolution, batch norm and sign."""
@@ -231,7 +230,7 @@ class BinaryFactory(LayerFactory):
 
     def adapt(self, context: OperatorContext) -> nn.Sequential:
         """Max pool where the size differs; binary 1x1 convolution, norm and sign where the channels must change."""
-        return _chain(
+        return _sequence(
             reduce_map(context.stride), self._unit(context.channels, context.filters, 1) if context.projects else ()
         )
 

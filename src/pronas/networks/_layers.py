@@ -6,28 +6,15 @@ ordinary PyTorch layer or has no parameters.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.networks import _native as native
-from pronas.networks._convolution import convolve, pays_to_convolve
-from pronas.networks._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
-from pronas.networks._fused import average_pool, can_pool, max_pool, mean_of_maps, pays_to_average
 from pronas.networks._quantizers import Quantizer, quantizer, resolve_latent_bound, resolve_lr_multiplier, ste_sign
 
-
-def stride_one_channel(maps: Tensor) -> Tensor:
-    """The same maps (n, c, h, w); those of one channel with strides that say "channels last".
-
-    With one channel both layouts are the same in memory; left to guess, the library takes the default one, and a
-    concatenation of both layouts puts the whole rest of the network into the slower default layout.
-    """
-    if maps.shape[1] != 1:
-        return maps
-    return maps.reshape(maps.shape[0], *maps.shape[2:], 1).permute(0, 3, 1, 2)
+#: Input channels of a strided 1x1 convolution below which PyTorch 2.13's gradient to the kernel writes past its memory
+#: (oneDNN with AVX2, even sizes, channels last; docs/experiments.md).
+_FEWEST_STRIDED = 8
 
 
 class _Latent:
@@ -58,11 +45,6 @@ class _Latent:
     def quantized_weight(self) -> Tensor:
         """The kernel as the forward pass uses it, before XNOR scaling."""
         return self.weight if self.kernel_quantizer is None else self.kernel_quantizer(self.weight)
-
-    def compiled_kernel(self) -> tuple[Tensor, bool]:
-        """A tensor, and whether the kernel is that or `ste_sign` of it, which compiled kernels take by themselves."""
-        binary = self.kernel_quantizer is ste_sign
-        return (self.weight if binary else self.quantized_weight()), binary
 
     def xnor_scale(self) -> Tensor:
         """Mean absolute latent weight of each output channel, (out,) (Rastegari et al. 2016, XNOR-Net, section 3.1)."""
@@ -118,25 +100,16 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs)
-        outputs = self._convolve(stride_one_channel(inputs))
+        outputs = self.convolve(inputs)
         return outputs * self.xnor_scale()[:, None, None] if self.xnor else outputs
 
-    @property
-    def is_depthwise(self) -> bool:
-        """Whether each output channel reads the input channel of its number alone, without gaps."""
-        return self.groups == self.in_channels == self.out_channels and self.dilation == (1, 1)
-
-    def _convolve(self, inputs: Tensor) -> Tensor:
-        if self.is_depthwise:
-            if self.training and can_be_compiled(inputs, self.weight, self.stride):
-                kernel, binary = self.compiled_kernel()
-                return compiled_depthwise(inputs, [kernel], self.stride[0], binary)[0]
-            if self.groups > 1 and pays_in_strips(inputs, self.weight, self.stride):
-                return depthwise(inputs, self.quantized_weight(), self.stride)
-        if pays_to_convolve(self, inputs):
-            return convolve(self, inputs, self.compiled_kernel())
-        kernel = self.quantized_weight()
-        return F.conv2d(inputs, kernel, None, self.stride, self.padding, self.dilation, self.groups)
+    def convolve(self, inputs: Tensor) -> Tensor:
+        """The convolution alone, without input quantizer and scale; shapes as in `forward`."""
+        kernel, stride = self.quantized_weight(), self.stride
+        learns = self.weight.requires_grad and torch.is_grad_enabled()
+        if learns and self.kernel_size == (1, 1) and stride != (1, 1) and self.in_channels < _FEWEST_STRIDED:
+            inputs, stride = inputs[:, :, :: stride[0], :: stride[1]], (1, 1)  # the same pixels
+        return F.conv2d(inputs, kernel, None, stride, self.padding, self.dilation, self.groups)
 
 
 class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
@@ -168,8 +141,6 @@ class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
 class Sign(nn.Module):
     """±1 activation ("binary tanh"): `ste_sign` as a layer."""
 
-    after_norm = native.SIGN
-
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape; values -1 and +1."""
         return ste_sign(inputs)
@@ -180,13 +151,6 @@ class MaxPool(nn.MaxPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2)
-        self._window = kernel, stride
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
-        if can_pool(self, inputs, *self._window):
-            return max_pool(inputs, *self._window)
-        return super().forward(inputs)  # type: ignore[no-any-return]
 
 
 class AveragePool(nn.AvgPool2d):
@@ -194,13 +158,6 @@ class AveragePool(nn.AvgPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, count_include_pad=False)
-        self._window = kernel, stride
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
-        if can_pool(self, inputs, *self._window) and pays_to_average(inputs):
-            return average_pool(inputs, *self._window, mean=True)
-        return super().forward(inputs)
 
 
 class SumPool(nn.AvgPool2d):
@@ -208,13 +165,6 @@ class SumPool(nn.AvgPool2d):
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, divisor_override=1)
-        self._window = kernel, stride
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c, ceil(h / stride), ceil(w / stride))."""
-        if can_pool(self, inputs, *self._window) and pays_to_average(inputs):
-            return average_pool(inputs, *self._window, mean=False)
-        return super().forward(inputs)
 
 
 class DropoutNoScale(nn.Module):
@@ -253,33 +203,7 @@ class ImageScale(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, c, h, w) pixel values to the same shape, float32."""
-        scaled = native.scaled(images, self.gain, self.offset) if self.training else None
-        if scaled is not None:
-            return stride_one_channel(scaled)
-        pixels = images.to(dtype=self.gain.dtype, memory_format=torch.channels_last)
-        return stride_one_channel(pixels * self.gain + self.offset)
-
-
-class _ChannelsLastGradient(torch.autograd.Function):
-    """The identity; its gradient is laid out channels last, like everything below it.
-
-    Without it the gradients of a mean and of a flattening come back in the default layout, and the elementwise backward
-    passes below them, which then read two layouts at once, take ten times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        return inputs.view_as(inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Tensor:
-        return gradients[0].contiguous(memory_format=torch.channels_last)  # type: ignore[no-any-return]
-
-
-def _channels_last_gradient(inputs: Tensor) -> Tensor:
-    if not inputs.requires_grad or inputs.dim() != 4:
-        return inputs
-    return _ChannelsLastGradient.apply(inputs)  # type: ignore[no-any-return,no-untyped-call]
+        return images.to(dtype=self.gain.dtype, memory_format=torch.channels_last) * self.gain + self.offset
 
 
 class GlobalAveragePool(nn.Module):
@@ -287,17 +211,7 @@ class GlobalAveragePool(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c)."""
-        if self.training and native.usable(inputs):
-            return mean_of_maps(inputs)
-        return _channels_last_gradient(inputs).mean((2, 3))
-
-
-class Flatten(nn.Flatten):
-    """(n, c, h, w) to (n, c * h * w): channels, then rows, then columns, whatever the layout in memory."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """(n, c, h, w) to (n, c * h * w)."""
-        return super().forward(_channels_last_gradient(inputs))
+        return inputs.mean((2, 3))
 
 
 class FactorizedReduction(nn.Module):

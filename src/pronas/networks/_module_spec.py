@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
-from pronas.networks._chain import Chain
 from pronas.networks._layers import GlobalAveragePool, QuantConv2d, Zeros, reduce_map
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, is_built_in, memoised_on_registry
 
@@ -99,7 +98,7 @@ class Stem(ModuleSpec):
     def build(self) -> nn.Module:
         """Convolution, batch norm."""
         conv = QuantConv2d(self.channels, self.filters, 3, self.stride)
-        return Chain(conv, nn.BatchNorm2d(self.filters, eps=self.epsilon))
+        return nn.Sequential(conv, nn.BatchNorm2d(self.filters, eps=self.epsilon))
 
 
 @final

@@ -17,27 +17,21 @@
         head: Sequential
         auxiliary: Sequential or None
 
-Every Sequential (some are `Chain`s, in which a batch norm and an activation may run as one in training) holds layers of
-a closed set: QuantConv2d, QuantLinear, BatchNorm1d/2d, Sign, ReLU, MaxPool,
+Every Sequential holds layers of a closed set: QuantConv2d, QuantLinear, BatchNorm1d/2d, Sign, ReLU, MaxPool,
 AveragePool, SumPool, Flatten, GlobalAveragePool, FactorizedReduction, Dropout, DropoutNoScale, Linear (users' operators
 may add others). Empty ones are the identity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pronas.networks._chain import Chain
-from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear, stride_one_channel
-from pronas.networks._module_spec import operator_channels
+from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
-from pronas.networks._rooms import Room, Slot
-from pronas.networks._sums import shared
-from pronas.networks._together import Group, begin, groups
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
@@ -47,38 +41,9 @@ def drop_path(inputs: Tensor, rate: float) -> Tensor:
     return inputs * mask.div_(keep)
 
 
-def _concatenate(maps: Sequence[Tensor]) -> Tensor:
-    return maps[0] if len(maps) == 1 else torch.cat([stride_one_channel(one) for one in maps], 1)
-
-
-class _Nodes:
-    """The maps of a cell: each is a list of maps to be concatenated, which happens only where an operator reads it, so
-    that a block that goes straight to the cell's output is copied once. Where several operators read a map, their
-    gradients are summed in place; those that begin with depthwise convolutions begin together."""
-
-    def __init__(self, inputs: list[Tensor], readers: Sequence[int], together: Mapping[nn.Module, Group]) -> None:
-        self.parts = [[tensor] for tensor in inputs]
-        self.readers = list(readers)
-        self.together, self.begun = together, dict[nn.Module, Tensor]()
-
-    def __getitem__(self, index: int) -> Tensor:
-        if len(self.parts[index]) > 1:
-            self.parts[index] = [_concatenate(self.parts[index])]
-        if self.readers[index] > 1:
-            self.parts[index], self.readers[index] = [shared(self.parts[index][0])], 1
-        return self.parts[index][0]
-
-    def read(self, index: int, operator: nn.Module, slot: Slot | None) -> Tensor:
-        """What ``operator`` makes of map ``index``; ``slot`` is where that belongs."""
-        if operator in self.together and operator not in self.begun:
-            self.begun |= begin(self.together[operator], self[index])
-        if operator in self.begun:
-            return cast(Chain, operator).proceed(self.begun.pop(operator), 1, slot)  # type: ignore[no-any-return]
-        return operator(self[index], slot) if isinstance(operator, Chain) else operator(self[index])  # type: ignore[no-any-return]
-
-    def output(self, indexes: tuple[int, ...], room: Room | None) -> Tensor:
-        parts = [part for index in indexes for part in self.parts[index]]
-        return room.concatenated(parts) if room is not None and room.holds(parts) else _concatenate(parts)
+def concatenate(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (n, c, h, w) side by side in channels; a single one as it is."""
+    return maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
 
 
 class InputModule(nn.Module):
@@ -90,10 +55,10 @@ class InputModule(nn.Module):
         self.reducers = nn.ModuleList(reducer.build() for reducer in plan.reducers)
         self.adapter = nn.Sequential() if plan.adapter is None else plan.adapter.build()
 
-    def forward(self, states: list[Tensor]) -> Tensor:
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
         """The network's states so far to one map."""
         maps = [reduce(states[s]) for s, reduce in zip(self.sources, self.reducers, strict=True)]
-        return self.adapter(_concatenate(maps))  # type: ignore[no-any-return]
+        return self.adapter(concatenate(maps))  # type: ignore[no-any-return]
 
 
 class BlockModule(nn.Module):
@@ -105,14 +70,12 @@ class BlockModule(nn.Module):
         self.left, self.right = plan.left.build(), plan.right.build()
         self.ending = nn.Sequential() if plan.ending is None else plan.ending.build()
 
-    def forward(self, nodes: _Nodes, drop: float = 0.0, slots: Sequence[Slot | None] = (None, None)) -> list[Tensor]:
-        """The cell's inputs and blocks so far to the maps whose concatenation is the block's result: one where its
-        operators are added, else two. ``drop`` is the rate of drop path; ``slots`` are where the two belong."""
-        left = nodes.read(self.sources[0], self.left, slots[0])
-        right = nodes.read(self.sources[1], self.right, slots[1])
+    def forward(self, nodes: Sequence[Tensor], drop: float = 0.0) -> Tensor:
+        """The cell's inputs and blocks so far to the block's result; ``drop`` is the rate of drop path."""
+        left, right = self.left(nodes[self.sources[0]]), self.right(nodes[self.sources[1]])
         if drop > 0.0:
             left, right = drop_path(left, drop), drop_path(right, drop)
-        return [self.ending(left + right)] if self.add else [left, right]
+        return self.ending(left + right) if self.add else concatenate((left, right))
 
 
 class CellModule(nn.Module):
@@ -123,35 +86,13 @@ class CellModule(nn.Module):
         self.inputs = nn.ModuleList(InputModule(i) for i in plan.inputs)
         self.blocks = nn.ModuleList(BlockModule(b) for b in plan.blocks)
         self.outputs = plan.outputs
-        read = [source for block in plan.blocks for source in block.sources]
-        self.readers = tuple(read.count(node) for node in range(len(plan.inputs) + len(plan.blocks)))
-        self.widths = self._widths(plan)
 
-    def _widths(self, plan: CellPlan) -> tuple[int, ...]:
-        """Channels of the operators whose results are the cell's output, in order; empty where others read them too or
-        they are added."""
-        first = len(plan.inputs)
-        if any(self.readers[node] for node in plan.outputs) or any(block.add for block in plan.blocks):
-            return ()
-        blocks = [plan.blocks[node - first] for node in plan.outputs]
-        return tuple(operator_channels(one) for block in blocks for one in (block.left, block.right))
-
-    def forward(self, states: list[Tensor], drop: float = 0.0) -> Tensor:
+    def forward(self, states: Sequence[Tensor], drop: float = 0.0) -> Tensor:
         """The network's states so far to the cell's output."""
-        nodes = _Nodes(
-            [read(states) for read in self.inputs], self.readers, groups(self._operators()) if self.training else {}
-        )
-        room = Room(self.widths) if self.widths and drop == 0.0 and self.training else None
-        for position, block in enumerate(self.blocks, len(self.inputs)):
-            at = 2 * self.outputs.index(position) if room and position in self.outputs else None
-            slots = (None, None) if room is None or at is None else (room.slot(at), room.slot(at + 1))
-            nodes.parts.append(block(nodes, drop, slots))
-        return nodes.output(self.outputs, room)
-
-    def _operators(self) -> Iterator[tuple[int, nn.Module]]:
-        """Each operator and the map it reads."""
+        nodes = [read(states) for read in self.inputs]
         for block in self.blocks:
-            yield from zip(block.sources, (block.left, block.right), strict=True)  # type: ignore[arg-type]
+            nodes.append(block(nodes, drop))
+        return concatenate([nodes[position] for position in self.outputs])
 
 
 class Network(nn.Module):
@@ -166,7 +107,6 @@ class Network(nn.Module):
         super().__init__()
         self.plan = plan
         self.drop_path_progress = 0.0
-        self._quantized: list[QuantConv2d | QuantLinear] | None = None
         self.scale = ImageScale(gain, offset)
         self.stem = nn.Sequential() if plan.stem is None else plan.stem.build()
         self.cells = nn.ModuleList(CellModule(cell) for cell in plan.cells)
@@ -179,31 +119,30 @@ class Network(nn.Module):
         In training mode with an auxiliary head: (logits, auxiliary logits).
         """
         states = [self.stem(self.scale(images))]
-        rate = self.plan.drop_path * self.drop_path_progress if self.training else 0.0
         for position, cell in enumerate(self.cells):
-            states.append(cell(states, rate * (position + 1) / len(self.cells)))
+            states.append(cell(states, self.drop_rate(position)))
         logits = self.head(states[-1])
         if self.auxiliary is None or not self.training:
             return logits
         assert self.plan.auxiliary is not None
         return logits, self.auxiliary(states[self.plan.auxiliary[0]])
 
+    def drop_rate(self, position: int) -> float:
+        """The rate of drop path in cell ``position``: in training it grows with the depth and with the progress."""
+        if not self.training:
+            return 0.0
+        return self.plan.drop_path * self.drop_path_progress * (position + 1) / len(self.cells)
+
     def quantized_layers(self) -> list[QuantConv2d | QuantLinear]:
         """The layers whose kernels are quantized, in the order of the tree."""
-        if self._quantized is None:  # asked for in every step, and walking the tree takes most of a millisecond
-            found = (m for m in self.modules() if isinstance(m, QuantConv2d | QuantLinear))
-            self._quantized = [layer for layer in found if layer.kernel_quantizer is not None]
-        return list(self._quantized)
+        found = (layer for layer in self.modules() if isinstance(layer, QuantConv2d | QuantLinear))
+        return [layer for layer in found if layer.kernel_quantizer is not None]
 
     @torch.no_grad()
     def clip_latent_weights_(self) -> None:
         """Clip every latent weight to its layer's [-H, H], in place; call it after each optimiser step."""
-        layers = self.quantized_layers()
-        if layers:
-            weights: list[Tensor] = [layer.weight for layer in layers]
-            limits = [layer.latent_bound for layer in layers]
-            torch._foreach_clamp_max_(weights, limits)
-            torch._foreach_clamp_min_(weights, [-limit for limit in limits])
+        for layer in self.quantized_layers():
+            layer.clip_latent_()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Parameters by how they are to be optimised.

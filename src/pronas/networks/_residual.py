@@ -9,7 +9,6 @@ from typing import ClassVar, final
 from torch import nn
 
 from pronas.errors import UsageError
-from pronas.networks._chain import Chain
 from pronas.networks._flat import stages_of
 from pronas.networks._layers import AveragePool, GlobalAveragePool, MaxPool, QuantConv2d, reduce_map
 from pronas.networks._module_spec import ModuleSpec
@@ -35,14 +34,14 @@ class ResidualFactory(LayerFactory):
 
     def activation(self) -> nn.Sequential:
         """ReLU."""
-        return Chain(nn.ReLU(inplace=True))
+        return nn.Sequential(nn.ReLU(inplace=True))
 
     def _unit(
         self, channels: int, filters: int, kernel: int | tuple[int, int] = 1, stride: int = 1, *,
         groups: int = 1, dilation: int = 1,
     ) -> nn.Sequential:  # fmt: skip
         conv = QuantConv2d(channels, filters, kernel, stride, groups=groups, dilation=dilation)
-        return Chain(conv, nn.BatchNorm2d(filters, eps=self.epsilon))
+        return nn.Sequential(conv, nn.BatchNorm2d(filters, eps=self.epsilon))
 
     def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """Convolution, batch norm."""
@@ -51,12 +50,12 @@ class ResidualFactory(LayerFactory):
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), batch norm, ReLU, pointwise, batch norm (Howard et al. 2017, MobileNet, figure 3)."""
         pointwise = self._unit(context.channels, context.filters)
-        return Chain(*self.depthwise(context, kernel), *self.activation(), *pointwise)
+        return nn.Sequential(*self.depthwise(context, kernel), *self.activation(), *pointwise)
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """1 x length (strided), batch norm, ReLU, length x 1, batch norm."""
         first = self._unit(context.channels, context.filters, (1, length), context.stride)
-        return Chain(*first, *self.activation(), *self._unit(context.filters, context.filters, (length, 1)))
+        return nn.Sequential(*first, *self.activation(), *self._unit(context.filters, context.filters, (length, 1)))
 
     def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), batch norm."""
@@ -68,11 +67,11 @@ class ResidualFactory(LayerFactory):
 
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pool, then 1x1 convolution and batch norm where channels change."""
-        return Chain(MaxPool(kernel, context.stride), *(self._project(context) if context.projects else ()))
+        return nn.Sequential(MaxPool(kernel, context.stride), *(self._project(context) if context.projects else ()))
 
     def average_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Average pool, then 1x1 convolution and batch norm where channels change."""
-        return Chain(AveragePool(kernel, context.stride), *(self._project(context) if context.projects else ()))
+        return nn.Sequential(AveragePool(kernel, context.stride), *(self._project(context) if context.projects else ()))
 
     def identity(self, context: OperatorContext) -> nn.Sequential:
         """Nothing, or a strided 1x1 convolution and batch norm (He et al. 2016, option B)."""
@@ -80,7 +79,7 @@ class ResidualFactory(LayerFactory):
 
     def adapt(self, context: OperatorContext) -> nn.Sequential:
         """Max pool where the size differs; 1x1 convolution and batch norm where the channels must change."""
-        return Chain(*reduce_map(context.stride), *(self._project(context) if context.projects else ()))
+        return nn.Sequential(*reduce_map(context.stride), *(self._project(context) if context.projects else ()))
 
     def after_add(self, filters: int) -> nn.Sequential:
         """ReLU, or nothing."""
@@ -99,7 +98,9 @@ class ResidualStem(ModuleSpec):
 
     def build(self) -> nn.Module:
         """Convolution, batch norm, ReLU."""
-        return Chain(*self.factory._unit(self.channels, self.filters, 3, self.stride), *self.factory.activation())
+        return nn.Sequential(
+            *self.factory._unit(self.channels, self.filters, 3, self.stride), *self.factory.activation()
+        )
 
 
 @final
@@ -118,7 +119,7 @@ class ResidualHead(ModuleSpec):
         wide = self.filters or self.channels
         layers: list[nn.Module] = []
         if self.filters:
-            layers += [Chain(*self.factory._unit(self.channels, wide), *self.factory.activation())]
+            layers += [nn.Sequential(*self.factory._unit(self.channels, wide), *self.factory.activation())]
         elif self.factory.linear:
             layers += [nn.ReLU()]
         layers += [GlobalAveragePool(), *([nn.Dropout(self.dropout)] if self.dropout else [])]

@@ -2,6 +2,7 @@
 
 from pronas.training._evaluate import Evaluation, evaluate
 from pronas.training._loop import DivergedError, Epoch
+from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._manager import NetworkManager
 from pronas.training._model import Model, ModelSpec, load_model, save_model
 from pronas.training._recipe import Recipe
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "TrainedNetwork",
     "evaluate",
+    "keep_freed_memory",
     "load_model",
     "recipe",
     "save_model",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pronas.data import Augmentation, class_weights
+from pronas.kernels import accelerate
 from pronas.metrics import confusion_matrix, metric
 from pronas.networks import Network
 from pronas.training._average import WeightAverage
@@ -65,6 +66,7 @@ class Training:
         recipe: how.
         seed: of shuffles, augmentation and dropout.
         copies: of the network, which share every step (`Replicas`).
+        kernels: "auto" or "off" (plain PyTorch); None: what the environment says.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Training:
         *,
         seed: int,
         copies: int = 1,
+        kernels: str | None = None,
     ) -> None:
         self.network = network
         self.recipe = recipe
@@ -85,11 +88,12 @@ class Training:
         self._images, self._validation, self._seed = images, validation, seed
         self._epoch_steps = images.steps(recipe.batch, recipe.images)
         steps = recipe.epochs * self._epoch_steps
-        self._stepper = Stepper(network, recipe, steps)
+        accelerated = accelerate(network, steps=steps, kernels=kernels)
+        self._stepper = Stepper(network, recipe, steps, accelerated)
         self._average = WeightAverage(network) if recipe.average else None
         self._judged = f"validation_{(recipe.metric or 'accuracy').replace('-', '_')}"
         self._loss = make_loss(recipe, _class_weights(recipe, images, network.plan.classes))
-        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), steps)
+        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), accelerated)
         self._best: dict[str, Tensor] = {}
 
     @property
@@ -191,7 +195,6 @@ class Training:
         lost, right = torch.zeros((), device=device), torch.zeros((), device=device, dtype=torch.int64)
         augmentation = self.recipe.augmentation
         self._replicas.train()
-        self._stepper.begin_epoch()
         self.network.drop_path_progress = (self.epoch + 1) / self.epochs
         with _dropout_from(seed + 2):
             for images, labels in self._images.shuffled(self.recipe.batch, shuffle, self._epoch_steps):
@@ -241,11 +244,11 @@ def _class_weights(recipe: Recipe, images: Tensors, classes: int) -> Tensor | No
 
 
 def _learn(
-    loss: LossFunction, recipe: Recipe, network: Network, images: Tensor, labels: Tensor
+    loss: LossFunction, recipe: Recipe, forward: Callable[[Tensor], Any], images: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Give (loss to minimise, logits) of a batch."""
     with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.mixed_precision):
-        output = network(images)
+        output = forward(images)
     whole = output.float() if isinstance(output, Tensor) else tuple(one.float() for one in output)
     return total_loss(loss, whole, labels, recipe.auxiliary)
 

@@ -11,6 +11,7 @@ import numpy as np
 from pronas.data import Dataset, load_dataset, scale_of
 from pronas.errors import UsageError
 from pronas.execution import Job, Outcome, Progress, make_executor
+from pronas.kernels import kernels_mode
 from pronas.mapped import contiguous
 from pronas.networks import Skeleton, describe
 from pronas.networks import skeleton as named_skeleton
@@ -44,6 +45,8 @@ class NetworkManager:
         threads: threads a worker computes with. Rewards may differ in the last bits between numbers of threads. None
             leaves the process as it is.
         modules: modules that workers import first: those that register a user's operators.
+        kernels: "auto", as fast as each worker's machine can, or "off", plain PyTorch (the same rewards to rounding);
+            None: what the environment's ``PRONAS_KERNELS`` says, or "auto".
         **options: for the executor.
 
     Raises:
@@ -65,6 +68,7 @@ class NetworkManager:
         memory_limit: int | None = None,
         threads: int | None = 1,
         modules: Sequence[str] = (),
+        kernels: str | None = None,
         **options: Any,
     ) -> None:
         self.dataset = load_dataset(dataset) if isinstance(dataset, str) else dataset
@@ -72,7 +76,10 @@ class NetworkManager:
         self.recipe = _resolve(recipe, self.skeleton.binary, epochs, batchsize).suited(self.dataset)
         self.seed = seed
         limits = {"workers": workers, "timeout": timeout, "memory_limit": memory_limit}
-        shared = self._shared(threads, modules)
+        shared = self._shared(threads, modules) | {
+            "kernels": kernels_mode(kernels),
+            "own_process": execution != "inline",  # which may be tuned; the caller's is left as it is
+        }
         self._executor = make_executor(execution, _RUN, _SETUP, shared, **limits, **options)  # type: ignore[arg-type]
         self._next = 0
 

@@ -8,10 +8,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pronas.networks import Network, Replay, capture
+from pronas.kernels import Accelerated
+from pronas.networks import Network
 from pronas.training._recipe import Recipe
 from pronas.training._schedule import rate_at
-from pronas.training._step import pays_to_capture
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -28,17 +28,15 @@ def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> torch.optim.
 class Stepper:
     """Takes the optimizer's steps; the schedule begins with the stepper.
 
-    On a processor the second step (the first one makes the moments) is captured and the others repeat it: in a small
-    child the optimizer's Python takes longer than its arithmetic.
-
     Args:
         network: whose parameters are changed.
         recipe: how.
         steps: steps of the whole training, over which the schedule is stretched.
+        accelerated: how a step is computed.
     """
 
-    def __init__(self, network: Network, recipe: Recipe, steps: int) -> None:
-        self._network, self._recipe = network, recipe
+    def __init__(self, network: Network, recipe: Recipe, steps: int, accelerated: Accelerated) -> None:
+        self._network, self._recipe, self._accelerated = network, recipe, accelerated
         self._steps: float = steps
         groups = [
             {
@@ -51,11 +49,9 @@ class Stepper:
         self._optimizer = make_optimizer(recipe, groups)
         self._parameters = [parameter for group in groups for parameter in group["params"]]
         self._latent = any(group["latent"] for group in network.parameter_groups())
-        self._pays = pays_to_capture(steps, self._parameters)
-        for group in self._optimizer.param_groups if self._pays else ():
-            group["lr"] = torch.zeros((), dtype=torch.float64)  # a tensor, so that a replay reads it anew
-        self._replay: Replay | None = None
-        self._moved: list[bool] = []  # which parameters have their moments: those that the last step moved
+        self._rates_in_tensors = accelerated.captures_update  # which are read anew when the update is repeated
+        for group in self._optimizer.param_groups if self._rates_in_tensors else ():
+            group["lr"] = torch.zeros((), dtype=torch.float64)
         self._done: float = 0
 
     @property
@@ -83,35 +79,18 @@ class Stepper:
             self._steps = left * self._steps / (self._steps - self._done)
             self._done = self._steps - left
 
-    def begin_epoch(self) -> None:
-        """Notice what has happened to the network since the last epoch."""
-        if self._replay is not None and not self._replay.valid:
-            self._replay = None
-
     def step(self) -> None:
         """Change the parameters by their gradients, and drop the gradients."""
         rate = rate_at(self._recipe, self._done, self._steps)
         for group in self._optimizer.param_groups:
             own = rate * group["multiplier"]
-            group["lr"] = group["lr"].fill_(own) if self._pays else own
+            group["lr"] = group["lr"].fill_(own) if self._rates_in_tensors else own
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        if self._replay is not None and self._replay.fits(gradients):
-            self._replay(gradients)
-        else:
-            self._change_anew(gradients)
+        moved = (parameter.grad is not None for parameter in self._parameters)
+        self._accelerated.update(self._change, gradients, self._state, *moved)
         for parameter in self._parameters:
             parameter.grad = None
         self._done += 1
-
-    def _change_anew(self, gradients: list[Tensor]) -> None:
-        """Change the parameters; captured if that makes no moments, which would begin at zero in every replay."""
-        moved = [parameter.grad is not None for parameter in self._parameters]
-        if self._pays and moved == self._moved:
-            _, self._replay = capture(self._change, gradients, self._fixed())
-            self._pays = self._replay is not None  # else every step would be captured in vain
-        else:
-            self._change()
-        self._moved = moved
 
     def _change(self) -> list[Tensor]:
         if self._recipe.clip_norm is not None:
@@ -121,7 +100,7 @@ class Stepper:
             self._network.clip_latent_weights_()
         return []
 
-    def _fixed(self) -> list[Tensor]:
+    def _state(self) -> list[Tensor]:
         """What a step reads and changes, but for the gradients."""
         moments = [value for state in self._optimizer.state.values() for value in state.values()]
         rates = [group["lr"] for group in self._optimizer.param_groups]
@@ -144,7 +123,7 @@ class Stepper:
             if name:
                 parameter = self._parameters[int(number)]
                 self._optimizer.state[parameter][name] = _laid_out_like(parameter, value)
-        self._replay, self._moved = None, []
+        self._accelerated.forget_update()
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from pronas.kernels import Accelerated, holds_only_ours
 from pronas.networks import DropoutNoScale, Network
-from pronas.training._step import Learn, Step, holds_only_ours
+from pronas.training._step import Learn, Step
 
 _SMALLEST = 16  # images a copy: batch norm needs some
 
@@ -42,13 +43,14 @@ class Replicas:
         network: holds the weights; its gradients are what a step leaves.
         count: number of copies, the network itself included; see `copies_for`.
         compute: loss and logits of a network for a batch.
-        steps: of the whole training.
+        accelerated: how the network's steps are computed; the copies' are alike.
     """
 
-    def __init__(self, network: Network, count: int, compute: Learn, steps: int) -> None:
+    def __init__(self, network: Network, count: int, compute: Learn, accelerated: Accelerated) -> None:
         self._networks = [network, *(copy.deepcopy(network) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count - 1, "replica") if count > 1 else None
-        self._steps = [Step(each, compute, steps) for each in self._networks]
+        ways = [accelerated, *(accelerated.alike(each) for each in self._networks[1:])]
+        self._steps = [Step(each, compute, way) for each, way in zip(self._networks, ways, strict=True)]
         self._parameters: list[list[Tensor]] = [list(each.parameters()) for each in self._networks]
 
     def train(self) -> None:

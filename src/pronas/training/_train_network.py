@@ -18,7 +18,6 @@ from pronas.networks import Network, Skeleton
 from pronas.space import Cell
 from pronas.training._checkpoint import read_checkpoint, write_checkpoint
 from pronas.training._loop import DivergedError, Epoch, Training, derive_seed
-from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._model import ModelSpec, digest_of, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
@@ -65,6 +64,7 @@ def train_network(
     use_validation: bool = False,
     threads: int | None = None,
     device: str = "cpu",
+    kernels: str | None = None,
 ) -> TrainedNetwork:
     """Train one network on the training images and keep the weights of the epoch with the best validation accuracy.
 
@@ -86,13 +86,14 @@ def train_network(
             network draws random numbers; else they share each operator. Another number gives another result, as good,
             so a training is continued with the number it began with. None: as many as PyTorch is set to.
         device: a torch device.
+        kernels: "auto", as fast as this machine can, or "off", plain PyTorch (the same to rounding); None: what the
+            environment's ``PRONAS_KERNELS`` says, or "auto".
 
     Raises:
         RunError: the training diverged.
         ModelFileError: ``checkpoint`` is damaged or of another training, or ``init`` does not fit the network.
         UsageError: an unknown recipe or operator.
     """
-    keep_freed_memory()
     start = time.perf_counter()
     cell = Cell.parse(cell) if isinstance(cell, str) else cell
     chosen = named_recipe(recipe, binary=skeleton.binary) if isinstance(recipe, str) else recipe
@@ -107,7 +108,7 @@ def train_network(
     network = _network(spec, seed, init).to(device)
     threads = threads or torch.get_num_threads()
     copies = copies_for(network, threads, min(chosen.batch, len(dataset.train)))
-    training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies)
+    training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies, kernels)
     config = _config(spec, dataset, seed, init, use_validation) | {"threads": threads}
     with torch_threads(1 if copies > 1 else threads):
         if checkpoint is not None and resume:
@@ -124,15 +125,21 @@ def _network(spec: ModelSpec, seed: int, init: Mapping[str, Tensor] | None) -> N
 
 
 def _prepare(
-    network: Network, dataset: Dataset, recipe: Recipe, seed: int, use_validation: bool, copies: int
+    network: Network,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    use_validation: bool,
+    copies: int,
+    kernels: str | None,
 ) -> Training:
     device = next(network.parameters()).device
     split = training_split(dataset.train, recipe, seed)
     if use_validation:
         images = Tensors.of(joined(split, dataset.validation), device)
-        return Training(network, images, None, recipe, seed=seed, copies=copies)
+        return Training(network, images, None, recipe, seed=seed, copies=copies, kernels=kernels)
     images, held_out = Tensors.of(split, device), Tensors.of(dataset.validation, device)
-    return Training(network, images, held_out, recipe, seed=seed, copies=copies)
+    return Training(network, images, held_out, recipe, seed=seed, copies=copies, kernels=kernels)
 
 
 def _config(

@@ -33,11 +33,13 @@ class Context:
     classes: int
     scale: Any
     device: str
+    kernels: str
 
 
 def setup(shared: Mapping[str, Any]) -> Context:
     """Put the images on the device, once a process; see ``NetworkManager`` for what ``shared`` holds."""
-    keep_freed_memory()
+    if shared["own_process"]:
+        keep_freed_memory()
     if shared["threads"]:
         torch.set_num_threads(shared["threads"])
     for module in shared["modules"]:
@@ -51,6 +53,7 @@ def setup(shared: Mapping[str, Any]) -> Context:
         classes=shared["classes"],
         scale=shared["scale"],
         device=device,
+        kernels=shared["kernels"],
     )
 
 
@@ -87,7 +90,9 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     ).to(context.device)
     if start := payload.get("start"):
         inherit(network, cell, Cell.parse(start["cell"]), start["weights"])
-    training = Training(network, context.train, context.validation, recipe, seed=payload["seed"])
+    training = Training(
+        network, context.train, context.validation, recipe, seed=payload["seed"], kernels=context.kernels
+    )
     while not training.finished:
         epoch = training.run_epoch()
         result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pronas.networks import _native as native
+from pronas.kernels import _native as native
 
 
 class GradientSum:
@@ -22,7 +22,7 @@ class GradientSum:
     def __init__(self) -> None:
         self.total: Tensor | None = None
 
-    def room(self, like: Tensor) -> tuple[Tensor, bool]:
+    def target(self, like: Tensor) -> tuple[Tensor, bool]:
         """Where a reader writes its gradient, and whether it must add it to what is there."""
         add = self.total is not None
         if self.total is None:
@@ -62,9 +62,9 @@ def gradient_sum(maps: Tensor) -> GradientSum | None:
     return getattr(maps, "gradient_sum", None)
 
 
-def gradient_room(gradient: GradientSum | None, like: Tensor) -> tuple[Tensor, bool, Tensor | None]:
+def gradient_target(gradient: GradientSum | None, like: Tensor) -> tuple[Tensor, bool, Tensor | None]:
     """Where to write a gradient, whether to add it to what is there, and what to return to autograd."""
     if gradient is None:
         result = native.empty_maps(like)
         return result, False, result
-    return *gradient.room(like), None
+    return *gradient.target(like), None

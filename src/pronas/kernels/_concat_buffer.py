@@ -1,4 +1,4 @@
-"""Room for a concatenation: operators write their results where they belong, so that nothing is copied afterwards."""
+"""Memory for a concatenation: operators write their results where they belong, so that nothing is copied afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Room:
+class ConcatBuffer:
     """A map (n, sum of the widths, h, w), channels last, in which several results lie side by side.
 
     Args:
@@ -22,11 +22,11 @@ class Room:
         self._firsts = (0, *accumulate(self.widths))
         self._map: Tensor | None = None
 
-    def slot(self, index: int) -> Slot:
+    def part(self, index: int) -> BufferPart:
         """Where result ``index`` belongs."""
-        return Slot(self, index)
+        return BufferPart(self, index)
 
-    def part(self, index: int, shape: tuple[int, int, int, int]) -> Tensor | None:
+    def memory(self, index: int, shape: tuple[int, int, int, int]) -> Tensor | None:
         """The memory of result ``index``, evenly spaced rows of channels; None where it does not fit."""
         n, channels, h, w = shape
         if channels != self.widths[index]:
@@ -39,32 +39,32 @@ class Room:
         return torch.empty(0).set_(self._map.untyped_storage(), self._firsts[index], shape, self._map.stride())
 
     def holds(self, results: Sequence[Tensor]) -> bool:
-        """Whether some of the results may lie in their slots, and the others fit."""
+        """Whether some of the results may lie in their parts, and the others fit."""
         return self._map is not None and self.widths == tuple(one.shape[1] for one in results)
 
     def concatenated(self, results: Sequence[Tensor]) -> Tensor:
-        """The results, such that it `holds` them, side by side; those that do not lie in their slots are copied."""
+        """The results, such that it `holds` them, side by side; those that do not lie in their parts are copied."""
         return _Concatenated.apply(self, *results)  # type: ignore[no-any-return,no-untyped-call]
 
 
-class Slot:
-    """One result's place in a `Room`."""
+class BufferPart:
+    """One result's place in a `ConcatBuffer`."""
 
-    def __init__(self, room: Room, index: int) -> None:
-        self._room, self._index = room, index
+    def __init__(self, buffer: ConcatBuffer, index: int) -> None:
+        self._buffer, self._index = buffer, index
 
-    def part(self, shape: tuple[int, int, int, int]) -> Tensor | None:
-        """`Room.part`."""
-        return self._room.part(self._index, shape)
+    def memory(self, shape: tuple[int, int, int, int]) -> Tensor | None:
+        """`ConcatBuffer.memory`."""
+        return self._buffer.memory(self._index, shape)
 
 
 class _Concatenated(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, room: Room, *results: Tensor) -> Tensor:
-        whole = room._map
+    def forward(ctx: Any, buffer: ConcatBuffer, *results: Tensor) -> Tensor:
+        whole = buffer._map
         assert whole is not None
-        ctx.widths = room.widths
-        for result, part in zip(results, torch.split(whole, list(room.widths), 1), strict=True):
+        ctx.widths = buffer.widths
+        for result, part in zip(results, torch.split(whole, list(buffer.widths), 1), strict=True):
             if result.data_ptr() != part.data_ptr():
                 part.copy_(result)
         return whole
@@ -74,9 +74,9 @@ class _Concatenated(torch.autograd.Function):
         return None, *torch.split(gradients[0], list(ctx.widths), 1)
 
 
-def evenly_spaced(slot: Slot | None, shape: tuple[int, int, int, int]) -> tuple[Tensor, int]:
-    """Memory for a result, in its slot if it has one, and the floats from one of its pixels to the next."""
-    part = None if slot is None else slot.part(shape)
+def evenly_spaced(out: BufferPart | None, shape: tuple[int, int, int, int]) -> tuple[Tensor, int]:
+    """Memory for a result, where it belongs if there is room, and the floats from one of its pixels to the next."""
+    part = None if out is None else out.memory(shape)
     if part is None:
         return torch.empty(shape, memory_format=torch.channels_last), shape[1]
     return part, part.stride(3) if shape[3] > 1 else part.stride(2)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, final
 import torch
 from torch import Tensor
 
-from pronas.networks import _native as native
+from pronas.kernels import _native as native
 
 
 class Geometry(NamedTuple):
@@ -118,14 +118,14 @@ class Replay:
     Attributes:
         entries: each operation and the slots that none after it uses.
         inputs: the geometry of each input, which come in the first slots.
-        results: slot and view of each result.
+        results: slot and view of each result; None for one that is None.
         slots: number of storages.
         fixed: tensors that the operations read and change where they lie, and their addresses.
     """
 
     entries: list[tuple[Entry, tuple[int, ...]]]
     inputs: list[Geometry]
-    results: list[tuple[int, Geometry | None]]
+    results: list[tuple[int, Geometry | None] | None]
     slots: int
     fixed: Sequence[Tensor]
     addresses: list[int] = field(init=False)
@@ -143,7 +143,7 @@ class Replay:
         return [Geometry.of(one) for one in inputs] == self.inputs
 
     @torch.no_grad()
-    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def __call__(self, inputs: Sequence[Tensor]) -> list[Tensor | None]:
         """The results for these inputs, such that `fits`; what else the operations change is changed.
 
         Raises:
@@ -154,4 +154,4 @@ class Replay:
             entry.run(storages)
             for slot in last:
                 storages[slot] = None
-        return [_viewed(storages, slot, view) for slot, view in self.results]
+        return [None if one is None else _viewed(storages, *one) for one in self.results]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pronas.networks import _native as native
-from pronas.networks._rooms import Slot, evenly_spaced
-from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
+from pronas.kernels import _native as native
+from pronas.kernels._concat_buffer import BufferPart, evenly_spaced
+from pronas.kernels._gradient_sum import GradientSum, gradient_sum, gradient_target
 
 _FEWEST_CHANNELS = 16
 _How = tuple[float, float, int]  # epsilon, momentum, what follows
@@ -21,10 +21,10 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, gain: Tensor, bias: Tensor, running: tuple[Tensor, Tensor], how: _How,
-        slot: Slot | None,
+        out: BufferPart | None,
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
-        saved, (outputs, between) = torch.empty(2, c), evenly_spaced(slot, (n, c, h, w))
+        saved, (outputs, between) = torch.empty(2, c), evenly_spaced(out, (n, c, h, w))
         epsilon, momentum, kind = how
         sizes = (between, n * h * w, c, kind, epsilon, momentum)
         native.call("pronas_norm", inputs, gain, bias, *running, saved, outputs, *sizes)
@@ -66,16 +66,16 @@ def can_normalise(layer: nn.BatchNorm2d, maps: Tensor) -> bool:
     )
 
 
-def normalise(layer: nn.BatchNorm2d, maps: Tensor, kind: int, slot: Slot | None = None) -> Tensor:
+def normalise(layer: nn.BatchNorm2d, maps: Tensor, kind: int, out: BufferPart | None = None) -> Tensor:
     """The batch norm ``layer`` of maps (n, c, h, w) in training, and what follows: ``kind`` is NOTHING, RELU or SIGN.
 
-    Its running statistics are updated. ``slot`` is where the result belongs.
+    Its running statistics are updated. ``out`` is where the result belongs.
     """
     assert layer.num_batches_tracked is not None
     assert layer.momentum is not None
     layer.num_batches_tracked.add_(1)
     running, how = (layer.running_mean, layer.running_var), (layer.eps, layer.momentum, kind)
-    return _Norm.apply(maps, layer.weight, layer.bias, running, how, slot)  # type: ignore[no-any-return,no-untyped-call]
+    return _Norm.apply(maps, layer.weight, layer.bias, running, how, out)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _MaxPool(torch.autograd.Function):
@@ -92,8 +92,8 @@ class _MaxPool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, None, None, None]:
         inputs, which = ctx.saved_tensors
-        room, add, result = gradient_room(ctx.gradient, inputs)
-        native.call("pronas_max_pool_backward", *native.spaced(gradients[0]), which, room, *ctx.sizes, add)
+        target, add, result = gradient_target(ctx.gradient, inputs)
+        native.call("pronas_max_pool_backward", *native.spaced(gradients[0]), which, target, *ctx.sizes, add)
         return result, None, None, None
 
 
@@ -110,8 +110,8 @@ class _AveragePool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, None, None, None, None]:
         (inputs,) = ctx.saved_tensors
-        room, add, result = gradient_room(ctx.gradient, inputs)
-        native.call("pronas_average_pool_backward", *native.spaced(gradients[0]), room, *ctx.sizes, add)
+        target, add, result = gradient_target(ctx.gradient, inputs)
+        native.call("pronas_average_pool_backward", *native.spaced(gradients[0]), target, *ctx.sizes, add)
         return result, None, None, None, None
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pronas.networks import _native as native
+from pronas.kernels import _native as native
+from pronas.kernels._concat_buffer import BufferPart, evenly_spaced
+from pronas.kernels._gradient_sum import GradientSum, gradient_sum, gradient_target
 from pronas.networks._quantizers import ste_sign
-from pronas.networks._rooms import Slot, evenly_spaced
-from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
 
 _LARGEST_KERNEL = 7
 _MANY_CHANNELS = 16
@@ -30,7 +30,7 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, inputs: Tensor, weight: Tensor, gain: Tensor | None, bias: Tensor | None, norm: _Norm | None,
-        stride: int, binary: bool, gradient: GradientSum | None, slot: Slot | None,
+        stride: int, binary: bool, gradient: GradientSum | None, out: BufferPart | None,
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
         filters, height, width = weight.shape[0], *weight.shape[2:]
@@ -45,7 +45,7 @@ class _Convolution(torch.autograd.Function):
         mean, variance, epsilon, momentum, ctx.kind = norm
         afresh = height * width == 1 and c <= _FEW_TERMS
         kept = None if afresh else torch.empty(shape, memory_format=torch.channels_last)
-        saved, (outputs, between) = torch.empty(2, filters), evenly_spaced(slot, shape)
+        saved, (outputs, between) = torch.empty(2, filters), evenly_spaced(out, shape)
         tensors = (inputs, weight, gain, bias, mean, variance, saved, kept, outputs)
         native.call("pronas_convolution", *tensors, between, *ctx.sizes, ctx.kind, epsilon, momentum)
         ctx.save_for_backward(inputs, weight, kept, gain, bias, saved)
@@ -54,14 +54,14 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         inputs, weight, *normed = ctx.saved_tensors
-        room, add, to_inputs = None, False, None
+        target, add, to_inputs = None, False, None
         if ctx.needs_input_grad[0]:
-            room, add, to_inputs = gradient_room(ctx.gradient, inputs)
+            target, add, to_inputs = gradient_target(ctx.gradient, inputs)
         to_weight = torch.empty_like(weight) if ctx.needs_input_grad[1] else None
         to_norm = [torch.empty_like(normed[1]), torch.empty_like(normed[2])] if normed else [None, None]
         given = (*native.spaced(gradients[0]), inputs, weight, *(normed or [None] * 4))
         kind = ctx.kind if normed else native.NOTHING
-        native.call("pronas_convolution_backward", *given, room, to_weight, *to_norm, *ctx.sizes, kind, add)
+        native.call("pronas_convolution_backward", *given, target, to_weight, *to_norm, *ctx.sizes, kind, add)
         return to_inputs, to_weight, *to_norm, *[None] * 5
 
 
@@ -110,7 +110,7 @@ def convolve(
     kernel: tuple[Tensor, bool],
     norm: nn.BatchNorm2d | None = None,
     kind: int = native.NOTHING,
-    slot: Slot | None = None,
+    out: BufferPart | None = None,
 ) -> Tensor:
     """Convolution of maps (n, c, h, w), such that `can_convolve`, and the batch norm and what follows, if there is one.
 
@@ -118,9 +118,9 @@ def convolve(
         layer: the convolution.
         maps: what it reads.
         kernel: a tensor (filters, c, height, width), and whether the kernel is that or `ste_sign` of it.
-        norm: such that `pronas.networks._fused.can_normalise`; its running statistics are updated.
+        norm: such that `pronas.kernels._norm_pool.can_normalise`; its running statistics are updated.
         kind: what follows ``norm``, NOTHING, RELU or SIGN.
-        slot: where the result belongs.
+        out: where the result belongs.
     """
     how = None
     if norm is not None:
@@ -132,6 +132,6 @@ def convolve(
     if not weight.is_contiguous(memory_format=torch.channels_last):
         weight = weight.contiguous()
     result = _Convolution.apply(  # type: ignore[no-untyped-call]
-        maps, weight, gain, bias, how, layer.stride[0], kernel[1], gradient_sum(maps), slot
+        maps, weight, gain, bias, how, layer.stride[0], kernel[1], gradient_sum(maps), out
     )
     return result  # type: ignore[no-any-return]

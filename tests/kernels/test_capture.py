@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.networks import capture
+from pronas.kernels._capture import capture
 
 Compute = Callable[[Tensor], Sequence[Tensor]]
 

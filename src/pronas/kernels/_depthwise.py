@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pronas.networks import _native as native
-from pronas.networks._sums import GradientSum, gradient_room, gradient_sum
+from pronas.kernels import _native as native
+from pronas.kernels._gradient_sum import GradientSum, gradient_sum, gradient_target
 
 _STRIP = 3
 _FEWEST_CHANNELS = 8
@@ -42,11 +42,11 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         inputs, *weights = ctx.saved_tensors
-        room, add, to_inputs = None, False, None
+        target, add, to_inputs = None, False, None
         if ctx.needs_input_grad[0]:
-            room, add, to_inputs = gradient_room(ctx.gradient, inputs)
+            target, add, to_inputs = gradient_target(ctx.gradient, inputs)
         outputs, to_weights = [native.channels_last(one) for one in gradients], [torch.empty_like(w) for w in weights]
-        given = (outputs, inputs, len(weights), ctx.kernels, weights, room, to_weights)
+        given = (outputs, inputs, len(weights), ctx.kernels, weights, target, to_weights)
         native.call("pronas_depthwise_backward", *given, *ctx.sizes, add)
         return to_inputs, None, None, None, *to_weights
 

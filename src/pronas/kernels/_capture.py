@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pronas.networks import _native as native
-from pronas.networks._replay import Allocation, Entry, Geometry, KernelCall, Operation, Place, Replay
+from pronas.kernels import _native as native
+from pronas.kernels._private import changes_arguments, operator_name, storage_id, weak_storage
+from pronas.kernels._replay import Allocation, Entry, Geometry, KernelCall, Operation, Place, Replay
 
 _ALLOCATIONS = ("aten::empty", "aten::new_empty")
 
 
 def capture(
-    compute: Callable[[], Sequence[Tensor]], inputs: Sequence[Tensor], fixed: Iterable[Tensor]
-) -> tuple[Sequence[Tensor], Replay | None]:
+    compute: Callable[[], Sequence[Tensor | None]], inputs: Sequence[Tensor], fixed: Iterable[Tensor]
+) -> tuple[Sequence[Tensor | None], Replay | None]:
     """Run ``compute`` once, and capture what it does.
 
     It must do the same operations whatever the values in its inputs, and nothing else that matters; random numbers it
@@ -47,11 +47,6 @@ class _NotRepeatableError(Exception):
     pass
 
 
-def _storage(tensor: Tensor) -> int:
-    """What stays the same as long as a storage or a `StorageWeakRef` of it is there, and is then used again."""
-    return int(tensor.untyped_storage()._cdata)
-
-
 @final
 class _Recorder(TorchDispatchMode):
     """Tells tensors apart by the storage they lie in: a slot is a storage from the operation that makes it to the last
@@ -63,9 +58,9 @@ class _Recorder(TorchDispatchMode):
         self._last: dict[int, int] = {}  # slot: the last entry that uses it
         self._bases: list[Geometry] = []  # of the tensor that stands for a slot
         self._slots: dict[int, int] = {}  # storage: slot
-        self._seen: list[StorageWeakRef] = []  # so that no storage made out of our sight is taken for an earlier one
+        self._seen: list[object] = []  # so that no storage made out of our sight is taken for an earlier one
         self._inputs, self._fixed = [Geometry.of(one) for one in inputs], list(fixed)
-        self._fixed_storages = {_storage(one) for one in self._fixed}
+        self._fixed_storages = {storage_id(one) for one in self._fixed}
         self._repeatable = True
         for one in inputs:
             self._new_slot(one)
@@ -84,16 +79,17 @@ class _Recorder(TorchDispatchMode):
         """Record the call of a kernel."""
         self._record(lambda: self._kernel(name, arguments))
 
-    def replay(self, results: Sequence[Tensor]) -> Replay | None:
+    def replay(self, results: Sequence[Tensor | None]) -> Replay | None:
         """What was recorded, if it can be repeated."""
         try:
-            ends = [self._find(one) for one in results] if self._repeatable else None
+            ends = [None if one is None else self._find(one) for one in results] if self._repeatable else None
         except _NotRepeatableError:
             ends = None
         if ends is None:
             return None
-        for slot, _ in ends:
-            self._last.pop(slot, None)
+        for end in ends:
+            if end is not None:
+                self._last.pop(end[0], None)
         freed: list[list[int]] = [[] for _ in self._entries]
         for slot, entry in self._last.items():
             freed[entry].append(slot)
@@ -112,12 +108,12 @@ class _Recorder(TorchDispatchMode):
         found = list(result) if isinstance(result, tuple | list) else [result]
         if not all(one is None or isinstance(one, Tensor) for one in found):
             raise _NotRepeatableError  # it reads a value, and what follows may depend on it
-        read = {_storage(one) for one in tree_leaves((args, options)) if isinstance(one, Tensor)}
+        read = {storage_id(one) for one in tree_leaves((args, options)) if isinstance(one, Tensor)}
         fresh = [
-            (k, one) for k, one in enumerate(found) if one is not None and one.numel() and _storage(one) not in read
+            (k, one) for k, one in enumerate(found) if one is not None and one.numel() and storage_id(one) not in read
         ]
-        name = func._schema.name
-        if name == "aten::set_" or not (fresh or func._schema.is_mutable):
+        name = operator_name(func)
+        if name == "aten::set_" or not (fresh or changes_arguments(func)):
             return  # a view
         if name.startswith(_ALLOCATIONS):
             for _, one in fresh:
@@ -139,7 +135,7 @@ class _Recorder(TorchDispatchMode):
         for key, one in list(filled.items() if isinstance(filled, dict) else enumerate(filled)):
             if not isinstance(one, Tensor):
                 filled[key] = self._template(one, places)
-            elif _storage(one) in self._fixed_storages:
+            elif storage_id(one) in self._fixed_storages:
                 filled[key] = one.detach()  # it keeps no graph alive
             else:
                 filled[key] = None
@@ -165,7 +161,7 @@ class _Recorder(TorchDispatchMode):
         return array
 
     def _note_address(self, tensor: Tensor, container: Any, key: int, places: list[Place]) -> int:
-        if _storage(tensor) not in self._fixed_storages:
+        if storage_id(tensor) not in self._fixed_storages:
             slot, view = self._find(tensor)
             shift = 0 if view is None else (view.offset - self._bases[slot].offset) * tensor.element_size()
             places.append(Place(container, key, slot, None, shift))
@@ -173,7 +169,7 @@ class _Recorder(TorchDispatchMode):
 
     def _find(self, tensor: Tensor) -> tuple[int, Geometry | None]:
         """Slot of a tensor, and its view of it."""
-        slot, geometry = self._slots.get(_storage(tensor)), Geometry.of(tensor)
+        slot, geometry = self._slots.get(storage_id(tensor)), Geometry.of(tensor)
         if slot is None or geometry.dtype != self._bases[slot].dtype:
             raise _NotRepeatableError  # made where we did not see it, or read as another type
         return slot, None if geometry == self._bases[slot] else geometry
@@ -181,8 +177,8 @@ class _Recorder(TorchDispatchMode):
     def _new_slot(self, tensor: Tensor) -> int:
         slot = len(self._bases)
         self._bases.append(Geometry.of(tensor))
-        self._slots[_storage(tensor)] = slot
-        self._seen.append(StorageWeakRef(tensor.untyped_storage()))  # type: ignore[no-untyped-call]
+        self._slots[storage_id(tensor)] = slot
+        self._seen.append(weak_storage(tensor))
         return slot
 
     def _add(self, entry: Entry, used: Iterable[int]) -> None:

@@ -11,26 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from pronas.kernels import _native as native
+from pronas.kernels import accelerate
+from pronas.kernels._convolution import convolve
+from pronas.kernels._gradient_sum import shared
+from pronas.kernels._layers import run_layer
+from pronas.kernels._sequence import run_layers
 from pronas.networks import AveragePool, MaxPool, QuantConv2d, Sign, SumPool, skeleton
-from pronas.networks import _native as native
-from pronas.networks._chain import Chain
-from pronas.networks._convolution import convolve
-from pronas.networks._sums import shared
 from pronas.space import Cell
-
-VARIANTS = ["", "_v3", "_v4", "_v5"]
-
-
-@pytest.fixture(params=VARIANTS)
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernels as compiled for each generation of processors."""
-    variant, plain = native.load_variant(request.param), native.load_variant("")
-    if variant is None or plain is None:
-        pytest.skip(f"no training kernels were compiled as {request.param or 'plain'}")
-    if VARIANTS.index(request.param) and plain.pronas_level() < int(request.param[2:]):
-        pytest.skip(f"this processor cannot run {request.param}")
-    monkeypatch.setattr(native, "library", lambda: variant)
-
 
 needs_kernels = pytest.mark.usefixtures("kernels")
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -52,6 +40,11 @@ def results(compute: Callable[[Tensor], Tensor], inputs: Tensor, *more: Tensor) 
     return [outputs.detach(), *torch.autograd.grad(outputs, (inputs, *more), upstream)]
 
 
+def fast(sequence: nn.Sequential) -> Callable[[Tensor], Tensor]:
+    """What training makes of a sequence."""
+    return lambda maps: run_layers(list(sequence), maps)
+
+
 def same(found: list[Tensor], expected: list[Tensor], tolerance: float = 1e-4) -> None:
     for one, two in zip(found, expected, strict=True):
         torch.testing.assert_close(one, two, rtol=tolerance, atol=tolerance)
@@ -66,8 +59,11 @@ def test_depthwise_convolutions_are_the_library_s(shape: tuple[int, ...], kernel
     def plain(maps: Tensor) -> Tensor:
         return F.conv2d(maps, layer.weight, None, stride, kernel // 2, 1, shape[1])
 
-    assert layer(inputs).grad_fn.name() == "_CompiledBackward"
-    same(results(layer, inputs, layer.weight), results(plain, inputs, layer.weight))
+    def compiled(maps: Tensor) -> Tensor:
+        return run_layer(layer, maps)
+
+    assert compiled(inputs).grad_fn.name() == "_CompiledBackward"
+    same(results(compiled, inputs, layer.weight), results(plain, inputs, layer.weight))
 
 
 @needs_kernels
@@ -77,9 +73,8 @@ def test_pools_are_the_library_s(shape: tuple[int, ...], kernel: int, stride: in
     inputs = (maps_of(shape, seed) * 2).round().detach().requires_grad_()  # with equal values, as ±1 maps have
     read = shared(inputs)
     layer = (MaxPool, AveragePool, SumPool)[which](kernel, stride)
-    plain = nn.MaxPool2d.forward if which == 0 else nn.AvgPool2d.forward
-    found = results(lambda _: layer(read), inputs)
-    same(found, results(lambda maps: plain(layer, maps), inputs))  # type: ignore[arg-type]
+    found = results(lambda _: run_layer(layer, read), inputs)
+    same(found, results(layer, inputs))
 
 
 @needs_kernels
@@ -89,11 +84,11 @@ def test_batch_norm_and_what_follows_are_the_library_s(shape: tuple[int, ...], k
     inputs = (maps_of(shape, 1) * 3 + 5).detach().requires_grad_()
     following = [[], [nn.ReLU()], [Sign()]][kind]
     made = []
-    for sequence in (Chain, nn.Sequential):
+    for run in (fast, lambda sequence: sequence):
         torch.manual_seed(0)
-        chain = sequence(nn.BatchNorm2d(shape[1]), *following)
+        chain = nn.Sequential(nn.BatchNorm2d(shape[1]), *following)
         nn.init.normal_(chain[0].weight), nn.init.normal_(chain[0].bias)
-        values = results(chain, inputs, chain[0].weight, chain[0].bias)
+        values = results(run(chain), inputs, chain[0].weight, chain[0].bias)
         made.append([*values, *(value.clone().float() for value in chain[0].buffers())])
     if kind != native.NOTHING and at_an_edge(chain[0](inputs)):
         return
@@ -167,7 +162,7 @@ def test_binary_kernels_are_signs_and_their_gradients_go_straight_through(
         return F.conv2d(maps, layer.quantized_weight(), None, stride, kernel // 2, 1, groups)
 
     def compiled(maps: Tensor) -> Tensor:
-        return layer(maps) if grouped else convolve(layer, maps, layer.compiled_kernel())
+        return run_layer(layer, maps) if grouped else convolve(layer, maps, (layer.weight, True))
 
     same(results(compiled, inputs, layer.weight), results(plain, inputs, layer.weight), 1e-3)
 
@@ -218,20 +213,20 @@ def test_binary_convolutions_keep_what_is_not_a_number(map_value: float, weight_
 
 
 @needs_kernels
-def test_a_chain_runs_convolution_batch_norm_and_activation_as_one() -> None:
+def test_a_sequence_runs_convolution_batch_norm_and_activation_as_one() -> None:
     inputs = maps_of((4, 16, 6, 6), 5)
     if native.lanes() < 8:
         pytest.skip("with narrow vectors the library is faster")
     layers = [QuantConv2d(16, 20, 1), nn.BatchNorm2d(20), nn.ReLU()]
-    assert Chain(*layers)(inputs).grad_fn.name() == "_ConvolutionBackward"
-    layers[0].register_forward_hook(lambda *_: None)
-    assert Chain(*layers)(inputs).grad_fn.name() == "_NormBackward"
+    assert run_layers(layers, inputs).grad_fn.name() == "_ConvolutionBackward"
+    layers[0].input_quantizer = torch.tanh
+    assert run_layers(layers, inputs).grad_fn.name() == "_NormBackward"
 
 
 @needs_kernels
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(20), MaxPool(3, 1), AveragePool(3, 1), QuantConv2d(20, 20, 1)])
 def test_gradients_may_be_slices_and_expanded(layer: nn.Module) -> None:
-    inputs, chain = maps_of((3, 20, 6, 5), 2), Chain(layer)
+    inputs, chain = maps_of((3, 20, 6, 5), 2), fast(nn.Sequential(layer))
     whole = maps_of((3, 50, 6, 5), 3).detach()
     for upstream in (whole[:, 11:31], torch.randn(3, 20, 1, 1).expand(3, 20, 6, 5), torch.randn(3, 20, 6, 5)):
         found = torch.autograd.grad(chain(shared(inputs)), inputs, upstream)
@@ -244,7 +239,7 @@ def test_gradients_may_be_slices_and_expanded(layer: nn.Module) -> None:
 def test_images_are_scaled_as_in_evaluation(channels: int) -> None:
     network = skeleton("flat", filters=(16,)).build(Cell.parse("0:3x3 conv + 0:3x3 conv"), (channels, 9, 8), 10)
     images = torch.randint(0, 256, (5, channels, 9, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    torch.testing.assert_close(network.scale(images), network.eval().scale(images))
+    torch.testing.assert_close(run_layer(network.scale, images), network.scale(images))
 
 
 @needs_kernels
@@ -252,8 +247,8 @@ def test_what_is_not_a_number_stays_it() -> None:
     inputs = maps_of((4, 16, 6, 6), 4).detach()
     inputs[1, 3, 2, 2] = float("nan")
     inputs.requires_grad_()
-    assert Chain(nn.BatchNorm2d(16), nn.ReLU())(inputs)[:, 3].isnan().all()
-    assert MaxPool(3, 2)(inputs)[1, 3].isnan().any()
+    assert run_layers([nn.BatchNorm2d(16), nn.ReLU()], inputs)[:, 3].isnan().all()
+    assert run_layer(MaxPool(3, 2), inputs)[1, 3].isnan().any()
 
 
 FLOAT = "0:3x3 dconv + 0:5x5 dconv | 1:7x7 dconv + 0:1x7-7x1 conv | 0:3x3 maxpool + 1:3x3 avgpool"
@@ -263,7 +258,7 @@ BINARY = "0:3x3 bconv + 0:5x5 sep-bconv | 0:3x3 maxpool + 0:3x3 avgpool | 1:3x3 
 def gradients(name: str, text: str) -> tuple[Tensor, list[Tensor]]:
     network = skeleton(name, filters=(16, 24)).build(Cell.parse(text), (3, 16, 16), 10)
     images = torch.randint(0, 256, (8, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    logits = network(images)
+    logits = accelerate(network, steps=1).forward(images)
     F.cross_entropy(logits, torch.arange(8)).backward()
     return logits.detach(), [p.grad for p in network.parameters() if p.grad is not None]
 
@@ -298,12 +293,3 @@ def test_networks_in_evaluation_run_without_the_kernels(monkeypatch: pytest.Monk
     monkeypatch.setattr(native, "call", fail)
     network = skeleton("flat", filters=(16, 24)).build(Cell.parse(FLOAT), (3, 16, 16), 10).eval()
     assert network(torch.zeros(2, 3, 16, 16, dtype=torch.uint8)).shape == (2, 10)
-
-
-def test_layers_with_hooks_run_one_by_one() -> None:
-    seen = []
-    chain = Chain(nn.BatchNorm2d(16), nn.ReLU())
-    chain[1].register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0].min().item()))
-    chain(maps_of((4, 16, 6, 6), 5))
-    assert seen
-    assert seen[0] < 0

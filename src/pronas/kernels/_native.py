@@ -56,7 +56,7 @@ def library() -> ctypes.CDLL | None:
 
 def load_variant(suffix: str) -> ctypes.CDLL | None:
     """The kernels compiled for a generation of processors ("": any), or None where there are none."""
-    path = compiled_library("pronas.networks", f"libpronas_children{suffix}.so")
+    path = compiled_library("pronas.kernels", f"libpronas_children{suffix}.so")
     if path is None:
         return None
     try:
