@@ -62,21 +62,34 @@ def write_npz(path: Path, images: int) -> None:
 
 
 class Memory:
-    """The peak of a process's memory without page cache, in MiB."""
+    """Peaks of the memory without page cache, in MiB: of this process, and the most of any of its workers."""
 
     def __init__(self) -> None:
-        self.peak = 0.0
+        self.own = self.workers = 0.0
         threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
         while True:
-            self.peak = max(self.peak, anonymous())
-            time.sleep(0.02)
+            self.own = max(self.own, anonymous("self"))
+            self.workers = max([self.workers, *(anonymous(process) for process in descendants(str(os.getpid())))])
+            time.sleep(0.05)
 
 
-def anonymous() -> float:
-    text = Path("/proc/self/status").read_text()
-    return int(text.split("RssAnon:")[1].split()[0]) / 1024
+def anonymous(process: str) -> float:
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+        return int(text.split("RssAnon:")[1].split()[0]) / 1024
+    except (OSError, IndexError):  # it has just ended
+        return 0.0
+
+
+def descendants(process: str) -> list[str]:
+    try:
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        found = [child for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return found + [other for child in found for other in descendants(child)]
 
 
 def load(path: str) -> None:
@@ -89,10 +102,10 @@ def load(path: str) -> None:
     fingerprint = dataset.fingerprint
     scale_of(dataset)
     known = time.perf_counter()
-    figures = {"load_s": loaded - start, "fingerprint_and_scale_s": known - loaded, "peak_mib": memory.peak}
+    figures = {"load_s": loaded - start, "fingerprint_and_scale_s": known - loaded}
     if len(sys.argv) > 3:
-        figures |= train(dataset)
-        figures["peak_mib"] = memory.peak
+        figures |= train(dataset) | {"worker_mib": memory.workers}
+    figures["own_mib"] = memory.own
     print(json.dumps({**figures, "fingerprint": fingerprint[:12], "images": sum(len(s) for _, s in dataset.splits())}))
 
 
@@ -101,11 +114,10 @@ def train(dataset) -> dict[str, float]:
     from pronas.training import recipe
 
     start = time.perf_counter()
-    batch = max(1, len(dataset.train) // 20)
     with NetworkManager(
         dataset,
         skeleton=skeleton("flat", filters=[4, 4]),
-        recipe=recipe("search", epochs=1, batch=min(batch, 256)),
+        recipe=recipe("search", epochs=1, batch=64).replace(images=6400),
         execution="local",
         workers=2,
     ) as manager:
@@ -144,7 +156,7 @@ def main() -> None:
         for what, more in (("first", ()), ("second", ()), *((("third", ("train",)),) if options.train else ())):
             figures = run(path, folder / "cache", *more)
             print(what, ", ".join(f"{k} {v:.1f}" if isinstance(v, float) else f"{k} {v}" for k, v in figures.items()))
-        kept = sum(file.stat().st_size for file in (folder / "cache" / "decoded").iterdir())
+        kept = sum(file.stat().st_size for file in (folder / "cache").glob("decoded/*"))
         print(f"kept {kept / 1e9:.2f} GB")
     finally:
         shutil.rmtree(folder)

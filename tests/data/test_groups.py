@@ -93,6 +93,18 @@ def test_pattern_over_file_names(tmp_path):
         load_dataset("digits", group_by="x")
 
 
+STORED = (("train", 1), ("test", 2))
+
+
+def test_stored_splits_that_tear_groups_apart_are_told(tmp_path):
+    names = [
+        f"{top}/{label}/p{p}_{i}.png" for top, p in (("train", 1), ("test", 2)) for label in "ab" for i in range(9)
+    ]
+    names += [f"train/{label}/p{p}_0.png" for label in "ab" for p in (2, 3, 4, 5, 6)]
+    dataset = load_dataset(save_tree(tmp_path / "d", names), group_by=r"p\d")
+    assert "1 groups have both test and other images, as the files are stored" in dataset.notes
+
+
 @pytest.mark.skipif(not BCCD.is_file(), reason="PRONAS_TEST_DATA names no folder with bccd-cells48.zip")
 def test_blood_cells_of_one_picture():
     dataset = load_dataset(BCCD, group_by=r"([^/]+)_[^_]*$")

@@ -1,5 +1,8 @@
 """Sets that are kept in files: the same as in memory, remembered, shared with workers by path."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -108,7 +111,8 @@ def test_workers_map_the_same_file(tmp_path, small_is_large):
     dataset = load_dataset(save(tmp_path / "x.npz"))
     shared = SharedArrays({"images": contiguous(dataset.train.images), "labels": dataset.train.labels})
     handle = shared.plain["images"]
-    assert handle.path == dataset.train.images.path
+    assert os.path.samefile(handle.path, dataset.train.images.path)
+    os.unlink(dataset.train.images.path)  # as another process may that needs room
     opened = open_shared(shared.plain)
     assert np.array_equal(opened["images"], dataset.train.images)
     opened["images"][0] = 7  # copy-on-write: nobody else sees it
@@ -142,9 +146,6 @@ def test_joined(tmp_path, small_is_large):
 
 
 def test_old_files_go_first(tmp_path, cache, monkeypatch):
-    import os
-    import time
-
     monkeypatch.setattr(_kept, "MAX_KEPT", 1000)
     for i in range(4):
         _kept.collected(lambda: [np.zeros((1, 1, 20, 20), np.uint8)], key=f"{i:04}")
@@ -153,6 +154,22 @@ def test_old_files_go_first(tmp_path, cache, monkeypatch):
             os.utime(path, (old, old))
     _kept._prune(cache / "decoded")
     assert sorted(path.stem for path in (cache / "decoded").glob("*.u8")) == ["0002", "0003"]
+
+
+def test_files_of_killed_processes_go(cache):
+    (cache / "decoded").mkdir()
+    names = [
+        "temporary-999999999-a.u8",
+        f"temporary-{os.getpid()}-b.u8",
+        "temporary-999999998-new.u8",
+        "temporary-x-c.u8",
+    ]
+    for name in names:
+        (cache / "decoded" / name).write_bytes(b"x")
+        if "new" not in name:
+            os.utime(cache / "decoded" / name, (1e9, 1e9))
+    _kept._prune(cache / "decoded")
+    assert sorted(path.name for path in (cache / "decoded").iterdir()) == sorted(names[1:])
 
 
 @given(

@@ -154,11 +154,26 @@ def in_memory(fill: Callable[[Rows], Facts | None]) -> tuple[Images, Facts]:
 
 
 def _prune(folder: Path) -> None:
+    for path in folder.glob("temporary-*"):
+        if _is_left_over(path):
+            path.unlink(missing_ok=True)
     total = 0
     for path, status in sorted(_files(folder), key=lambda entry: entry[1].st_mtime, reverse=True):
         total += status.st_size
         if total > MAX_KEPT and time.time() - status.st_mtime > _IN_USE:
             path.unlink(missing_ok=True)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether the process that kept a file for its own time was killed, and some time ago."""
+    try:
+        os.kill(int(path.name.split("-")[1]), 0)
+    except ProcessLookupError:
+        with contextlib.suppress(OSError):
+            return time.time() - path.stat().st_mtime > _IN_USE
+    except (OSError, ValueError, OverflowError):
+        return False
+    return False
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -68,6 +68,8 @@ def load_dataset(
     """
     size = image_size_of(image_size)
     name = os.fspath(name_or_path)
+    if is_named(name):
+        no_file_names(group_by, name)
     options = ReadOptions(size, layout, group_by, skip_bad)
     source = _load_source(name, Path(data_dir) if data_dir is not None else None, options)
     if source.train.groups is None:

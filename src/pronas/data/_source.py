@@ -67,7 +67,18 @@ def to_dataset(source: Source, *, validation: int | float | None, seed: int, lim
     if limit is not None:
         rows = rows[limited(source.train.labels[rows], limit, seed)]
     train = source.train.take(rows)
-    return Dataset(source.name, train, valid, test, source.classes, source.notes, _key(source, rows, valid, test))
+    notes = (*source.notes, *_divided(train, valid, test))
+    return Dataset(source.name, train, valid, test, source.classes, notes, _key(source, rows, valid, test))
+
+
+def _divided(train: Split, validation: Split, test: Split) -> tuple[str, ...]:
+    """Notes of groups that stored splits have torn apart."""
+    if train.groups is None or validation.groups is None or test.groups is None:
+        return ()
+    both = len(np.intersect1d(train.groups, validation.groups))
+    seen = len(np.intersect1d(np.union1d(train.groups, validation.groups), test.groups))
+    pairs = ((both, "training and validation"), (seen, "test and other"))
+    return tuple(f"{count} groups have both {sides} images, as the files are stored" for count, sides in pairs if count)
 
 
 def _held_out(source: Source, rows: Indexes, share: int | float, seed: int, what: str) -> tuple[Indexes, Indexes]:

@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+
 from pronas.errors import RunError, UsageError, require
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, describe_error, resolve
 from pronas.execution._ray_worker import Mailbox, do_job
+from pronas.mapped import MappedArray
 
 _log = logging.getLogger(__name__)
 #: How long the driver waits for results before it looks at progress and limits, in seconds.
@@ -76,7 +79,7 @@ class RayExecutor(Executor):
         self._names = (run, setup)
         self._key = secrets.token_hex(8)
         self._timeout, self._memory_limit = timeout, memory_limit
-        self._shared = self._ray.put(dict(shared))
+        self._shared = self._ray.put({key: _whole(value) for key, value in shared.items()})
         self._mailbox = (
             self._ray.remote(Mailbox).options(**_beside_driver(self._ray), num_cpus=0, max_restarts=-1).remote()
         )
@@ -207,6 +210,11 @@ class RayExecutor(Executor):
         for reference, job in self._flying.items():
             if job == id:
                 self._ray.cancel(reference, force=True)
+
+
+def _whole(value: Any) -> Any:
+    """Arrays as plain ones: only these go to the object store without being pickled."""
+    return np.asarray(value) if isinstance(value, MappedArray) else value
 
 
 def prepare_environment(*, own: bool = True) -> None:

@@ -55,9 +55,18 @@ class SharedArrays:
         if not isinstance(value, np.ndarray):
             return value
         if isinstance(value, MappedArray) and value.path is not None:  # it lies in a file already
-            return ArrayHandle(value.path, value.dtype.str, value.shape, value.offset)
+            with contextlib.suppress(OSError):
+                return ArrayHandle(self._held(value.path), value.dtype.str, value.shape, value.offset)
         array = np.ascontiguousarray(value)
         return ArrayHandle(self._write(array.reshape(-1).view(np.uint8).data), array.dtype.str, array.shape)
+
+    def _held(self, path: str) -> str:
+        """Where workers find a file even after somebody has removed it."""
+        if not hasattr(os, "memfd_create"):
+            return path
+        descriptor = os.open(path, os.O_RDONLY)
+        self._descriptors.append(descriptor)
+        return f"/proc/{os.getpid()}/fd/{descriptor}"
 
     def _write(self, content: memoryview) -> str:
         if hasattr(os, "memfd_create"):
