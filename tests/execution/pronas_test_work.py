@@ -20,6 +20,12 @@ def bad_setup(shared):
 def run(context, payload, report):
     for step in range(payload.get("steps", 0)):
         report({"step": step})
+    for step in range(payload.get("patient", 0)):
+        if report({"step": step}):
+            return {"double": 2 * (step + 1)}
+        time.sleep(0 if context.get("hurry") else 0.01)
+    if payload.get("patient"):
+        return {"double": 2 * payload["patient"]}
     if payload.get("marker") and not os.path.exists(payload["marker"]):
         open(payload["marker"], "w").close()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -123,3 +123,19 @@ def test_bad_options(name, options, words):
 def test_unknown_function():
     with pytest.raises(UsageError, match="no worker function"):
         make_executor("inline", "pronas_test_work:nothing", SETUP, {})
+
+
+def test_a_job_that_is_asked_to_stop_returns_what_it_got_to(make):
+    executor = make()
+    executor.submit(Job(3, {"patient": 400}))
+    executor.submit(Job(4, {"x": 1}))
+    ended = {}
+    for event in executor.events():
+        if isinstance(event, Progress) and event.id == 3:
+            executor.stop(3)
+            executor.stop(3)
+        elif isinstance(event, Outcome):
+            ended[event.id] = event
+    assert [ended[number].status for number in (3, 4)] == ["ok", "ok"]
+    steps = ended[3].value["double"] // 2
+    assert 1 <= steps < 400 or (steps == 400 and ended[3].worker == "inline")

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from pronas.errors import UsageError
 
-Report = Callable[[Mapping[str, Any]], None]
+Report = Callable[[Mapping[str, Any]], bool]
 Run = Callable[[Any, Mapping[str, Any], Report], Mapping[str, Any]]
 Setup = Callable[[Mapping[str, Any]], Any]
 
@@ -60,7 +60,8 @@ class Executor(ABC):
     """Runs jobs and streams what becomes of them.
 
     The worker function ``run(context, payload, report) -> dict`` and ``setup(shared) -> context`` (called once a
-    process) are named as ``"module:function"``, so that any process can find them. An exception in ``run`` is a failed
+    process) are named as ``"module:function"``, so that any process can find them. ``report`` gives whether the job was
+    asked to stop: then it should return what it got to. An exception in ``run`` is a failed
     outcome and is not tried again; a result may hold an ``error`` of its own (text or None). A worker that dies is
     replaced and its job tried again, at most ``ATTEMPTS`` times in all.
     """
@@ -72,6 +73,9 @@ class Executor(ABC):
     @abstractmethod
     def events(self) -> Iterator[Progress | Outcome]:
         """Yield progress and outcomes as they come, until no submitted job is left without an outcome."""
+
+    def stop(self, job: int) -> None:  # noqa: B027 - where nothing runs beside the driver there is nothing to ask
+        """Ask a running job to return what it got to, when it next reports; it may also end as it would have."""
 
     @abstractmethod
     def cancel(self) -> None:

@@ -12,7 +12,7 @@ from pronas.execution._base import Executor, Job, Outcome, Progress, Run, descri
 
 @final
 class InlineExecutor(Executor):
-    """Runs each job when ``events`` reaches it. Its progress arrives with its end, since nothing runs beside it."""
+    """Runs each job when ``events`` reaches it. Its progress arrives with its end, so it cannot be stopped."""
 
     def __init__(self, run: str, setup: str, shared: Mapping[str, Any]) -> None:
         self._run: Run = resolve(run)
@@ -47,12 +47,17 @@ class InlineExecutor(Executor):
 
     def _do(self, job: Job) -> list[Progress | Outcome]:
         said: list[Progress | Outcome] = []
+
+        def report(value: Mapping[str, Any]) -> bool:
+            said.append(Progress(job.id, value, "inline"))
+            return False
+
         start = time.perf_counter()
         value, error = None, None
         try:
             if not self._ready:
                 self._context, self._ready = self._setup(self._shared), True
-            value = self._run(self._context, job.payload, lambda value: said.append(Progress(job.id, value, "inline")))
+            value = self._run(self._context, job.payload, report)
         except Exception as caught:  # whatever a job raises is its outcome, never the end of the others
             error = describe_error(caught)
         seconds = time.perf_counter() - start

@@ -15,6 +15,7 @@ from pronas.errors import UsageError
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, resolve
 from pronas.execution._handle import Handle
 from pronas.execution._preload import importing_main
+from pronas.execution._process import STOP
 from pronas.execution._shared import SharedArrays
 from pronas.machine import cores
 
@@ -108,6 +109,13 @@ class LocalExecutor(Executor):
                 return
             self._fill()
             self._listen()
+
+    def stop(self, job: int) -> None:
+        """Ask a running job to return what it got to."""
+        for worker in self._workers:
+            if worker.job and worker.job.id == job:
+                with suppress(BrokenPipeError, ConnectionResetError):  # it died: noticed when listening
+                    worker.connection.send((job, STOP))
 
     def cancel(self) -> None:
         """Drop what waits and kill what runs."""

@@ -15,6 +15,9 @@ from typing import Any
 from pronas.execution._base import describe_error, resolve
 from pronas.execution._shared import open_shared
 
+#: In place of a job's payload: it should stop.
+STOP = "stop"
+
 
 def serve(connection: Connection, run: str, setup: str, plain: Mapping[str, Any]) -> None:
     """Do jobs from ``connection`` until it closes.
@@ -32,7 +35,9 @@ def serve(connection: Connection, run: str, setup: str, plain: Mapping[str, Any]
         problem = f"the worker could not be set up: {describe_error(error)}"
     try:
         while True:
-            connection.send(_do(function, context, problem, connection, *connection.recv()))
+            id, payload = connection.recv()
+            if payload != STOP:  # else it came too late: its job is done
+                connection.send(_do(function, context, problem, connection, id, payload))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # no more jobs for this process, or the driver is gone, and with it whoever wanted the answer
     finally:
@@ -44,12 +49,21 @@ def _do(run: Any, context: Any, problem: str | None, connection: Connection, id:
     if problem:
         return ("done", id, None, problem, 0.0)
     try:
-        value = run(context, payload, lambda value: connection.send(("progress", id, dict(value))))
+        value = run(context, payload, lambda value: _tell(connection, id, value))
         return ("done", id, dict(value), None, time.perf_counter() - start)
     except (BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
         return ("done", id, None, describe_error(error), time.perf_counter() - start)
+
+
+def _tell(connection: Connection, id: int, value: Mapping[str, Any]) -> bool:
+    """Send progress; give whether the driver has asked by now that the job stop."""
+    connection.send(("progress", id, dict(value)))
+    stopped = False
+    while connection.poll():  # while a job runs, nothing else arrives
+        stopped |= connection.recv() == (id, STOP)
+    return stopped
 
 
 def _end_with_driver() -> None:

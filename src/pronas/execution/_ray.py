@@ -114,6 +114,10 @@ class RayExecutor(Executor):
                 yield self._outcome(reference)
             self._limit()
 
+    def stop(self, job: int) -> None:
+        """Ask a running job to return what it got to."""
+        self._mailbox.stop.remote(job)
+
     def cancel(self) -> None:
         """Drop what waits and stop what runs."""
         self._queue.clear()

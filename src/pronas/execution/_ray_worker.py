@@ -21,10 +21,19 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._messages: list[tuple[str, int, Any]] = []
+        self._stopped: set[int] = set()
 
-    def put(self, kind: str, id: int, value: Any) -> None:
-        """Keep one message: ``kind`` is "start" (value: host and process), "progress" or "memory"."""
+    def put(self, kind: str, id: int, value: Any) -> bool:
+        """Keep one message: ``kind`` is "start" (value: host and process), "progress" or "memory".
+
+        Gives whether the job was asked to stop.
+        """
         self._messages.append((kind, id, value))
+        return id in self._stopped
+
+    def stop(self, id: int) -> None:
+        """Have a job asked to stop when it next says something."""
+        self._stopped.add(id)
 
     def drain(self) -> list[tuple[str, int, Any]]:
         """Give all messages since the last call."""
@@ -65,8 +74,14 @@ def do_job(
     return {"value": value, "error": error, "seconds": time.perf_counter() - start, "worker": worker}
 
 
-def _tell(mailbox: Any, sent: list[Any], id: int, value: Mapping[str, Any]) -> None:
-    sent[0] = mailbox.put.remote("progress", id, dict(value))
+def _tell(mailbox: Any, sent: list[Any], id: int, value: Mapping[str, Any]) -> bool:
+    import ray
+
+    before, sent[0] = sent[0], mailbox.put.remote("progress", id, dict(value))
+    arrived, _ = ray.wait([before], timeout=0)  # what was said to the message before: nobody waits for this one
+    with suppress(ray.exceptions.RayError):
+        return bool(arrived) and bool(ray.get(before))
+    return False
 
 
 def _arrive(sent: list[Any]) -> None:

@@ -37,14 +37,16 @@ def search(
             search.
         resume: go on with the run in this folder; what else is given must be what it began with.
         config: a TOML file of settings, as a run folder's ``config.toml``; keywords win over it.
-        on_event: called with every event (a plain dict, see ``docs/cli.md``).
+        on_event: called with every event (a plain dict, see ``docs/cli.md``). Where it returns ``"stop"`` to a
+            ``progress`` event, that child ends with its epoch and counts as it stands (not with ``inline`` execution);
+            to any other event, the search ends there, and the same call goes on.
         {settings}
 
     Lists may be given as text with commas. ``space`` may be a ``StateSpace``; ``skeleton``, ``recipe`` and
     ``final_recipe`` may be objects, or dicts of their fields.
 
     Returns:
-        The finished run.
+        The finished run (or, where ``on_event`` stopped it, the unfinished one).
 
     Raises:
         UsageError: a setting that makes no sense, or a folder that holds another search; nothing was written.

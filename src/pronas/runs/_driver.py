@@ -17,7 +17,7 @@ from pronas.errors import RunError
 from pronas.runs._children import Children
 from pronas.runs._choose import recipe_of
 from pronas.runs._disk import disk_errors
-from pronas.runs._events import done_event, note
+from pronas.runs._events import STOP, SearchStoppedError, done_event, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._final_training import CHECKPOINT, train_final
@@ -46,12 +46,25 @@ def drive(run: Run, emit: Emit) -> Experiment:
     Raises:
         RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
     """
-    driver = _Driver(run, emit)
-    try:
-        driver.drive()
-    finally:
-        driver.close()
+    driver = _Driver(run, _stopping(emit))
+    with contextlib.suppress(SearchStoppedError):
+        try:
+            driver.drive()
+        finally:
+            driver.close()
     return Experiment(run.folder)
+
+
+def _stopping(emit: Emit) -> Emit:
+    """Have ``emit`` end the search where it gives ``STOP``; for a child, its trainer asks."""
+
+    def tell(event: dict[str, Any]) -> object:
+        answer = emit(event)
+        if answer == STOP and event["event"] != "progress":
+            raise SearchStoppedError
+        return answer
+
+    return tell
 
 
 class _Driver:
@@ -75,6 +88,8 @@ class _Driver:
                 self._tell_again()
             else:
                 self._train_final()
+        except SearchStoppedError:
+            raise
         except Exception:
             with contextlib.suppress(RunError):  # where the disk is full, the state stays as it was
                 store.set_meta(state="failed")

@@ -8,6 +8,13 @@ from typing import Any
 
 from pronas.runs._store import Child
 
+#: What a callback returns to end a child (after a ``progress`` event) or the search (after any other).
+STOP = "stop"
+
+
+class SearchStoppedError(Exception):
+    """A callback ended the search. All that was decided is in the store, as after a kill; nobody outside sees this."""
+
 
 def note(text: str) -> dict[str, Any]:
     """Return the event ``note``: something for people."""

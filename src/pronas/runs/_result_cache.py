@@ -47,7 +47,8 @@ def result_cache(folder: str | None, config: Config, fingerprint: str) -> Callab
 
 def _whole(child: Child, config: Config) -> bool:
     inherited = config.search.inherit is not None and child.level > 1
-    return child.status == "done" and STOPPED not in child.metrics and not inherited
+    ended = (child.epochs or 0) >= (config.children.epochs or 0)  # no callback stopped it
+    return child.status == "done" and STOPPED not in child.metrics and not inherited and ended
 
 
 def _check(path: Path, theirs: Config, ours: Config) -> None:

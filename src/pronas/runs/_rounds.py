@@ -9,7 +9,7 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._children import Children
-from pronas.runs._events import child_event
+from pronas.runs._events import STOP, child_event
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._store import Child, Store
 from pronas.training import ChildProgress, ChildResult, NetworkManager
@@ -57,7 +57,8 @@ class Evaluator:
             child = by_cell[event.cell]
             if isinstance(event, ChildProgress):
                 self.store.progress(child.id, event.epoch, event.epochs, event.accuracy, event.loss)
-                self.emit(_progress_event(child, event))
+                if self.emit(_progress_event(child, event)) == STOP:
+                    self.manager.stop(child.cell)
                 continue
             if keep:
                 self.fidelity.keep(child, event)

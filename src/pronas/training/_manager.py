@@ -82,6 +82,7 @@ class NetworkManager:
         }
         self._executor = make_executor(execution, _RUN, _SETUP, shared, **limits, **options)  # type: ignore[arg-type]
         self._next = 0
+        self._running: dict[int, Cell] = {}
 
     def get_reward(self, cell: Cell | str) -> float:
         """Train one child and give its reward (validation accuracy, 0 to 1; 0 when it failed)."""
@@ -116,6 +117,15 @@ class NetworkManager:
         given = parents or {}
         starts = [_start(given.get(cell)) | ({"keep": True} if keep_weights else {}) for cell in asked]
         return self._follow(asked, changes, starts)
+
+    def stop(self, cell: Cell) -> None:
+        """Ask that a cell in training end with its present epoch; its result is what it got to by then.
+
+        Children of the executor ``inline`` are trained to their end before anything is told of them.
+        """
+        for number, running in self._running.items():
+            if running == cell:
+                self._executor.stop(number)
 
     def child_seed(self, cell: Cell) -> int:
         """Give the seed that ``cell`` is trained with: of the run's seed and the cell's canonical form."""
@@ -171,7 +181,8 @@ class NetworkManager:
     def _follow(
         self, cells: list[Cell], changes: list[dict[str, Any]], more: list[dict[str, Any]]
     ) -> Iterator[ChildProgress | ChildResult]:
-        asked: dict[int, Cell] = {}
+        asked = self._running
+        asked.clear()
         for cell, change, extra in self._longest_first(list(zip(cells, changes, more, strict=True))):
             asked[self._next] = cell
             payload = {"cell": str(cell.canonical()), "seed": self.child_seed(cell), "recipe": change, **extra}

@@ -17,7 +17,7 @@ from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._recipe import Recipe
 from pronas.training._tensors import Tensors
 
-Report = Callable[[Mapping[str, Any]], None]
+Report = Callable[[Mapping[str, Any]], bool]
 
 Cell.parse("0:identity + 0:identity")  # loads the parser before workers are forked, not in each of them
 
@@ -64,7 +64,7 @@ def run(context: Context, payload: Mapping[str, Any], report: Report) -> dict[st
         context: from ``setup``.
         payload: ``cell`` (canonical text), ``seed``, and optionally ``recipe`` (fields that differ from the shared),
             ``start`` (``cell`` and ``weights`` of the parent to inherit from) and ``keep`` (give the weights back).
-        report: told ``epoch``, ``epochs``, ``accuracy`` and ``loss`` after each epoch.
+        report: told ``epoch``, ``epochs``, ``accuracy`` and ``loss`` after each epoch; gives whether to stop there.
 
     Returns:
         The fields of ``ChildResult`` but for ``cell`` and what the executor knows. A child that diverges, runs out of
@@ -96,7 +96,9 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     while not training.finished:
         epoch = training.run_epoch()
         result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)
-        report({"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss})
+        news = {"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss}
+        if report(news):  # it was asked to stop: it counts as it stands
+            break
     result.update(status="done", reward=training.keep_best_weights())
     if payload.get("keep"):
         result["weights"] = weights_of(network)
