@@ -1,6 +1,7 @@
 """Exported C: compiled without a warning, the packed network's integers and classes, here and on ARM under QEMU."""
 
 import ctypes
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from deploy_graphs import adversarial, random_graph
 from pronas.deploy import pack
 from pronas.deploy.packed._csource import c_source, write_c
 from pronas.deploy.packed._extract import graph_of
-from pronas.deploy.packed._graph import Logits
+from pronas.deploy.packed._graph import Graph, Logits
 from pronas.deploy.packed._network import PackedNetwork
 from pronas.deploy.packed._ranking import class_scores
 from pronas.errors import UsageError
@@ -125,6 +126,30 @@ def test_scores_are_ordered_as_float_logits():
     crowded = np.stack([np.full(10, 1e-9), np.ones(10)], 1).astype(np.float32)
     graph.ops[-1].__dict__["logits"] = Logits(0, crowded)
     assert f"ranks[CLASSES][{inputs + 1}]" in class_scores(graph).source
+
+
+@pytest.mark.parametrize("form", [0, 1, 3, 4])
+def test_scores_of_a_wide_layer_need_no_table(tmp_path, form):
+    """1,536 inputs make 15,370 logits, some of them equal in floats: those get scores of their own, not all a rank."""
+    need("gcc")
+    graph, _ = random_graph(3)
+    rng, inputs = np.random.default_rng(form), 1536
+    logits = Logits(form, rng.normal(size=(10, 2 if form < 2 else 3)).astype(np.float32))
+    op = dataclasses.replace(graph.ops[-1], weights=np.zeros((10, inputs), np.bool_), logits=logits, channels=10)
+    made = class_scores(Graph(graph.maps, (*graph.ops[:-1], op)))
+    assert made.bytes < 1000
+    (tmp_path / "score.c").write_text(
+        f"#include <stdint.h>\n#define CLASSES 10\n{made.source}\n"
+        "int64_t look(int32_t c, int32_t z);\nint64_t look(int32_t c, int32_t z) { return (int64_t)score(c, z); }\n"
+    )
+    run("gcc", *STRICT, "-O1", "-shared", "-fPIC", tmp_path / "score.c", "-o", tmp_path / "score.so")
+    look = ctypes.CDLL(str(tmp_path / "score.so")).look
+    look.restype = ctypes.c_int64
+    z = np.arange(-inputs, inputs + 1, 2)
+    floats = logits(np.repeat(z[:, None], 10, 1)).reshape(-1)
+    whole = np.array([look(c, int(value)) for value in z for c in range(10)])
+    order = np.lexsort((whole, floats))
+    assert np.array_equal(np.sign(np.diff(floats[order])), np.sign(np.diff(whole[order])))
 
 
 def test_names_and_comments_cannot_break_out(tmp_path):

@@ -1,4 +1,8 @@
-"""Comparing classes in integers: the order of float logits without floats, for processors that have none."""
+"""Comparing classes in integers: the order of float logits without floats, for processors that have none.
+
+Float logits are a z + b, rounded. In integers, a z + b with 62 bits is in the same order but for few values, which
+rounding made equal or turned around: those get scores of their own. Where logits are no such line: a table of ranks.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.deploy.packed._graph import Graph, Logits
+
+Integers = NDArray[np.int64]
+
+_MOST = 200
+"""Scores of their own that are looked through one after another; beyond them a table is better."""
 
 
 @final
@@ -23,7 +32,8 @@ class Scores:
 def class_scores(graph: Graph) -> Scores:
     """A C function whose integers are ordered, equal ones included, as the float logits are.
 
-    Tried in turn: a z + b in 32 and in 64 bits, checked on every pair that can occur; then a table of ranks.
+    Tried in turn: a z + b in 32 bits; in 64 bits, with exceptions; a table of ranks. Every pair that can occur is
+    compared.
     """
     op = graph.ops[-1]
     assert op.logits is not None
@@ -32,15 +42,17 @@ def class_scores(graph: Graph) -> Scores:
     z = np.arange(-inputs, inputs + 1, 2, dtype=np.int64)
     values = op.logits(np.repeat(z[:, None], classes, 1)).astype(np.float64)
     if op.logits.form != 2 and np.isfinite(values).all():
-        for bits in (31, 62):
+        for bits, most in ((31, 0), (62, _MOST)):
             a, b = _scaled(op.logits, inputs, bits)
-            if _same_order(values, a * z[:, None] + b):
-                return _linear(a, b, bits)
+            scores = a * z[:, None] + b
+            places, own = _exceptions(values, scores)
+            if len(places) <= most and _same_order(values, _patched(scores, places, own)):
+                return _linear(a, b, bits, _places_of(places, classes), own, inputs)
     order = np.unique(values, return_inverse=True)[1].reshape(values.shape)
     return _table(order.T, inputs)
 
 
-def _scaled(logits: Logits, inputs: int, bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _scaled(logits: Logits, inputs: int, bits: int) -> tuple[Integers, Integers]:
     values = logits.values.astype(np.float64)
     a = values[:, -2] * (values[:, 0] if logits.form >= 3 else 1)
     b = values[:, -1]
@@ -49,23 +61,59 @@ def _scaled(logits: Logits, inputs: int, bits: int) -> tuple[NDArray[np.int64], 
     return np.ldexp(a, shift).round().astype(np.int64), np.ldexp(b, shift).round().astype(np.int64)
 
 
-def _same_order(values: NDArray[np.float64], integers: NDArray[np.int64]) -> bool:
+def _exceptions(values: NDArray[np.float64], scores: Integers) -> tuple[Integers, Integers]:
+    """Flat places whose scores must be others, and those: equal logits get the score of one of them, and every score
+    is above those of all smaller logits."""
+    flat, own = values.reshape(-1), scores.reshape(-1).copy()
+    order = np.lexsort((own, flat))
+    groups = np.split(order, np.flatnonzero(np.diff(flat[order])) + 1)
+    least = np.iinfo(np.int64).min
+    for group in groups:
+        score = max(int(own[group[0]]), least)
+        own[group], least = score, score + 1
+    places = np.flatnonzero(own != scores.reshape(-1))
+    return places, own[places]
+
+
+def _patched(scores: Integers, places: Integers, own: Integers) -> Integers:
+    found = scores.copy()
+    found.reshape(-1)[places] = own
+    return found
+
+
+def _places_of(places: Integers, classes: int) -> Integers:
+    """Flat places in (z, class) as (class, number of z): what the C compares."""
+    return np.stack([places % classes, places // classes], 1)
+
+
+def _same_order(values: NDArray[np.float64], integers: Integers) -> bool:
     flat, whole = values.reshape(-1), integers.reshape(-1)
     order = np.lexsort((whole, flat))
     return bool(np.array_equal(np.sign(np.diff(flat[order])), np.sign(np.diff(whole[order]))))
 
 
-def _linear(a: NDArray[np.int64], b: NDArray[np.int64], bits: int) -> Scores:
-    kind, end = ("int32_t", "") if bits == 31 else ("int64_t", "LL")
+def _linear(a: Integers, b: Integers, bits: int, places: Integers, own: Integers, inputs: int) -> Scores:
+    kind, end, size = ("int32_t", "", 4) if bits == 31 else ("int64_t", "LL", 8)
     rows = ", ".join(f"{{{x}{end}, {y}{end}}}" for x, y in zip(a.tolist(), b.tolist(), strict=True))
-    source = (
-        f"typedef {kind} score_type;\nstatic const score_type scale[CLASSES][2] = {{{rows}}};\n"
-        "static score_type score(int32_t c, int32_t z) { return scale[c][0] * z + scale[c][1]; }\n"
+    source = f"typedef {kind} score_type;\nstatic const score_type scale[CLASSES][2] = {{{rows}}};\n"
+    if len(own):
+        pairs = ", ".join(f"{{{c}, {z}}}" for c, z in places.tolist())
+        scores = ", ".join(f"{score}{end}" for score in own.tolist())
+        source += (
+            "/* Logits that rounding made equal or turned around: class and number of the sum, and their scores. */\n"
+            f"static const int32_t exception[{len(own)}][2] = {{{pairs}}};\n"
+            f"static const score_type own[{len(own)}] = {{{scores}}};\n"
+        )
+    search = (
+        f"  for (int32_t i = 0; i < {len(own)}; i++)\n"
+        f"    if (exception[i][0] == c && exception[i][1] == (z + {inputs}) / 2) return own[i];\n"
     )
-    return Scores(source, 2 * len(a) * (4 if bits == 31 else 8))
+    source += f"static score_type score(int32_t c, int32_t z) {{\n{search if len(own) else ''}"
+    source += "  return scale[c][0] * z + scale[c][1];\n}\n"
+    return Scores(source, 2 * len(a) * size + len(own) * (8 + size))
 
 
-def _table(ranks: NDArray[np.int64], inputs: int) -> Scores:
+def _table(ranks: Integers, inputs: int) -> Scores:
     kind, size = ("uint16_t", 2) if ranks.max() < 65536 else ("uint32_t", 4)
     rows = ",\n".join("  {" + ", ".join(map(str, row)) + "}" for row in ranks.tolist())
     source = (
