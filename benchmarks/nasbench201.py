@@ -13,6 +13,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -30,18 +31,24 @@ METHODS = {
 }
 
 
-def controller(space: NASBench201Space, method: str, budget: int, seed: int) -> ControllerManager:
-    """The manager: ten random cells, then two a round; random and evolution choose for themselves."""
+def controller(
+    space: NASBench201Space, method: str, budget: int, seed: int, together: int = 2, batch: str = "greedy"
+) -> ControllerManager:
+    """The manager: ten random cells, then ``together`` a round; random and evolution choose for themselves."""
     options = METHODS[method]
     if "strategy" in options:
         return ControllerManager(space, K=None, budget=budget, seed=seed, validate=False, **options)
-    rounds = 1 + (budget - 10) // 2
-    return ControllerManager(space, K=None, first=budget, rounds=rounds, seed=seed, validate=False, **options)
+    rounds = 1 + (budget - 10) // together
+    return ControllerManager(
+        space, K=None, first=budget, rounds=rounds, seed=seed, batch=batch, validate=False, **options
+    )
 
 
-def search(space: NASBench201Space, table: dict, data: str, method: str, budget: int, seed: int) -> list[float]:
+def search(
+    space: NASBench201Space, table: dict, data: str, method: str, budget: int, seed: int, **together: Any
+) -> list[float]:
     """Test accuracy of the best by validation after each number of cells in AT up to the budget."""
-    manager = controller(space, method, budget, seed)
+    manager = controller(space, method, budget, seed, **together)
     validation, order = table[f"{data}_val_200"], []
     while cells := manager.get_actions():
         index = space.index(space.encode(cells))
@@ -89,7 +96,12 @@ def main() -> None:
     parser.add_argument("--rank", nargs="*", default=[], help="predictors whose ranking is measured")
     parser.add_argument("--rank-seeds", type=int, default=10)
     parser.add_argument("--out", type=Path, help="JSON lines, one a search")
+    parser.add_argument("--acquisition", default="ei")
+    parser.add_argument("--together", type=int, default=2, help="cells of a round")
+    parser.add_argument("--batch", default="greedy", help="how cells of a round are told apart")
     arguments = parser.parse_args()
+    METHODS["controller"]["acquisition"] = arguments.acquisition
+    together = {"together": arguments.together, "batch": arguments.batch}
     with np.load(arguments.table) as file:
         table = {name: file[name].astype(np.float64) for name in file if name.endswith("200")}
         space = NASBench201Space(file["ops"])
@@ -100,7 +112,7 @@ def main() -> None:
             budget = arguments.budget if method == "controller" else 300
             results = []
             for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-                results.append(search(space, table, data, method, budget, seed))
+                results.append(search(space, table, data, method, budget, seed, **together))
                 if arguments.out:
                     with arguments.out.open("a") as file:
                         file.write(

@@ -1,6 +1,7 @@
 """Which cells to train next: ask and tell, strategies, acquisition, and the history of what was measured."""
 
 from pronas.controller._acquisition import ACQUISITIONS, log_expected_improvement
+from pronas.controller._batch import BATCHES
 from pronas.controller._fit_report import FitReport
 from pronas.controller._manager import ControllerManager
 from pronas.controller._options import OBJECTIVES, check_objectives
@@ -9,6 +10,7 @@ from pronas.controller._strategies import STRATEGIES
 
 __all__ = [
     "ACQUISITIONS",
+    "BATCHES",
     "OBJECTIVES",
     "STRATEGIES",
     "ControllerManager",

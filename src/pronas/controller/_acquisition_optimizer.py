@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pronas.controller._acquisition import acquire
 from pronas.controller._archive import Archive
+from pronas.controller._batch import choose_batch
 from pronas.controller._pareto import select_front
 from pronas.predictors import Feasible, Predictor, Rows, TopK, best_cells, key_bytes
 from pronas.space import Cell, Space
@@ -20,6 +21,8 @@ Costs = Callable[[Sequence[Cell]], NDArray[Any]]
 
 #: Survivors kept beyond k before they are scored again exactly, so that rounding cannot decide who is among the best k.
 MARGIN = 64
+#: Candidates per proposed cell among which a batch is chosen, from their joint posterior.
+JOINT = 12
 #: Candidates per proposed cell whose costs are computed in a search for a front.
 SHORTLIST = 8
 
@@ -60,12 +63,16 @@ class Candidates:
 
 @dataclass(frozen=True)
 class AcquisitionOptimizer:
-    """How cells are chosen: the acquisition, what may be proposed, and the costs of a search for a front."""
+    """How cells are chosen: the acquisition, what may be proposed, the costs of a search for a front, and the batch.
+
+    ``batch`` (`BATCHES`): how cells that are trained together are told apart.
+    """
 
     space: Space
     acquisition: str = "mean"
     feasible: Feasible | None = None
     costs: Costs | None = None
+    batch: str = "greedy"
 
     def propose(self, predictor: Predictor, candidates: Candidates, count: int, archive: Archive, seed: int) -> Rows:
         """Up to ``count`` cells, best first, none of them in the archive."""
@@ -73,13 +80,18 @@ class AcquisitionOptimizer:
             return self._front(predictor, candidates, count, archive, seed)
         if self.acquisition == "thompson":
             return self._thompson(predictor, candidates, count, archive, seed)
-        top = self._top(archive, 2 * count + MARGIN, seed)
+        alone = self.batch == "greedy" or count == 1
+        top = self._top(archive, 2 * count + MARGIN if alone else JOINT * count + MARGIN, seed)
         best = float(predictor.utility(archive.best())[0])
+        shortlisted = "optimistic" if self.batch == "joint" else self.acquisition
         for parents, blocks, (mean, std) in candidates.tiles(predictor.extension_scores):
-            top.offer(parents, blocks, acquire(self.acquisition, mean, std, best))
+            top.offer(parents, blocks, acquire(shortlisted, mean, std, best))
         rows = top.best().rows
         if not len(rows):
             return rows
+        if not alone:
+            mean, covariance = predictor.joint(rows)
+            return rows[choose_batch(self.batch, self.acquisition, mean, covariance, best, count, seed)]
         exact = acquire(self.acquisition, *predictor.scores(rows), best)
         return best_cells(self.space, rows, exact, count, seed=seed).rows
 

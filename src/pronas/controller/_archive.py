@@ -20,10 +20,12 @@ class Archive:
     space: Space
     rows: list[list[int]] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
+    noise: list[float] = field(default_factory=list)  # standard errors of the rewards, 0: unknown
     keys: dict[bytes, int] = field(default_factory=dict)
 
-    def add(self, rows: Rows, rewards: Sequence[float]) -> None:
-        """Add cells of one number of blocks."""
+    def add(self, rows: Rows, rewards: Sequence[float], noise: Sequence[float] | None = None) -> None:
+        """Add cells of one number of blocks; ``noise``: standard errors of their rewards, where known."""
+        self.noise += [0.0] * len(rewards) if noise is None else map(float, noise)
         for row, key, reward in zip(rows.tolist(), key_bytes(self.space, rows), rewards, strict=True):
             self.keys[key] = len(self.rows)
             self.rows.append(row)
@@ -48,7 +50,9 @@ class Archive:
     def _of_width(self, width: int) -> Observed:
         index = [i for i, row in enumerate(self.rows) if len(row) == width]
         rows = np.array([self.rows[i] for i in index], dtype=np.int16).reshape(len(index), width)
-        return Observed(rows, np.array([self.rewards[i] for i in index], dtype=np.float64))
+        noise = np.array([self.noise[i] for i in index], dtype=np.float64)
+        rewards = np.array([self.rewards[i] for i in index], dtype=np.float64)
+        return Observed(rows, rewards, noise if noise.any() else None)
 
 
 def check_rewards(rewards: Sequence[float], count: int) -> list[float]:
@@ -70,4 +74,19 @@ def check_rewards(rewards: Sequence[float], count: int) -> list[float]:
         if not (math.isfinite(number) and 0.0 <= number <= 1.0):
             raise UsageError(f"reward {i} is {number}: rewards are accuracies in [0, 1], and 0 for a child that failed")
         values[i] = number
+    return values
+
+
+def check_noise(noise: Sequence[float | None] | None, count: int) -> list[float]:
+    """Return standard errors as floats, 0 where unknown.
+
+    Raises:
+        UsageError: not ``count`` of them, or one that is negative or no finite number.
+    """
+    values = [0.0] * count if noise is None else [0.0 if value is None else float(value) for value in noise]
+    if len(values) != count:
+        raise UsageError(f"{count} cells but {len(values)} standard errors: one each, None where unknown")
+    for i, value in enumerate(values):
+        if not (math.isfinite(value) and value >= 0):
+            raise UsageError(f"noise {i} is {value}: a standard error is finite and not negative")
     return values

@@ -11,7 +11,7 @@ import numpy as np
 
 from pronas.controller import _state_io as state_io
 from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
-from pronas.controller._archive import Archive, check_rewards
+from pronas.controller._archive import Archive, check_noise, check_rewards
 from pronas.controller._fit_report import FitReport
 from pronas.controller._options import build_strategy, check_options, old_predictor_settings
 from pronas.controller._strategies import Proposal
@@ -29,6 +29,9 @@ from pronas.predictors import (
     ranking,
 )
 from pronas.space import Cell, Space
+
+#: Evaluated cells below which the best is the one of the highest reward.
+FEWEST_JUDGED = 10
 
 
 class ControllerManager:
@@ -65,6 +68,8 @@ class ControllerManager:
             computed, lower is better; more than one objective searches the front.
         options: settings of the predictor or the strategy.
         validate: whether each fit is also cross-validated.
+        batch: how cells that are trained together are chosen: ``greedy`` (each as if alone), ``believer``, ``liar``,
+            ``penalised`` or ``joint``, which keep them apart.
 
     Raises:
         UsageError: an argument is out of range.
@@ -95,16 +100,18 @@ class ControllerManager:
         costs: Costs | None = None,
         options: dict[str, Any] | None = None,
         validate: bool = True,
+        batch: str = "greedy",
     ) -> None:
         self.space, self.K, self.seed, self.validate = state_space, K, seed, validate
         self.B = state_space.B if B is None else B
         self.directory = None if directory is None else Path(directory)
-        check_options(state_space, self.B, K, rounds, acquisition, strategy, objectives, costs, budget, first)
+        check_options(state_space, self.B, K, rounds, acquisition, strategy, objectives, costs, budget, first, batch)
         state_io.note_ignored(input_B)
         old = old_predictor_settings(train_iterations, reg_param, controller_cells, embedding_dim)
         chosen = dict(options or {})
         self.predictor = self._make(predictor, old, chosen if strategy == "progressive" else {})
-        optimizer = AcquisitionOptimizer(state_space, acquisition, feasible, costs if len(objectives) > 1 else None)
+        front = costs if len(objectives) > 1 else None
+        optimizer = AcquisitionOptimizer(state_space, acquisition, feasible, front, batch)
         self._strategy = build_strategy(
             strategy, optimizer, self.predictor, self.B, K, rounds, budget, first, seed, chosen
         )
@@ -187,21 +194,31 @@ class ControllerManager:
         self._asked += len(rows)
         return self._decode(rows)
 
-    def tell(self, cells: Sequence[Cell], rewards: Sequence[float]) -> None:
+    def tell(
+        self, cells: Sequence[Cell], rewards: Sequence[float], noise: Sequence[float | None] | None = None
+    ) -> None:
         """Take rewards of any cells of the space, asked for or not; the predictor is fitted when it is next needed.
 
+        Args:
+            cells: of any numbers of blocks.
+            rewards: (n,), validation accuracies in [0, 1]; 0: the child failed.
+            noise: (n,) standard errors of the rewards, such as sqrt(a (1 - a) / images) of an accuracy a; None where
+                unknown. The Gaussian process trusts a reward the less, the larger its error.
+
         Raises:
-            UsageError: a cell is not of this space or was told before, or a reward is wrong; nothing is changed.
+            UsageError: a cell is not of this space or was told before, or a reward or an error is wrong; nothing is
+                changed.
         """
         cells = list(cells)
         values = check_rewards(rewards, len(cells))
+        errors = check_noise(noise, len(cells))
         parts = [(self.space.encode([cell]), value) for cell, value in zip(cells, values, strict=True)]
         keys = [key_bytes(self.space, rows)[0] for rows, _ in parts]
         for i, key in enumerate(keys):
             if key in self.archive.keys or key in keys[:i]:
                 raise UsageError(f"tell: this cell already has a reward: {cells[i]}")
-        for rows, value in parts:
-            self.archive.add(rows, [value])
+        for (rows, value), error in zip(parts, errors, strict=True):
+            self.archive.add(rows, [value], [error])
         for key in keys:
             self._pending.pop(key, None)
         if not self._pending:
@@ -255,6 +272,34 @@ class ControllerManager:
             index = [i for i, cell in enumerate(cells) if len(cell) == blocks]
             mean[index], std[index] = self.predictor.predict(self.space.encode([cells[i] for i in index]))
         return mean, std
+
+    def best(self, n: int = 1) -> list[tuple[Cell, float, float]]:
+        """The n best of the evaluated cells, best first, by what they are believed to be worth: the finalists.
+
+        The best *measured* reward of many is a lucky one. A cell is judged by the predictor's posterior over all that
+        was measured, its own reward included: what resembles other good cells counts for more than a lonely peak.
+
+        Returns:
+            (cell, mean, standard deviation) of the reward that a cell would have without noise. Fewer than ten cells
+            are judged by their rewards alone.
+
+        Raises:
+            UsageError: n < 1, or nothing was evaluated.
+        """
+        if n < 1:
+            raise UsageError(f"best: n is how many cells to give, at least 1, not {n}")
+        history = self.archive.history()
+        if not history:
+            raise UsageError("best: nothing was evaluated yet; call tell or train first")
+        mean = np.concatenate([part.rewards for part in history])
+        std = np.concatenate([np.zeros(len(part)) if part.noise is None else part.noise for part in history])
+        failed = mean <= 0
+        if len(mean) >= FEWEST_JUDGED:
+            self._fit_predictor()
+            mean, std = self.predictor.posterior(history)
+        cells = [cell for part in history for cell in self._decode(part.rows)]
+        order = np.argsort(-np.where(failed, -np.inf, mean), kind="stable")[:n]
+        return [(cells[i], float(mean[i]), float(std[i])) for i in order]
 
     # -- state on disk
 
@@ -316,11 +361,17 @@ class ControllerManager:
             proposal = Proposal(level, number, np.empty((0, 4 * level), np.int16), nothing, nothing)
         self._proposal, self._asked, self._pending, self._awaiting = proposal, 0, {}, []
 
-    def _fit(self) -> FitReport:
-        history = self.archive.history()
+    def _fit_predictor(self) -> float:
+        """Fit the predictor to all that was told, unless it is; the seconds that it took."""
         started = time.perf_counter()
-        self.predictor.fit(history, self.seed + len(self.archive))
-        seconds = time.perf_counter() - started
+        if len(self.archive) > self._fitted_on or not self.predictor.fitted:
+            self.predictor.fit(self.archive.history(), self.seed + len(self.archive))
+            self._fitted_on = len(self.archive)
+        return time.perf_counter() - started
+
+    def _fit(self) -> FitReport:
+        seconds = self._fit_predictor()
+        history = self.archive.history()
         rewards = np.concatenate([part.rewards for part in history])
         predicted = np.concatenate([self.predictor.predict(part.rows)[0] for part in history])
         level, number = self._place()
@@ -334,7 +385,6 @@ class ControllerManager:
             extrapolation=self._extrapolation(),
             seconds=seconds,
         )
-        self._fitted_on = len(self.archive)
         self.reports.append(report)
         return report
 

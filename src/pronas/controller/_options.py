@@ -7,6 +7,7 @@ from typing import Any
 
 from pronas.controller._acquisition import ACQUISITIONS
 from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
+from pronas.controller._batch import BATCHES
 from pronas.controller._strategies import STRATEGIES, Evolution, Progressive, Random, Strategy
 from pronas.errors import UsageError, nearest
 from pronas.predictors import Predictor
@@ -27,19 +28,18 @@ def check_options(
     costs: Costs | None,
     budget: int | None,
     first: int | None,
+    batch: str,
 ) -> None:
     """Raise a UsageError for the first argument that is out of range."""
     if not 1 <= blocks <= space.B:
         raise UsageError(f"B={blocks}: this space has cells of 1 to {space.B} blocks")
-    if acquisition not in ACQUISITIONS:
-        raise UsageError(
-            f"unknown acquisition {acquisition!r}{nearest(acquisition, ACQUISITIONS)}; "
-            f"there are {', '.join(ACQUISITIONS)}"
-        )
-    if strategy not in STRATEGIES:
-        raise UsageError(
-            f"unknown strategy {strategy!r}{nearest(strategy, STRATEGIES)}; there are {', '.join(STRATEGIES)}"
-        )
+    for what, name, names in (
+        ("acquisition", acquisition, ACQUISITIONS),
+        ("strategy", strategy, STRATEGIES),
+        ("batch", batch, BATCHES),
+    ):
+        if name not in names:
+            raise UsageError(f"unknown {what} {name!r}{nearest(name, names)}; there are {', '.join(names)}")
     for name, value in (("K", k), ("rounds", rounds), ("budget", budget), ("first", first)):
         if value is not None and value < 1:
             raise UsageError(

@@ -69,6 +69,7 @@ def save(path: Path, predictor: Predictor, state: State) -> None:
         "seed": state.seed,
         "rows": state.archive.rows,
         "rewards": state.archive.rewards,
+        "noise": state.archive.noise,
         "reports": [report.to_dict() for report in state.reports],
         "fitted_on": state.fitted_on,
         "finished": state.finished,
@@ -102,8 +103,9 @@ def restore(path: Path, predictor: Predictor) -> State:
 
 def _state(space: Space, document: dict[str, Any]) -> State:
     archive = Archive(space)
-    for row, reward in zip(document["rows"], document["rewards"], strict=True):
-        archive.add(np.array([row], dtype=np.int16), [reward])
+    noise = document.get("noise", [0.0] * len(document["rows"]))  # version 0.1 had none
+    for row, reward, error in zip(document["rows"], document["rewards"], noise, strict=True):
+        archive.add(np.array([row], dtype=np.int16), [reward], [error])
     return State(
         seed=document["seed"],
         archive=archive,

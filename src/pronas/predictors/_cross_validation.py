@@ -45,4 +45,4 @@ def out_of_fold(predictor: Predictor, parts: list[Observed], seed: int = 0) -> F
 
 
 def _subset(part: Observed, mask: Floats) -> Observed:
-    return Observed(part.rows[mask], part.rewards[mask])
+    return Observed(part.rows[mask], part.rewards[mask], None if part.noise is None else part.noise[mask])

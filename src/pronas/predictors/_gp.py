@@ -12,7 +12,7 @@ from scipy import linalg
 from pronas.errors import UsageError
 from pronas.predictors._fit import fold_numbers
 from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
-from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history, known_noise
 from pronas.predictors._target_transform import TargetTransform, fit_target_transform
 
 if TYPE_CHECKING:
@@ -64,18 +64,30 @@ class GaussianProcess(Predictor):
         some = _representative(rewards, generator)
         self.transform, scales = fit_target_transform(rewards), group_scales(features, self.groups)
         targets = self.transform.forward(rewards)
-        hyper = fit_hyperparameters(features[some], self.groups, scales, targets[some])
-        self._condition(features, targets, scales, hyper, int(generator.integers(2**31)))
+        extra = self._transformed_noise(rewards, known_noise(parts))
+        hyper = fit_hyperparameters(features[some], self.groups, scales, targets[some], extra[some])
+        self._condition(features, targets, extra, scales, hyper, int(generator.integers(2**31)))
 
-    def _condition(self, features: Floats, targets: Floats, scales: Floats, hyper: Hyperparameters, seed: int) -> None:
-        self.hyper, self.scales, self.seed = hyper, scales, seed
+    def _transformed_noise(self, rewards: Floats, noise: Floats) -> Floats:
+        """Variances (n,) on the transformed scale of standard errors of rewards, at most that of all targets."""
+        assert self.transform is not None
+        if not noise.any():
+            return np.zeros(len(rewards))
+        width = (self.transform.forward(rewards + noise) - self.transform.forward(rewards - noise)) / 2
+        return np.asarray(np.clip(width, 0, 1) ** 2)
+
+    def _condition(
+        self, features: Floats, targets: Floats, extra: Floats, scales: Floats, hyper: Hyperparameters, seed: int
+    ) -> None:
+        """Condition on cells; ``extra`` (n,) is the part of their noise's variance that is known beforehand."""
+        self.hyper, self.scales, self.seed, self.extra = hyper, scales, seed, extra
         self.known, self.targets, self.centre = features, targets, features.mean(0)
         self.stretch = np.zeros(features.shape[1])
         for group, weight, scale in zip(self.groups, hyper.weights, scales, strict=True):
             self.stretch[group] = np.sqrt(weight * scale)
         self.points = (features - self.centre) * self.stretch
         covariance = self._covariance(self.points)
-        covariance[np.diag_indices(len(covariance))] += hyper.noise + JITTER
+        covariance[np.diag_indices(len(covariance))] += hyper.noise + extra + JITTER
         self.factor = linalg.cholesky(covariance, lower=True)
         self.solved = linalg.cho_solve((self.factor, True), targets)
         self._whiten: Floats | None = None
@@ -89,12 +101,13 @@ class GaussianProcess(Predictor):
         points *= self.stretch
         return np.asarray(points)
 
-    def _covariance(self, points: Floats) -> Floats:
-        """Covariances (n, known) of points with the known cells."""
-        products = points @ self.points.T
+    def _covariance(self, points: Floats, others: Floats | None = None) -> Floats:
+        """Covariances (n, m) of points with others; None: the known cells."""
+        others = self.points if others is None else others
+        products = points @ others.T
         squared = -2 * products
         squared += np.einsum("ij,ij->i", points, points)[:, None]
-        squared += np.einsum("ij,ij->i", self.points, self.points)
+        squared += np.einsum("ij,ij->i", others, others)
         covariance = matern(squared)
         covariance *= self.hyper.matern
         products *= self.hyper.linear
@@ -116,6 +129,20 @@ class GaussianProcess(Predictor):
             variance[part] = self.hyper.matern - np.einsum("ij,ij->i", reduced, reduced)
             variance[part] += self.hyper.linear * np.einsum("ij,ij->i", points, points)
         return mean, np.sqrt(np.maximum(variance, 1e-12))
+
+    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean (n,) and covariance (n, n) of the scores: the exact posterior."""
+        self._must_be_fitted()
+        points = self._place(rows)
+        across = self._covariance(points)
+        reduced = linalg.solve_triangular(self.factor, across.T, lower=True)
+        return across @ self.solved, self._covariance(points, points) - reduced.T @ reduced
+
+    def posterior(self, history: History) -> tuple[Floats, Floats]:
+        """As `Predictor.posterior`: the process has learnt how noisy measurements are, so this is its prediction."""
+        found = [self.predict(part.rows) for part in check_history(history)]
+        mean, std = (np.concatenate(values) for values in zip(*found, strict=True))
+        return mean, std
 
     def utility(self, rewards: ArrayLike) -> Floats:
         """Rewards on the scale of `scores`."""
@@ -157,7 +184,7 @@ class GaussianProcess(Predictor):
             amplitudes = size * generator.standard_normal((FREQUENCIES, self.draws))
             slopes = np.sqrt(self.hyper.linear) * generator.standard_normal((width, self.draws))
             prior = np.cos(self.points @ frequencies + phases) @ amplitudes + self.points @ slopes
-            noise = np.sqrt(self.hyper.noise) * generator.standard_normal(prior.shape)
+            noise = np.sqrt(self.hyper.noise + self.extra)[:, None] * generator.standard_normal(prior.shape)
             solved = linalg.cho_solve((self.factor, True), self.targets[:, None] - prior - noise)
             self._paths = (frequencies, phases, amplitudes, slopes, solved)
         return self._paths
@@ -185,6 +212,7 @@ class GaussianProcess(Predictor):
         tensors: Tensors = {
             "features": self.known,
             "targets": self.targets,
+            "noise": self.extra,
             "scales": self.scales,
             "logarithms": self.hyper.logarithms,
             "warp_rewards": self.transform.rewards,
@@ -199,6 +227,7 @@ class GaussianProcess(Predictor):
         self._condition(
             np.array(tensors["features"]),
             np.array(tensors["targets"]),
+            np.array(tensors["noise"]) if "noise" in tensors else np.zeros(len(tensors["targets"])),
             np.array(tensors["scales"]),
             hyper,
             values["seed"],

@@ -56,13 +56,15 @@ def matern(squared: Floats) -> Floats:
     return r
 
 
-def fit_hyperparameters(features: Floats, groups: Sequence[Ints], scales: Floats, targets: Floats) -> Hyperparameters:
-    """Maximum a posteriori, by L-BFGS on the marginal likelihood."""
+def fit_hyperparameters(
+    features: Floats, groups: Sequence[Ints], scales: Floats, targets: Floats, extra: Floats
+) -> Hyperparameters:
+    """Maximum a posteriori, by L-BFGS on the marginal likelihood; ``extra`` (n,): known variances of the noise."""
     squared, products = _group_matrices(features, groups, scales)
     centre = prior_mean(len(groups))
 
     def loss(logarithms: Floats) -> tuple[float, Floats]:
-        value, gradient = _negative_evidence(Hyperparameters(logarithms), squared, products, targets)
+        value, gradient = _negative_evidence(Hyperparameters(logarithms), squared, products, targets, extra)
         away = (logarithms - centre) / WIDTH
         return value + 0.5 * float(away @ away), gradient + away / WIDTH
 
@@ -78,7 +80,9 @@ def _group_matrices(features: Floats, groups: Sequence[Ints], scales: Floats) ->
     return np.maximum(own[:, :, None] + own[:, None] - 2 * products, 0), products
 
 
-def _negative_evidence(h: Hyperparameters, squared: Floats, products: Floats, targets: Floats) -> tuple[float, Floats]:
+def _negative_evidence(
+    h: Hyperparameters, squared: Floats, products: Floats, targets: Floats, extra: Floats
+) -> tuple[float, Floats]:
     """-log p(targets) and its gradient in the logarithms."""
     n = len(targets)
     r = np.sqrt(5 * np.tensordot(h.weights, squared, 1))
@@ -86,7 +90,7 @@ def _negative_evidence(h: Hyperparameters, squared: Floats, products: Floats, ta
     near, slope = (1 + r + r * r / 3) * decay, -(5 / 6) * (1 + r) * decay
     straight = np.tensordot(h.weights, products, 1)
     covariance = h.matern * near + h.linear * straight
-    covariance[np.diag_indices(n)] += h.noise + JITTER
+    covariance[np.diag_indices(n)] += h.noise + extra + JITTER
     try:
         factor = linalg.cholesky(covariance, lower=True, check_finite=False)
     except linalg.LinAlgError:

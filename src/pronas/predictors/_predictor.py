@@ -29,10 +29,14 @@ CHUNK = 16_384
 
 @dataclass(frozen=True)
 class Observed:
-    """Evaluated cells of one level: ``rows`` (n, w) int16 (w = 4b) and their ``rewards`` (n,) in [0, 1]."""
+    """Evaluated cells of one level: ``rows`` (n, w) int16 (w = 4b) and their ``rewards`` (n,) in [0, 1].
+
+    ``noise`` (n,): standard errors of the rewards, 0 where unknown; None: all unknown.
+    """
 
     rows: Rows
     rewards: Floats
+    noise: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -100,6 +104,31 @@ class Predictor(ABC):
         """Scores on the scale of `scores` as rewards, any shape."""
         return scores
 
+    def joint(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Mean (n,) and covariance (n, n) of the scores of ``rows``, for choosing batches; n at most some thousands.
+
+        Here: the standard deviations of `scores`, and correlations that fall with the distance of the features.
+        Predictors that know better override this.
+        """
+        mean, std = self.scores(rows)
+        std = np.maximum(std, max(0.1 * float(np.std(mean)), 1e-6))
+        return np.asarray(mean, dtype=np.float64), similarity(self.space.features(rows)) * std[:, None] * std
+
+    def posterior(self, history: History) -> tuple[Floats, Floats]:
+        """Mean and standard deviation (n,) of the true rewards of the cells that the predictor was fitted on.
+
+        Not of the measurements: these are noisy, and the best of many is lucky. Here a measured and a predicted reward
+        are averaged, by their precisions where the noise is known, else half and half.
+        """
+        parts = check_history(history)
+        predicted = np.concatenate([self.predict(part.rows)[0] for part in parts])
+        rewards = np.concatenate([part.rewards for part in parts])
+        noise = known_noise(parts)
+        off = float(np.mean((rewards - predicted) ** 2))  # of prediction and measurement together
+        own = np.maximum(off - noise**2, 0.1 * off)
+        weight = np.where(noise > 0, own / np.maximum(own + noise**2, 1e-12), 0.5)
+        return predicted + weight * (rewards - predicted), np.sqrt((1 - weight) * own)
+
     def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
         """Score every parent extended by every block, in tiles.
 
@@ -131,3 +160,18 @@ def check_history(history: History) -> list[Observed]:
     if not parts:
         raise UsageError("a predictor needs at least one evaluated cell to be fitted")
     return parts
+
+
+def known_noise(parts: Sequence[Observed]) -> NDArray[np.float64]:
+    """Standard errors of the rewards of all parts in order (n,), 0 where unknown."""
+    return np.concatenate([np.zeros(len(part)) if part.noise is None else part.noise for part in parts])
+
+
+def similarity(features: Floats) -> NDArray[np.float64]:
+    """Correlations (n, n) that fall with the distance of features (n, d): 1/e at the median distance."""
+    scaled = np.asarray(features, dtype=np.float64)
+    scaled = (scaled - scaled.mean(0)) / np.maximum(scaled.std(0), 1e-9)
+    squares = (scaled**2).sum(1)
+    distance = np.maximum(squares[:, None] + squares - 2 * scaled @ scaled.T, 0)
+    positive = distance[distance > 1e-9]
+    return np.asarray(np.exp(-distance / (np.median(positive) if len(positive) else 1.0)))
