@@ -35,19 +35,24 @@ def controller(
     space: NASBench201Space, method: str, budget: int, seed: int, together: int = 2, batch: str = "greedy"
 ) -> ControllerManager:
     """The manager: ten random cells, then ``together`` a round; random and evolution choose for themselves."""
-    options = METHODS[method]
+    options = METHODS[method] | {"seed": seed, "validate": False}
     if "strategy" in options:
-        return ControllerManager(space, K=None, budget=budget, seed=seed, validate=False, **options)
+        return ControllerManager(space, K=None, budget=budget, **options)
     rounds = 1 + (budget - 10) // together
-    return ControllerManager(
-        space, K=None, first=budget, rounds=rounds, seed=seed, batch=batch, validate=False, **options
-    )
+    return ControllerManager(space, K=None, first=budget, rounds=rounds, batch=batch, **options)
 
 
 def search(
-    space: NASBench201Space, table: dict, data: str, method: str, budget: int, seed: int, **together: Any
+    space: NASBench201Space,
+    table: dict,
+    data: str,
+    method: str,
+    budget: int,
+    seed: int,
+    at: tuple[int, ...],
+    **together: Any,
 ) -> list[float]:
-    """Test accuracy of the best by validation after each number of cells in AT up to the budget."""
+    """Test accuracy of the best by validation after each number of cells in ``at`` up to the budget."""
     manager = controller(space, method, budget, seed, **together)
     validation, order = table[f"{data}_val_200"], []
     while cells := manager.get_actions():
@@ -56,13 +61,13 @@ def search(
         manager.tell(cells, (validation[index] / 100).tolist())
         manager.update()
     assert len(set(order)) == len(order) == budget
-    return [float(table[f"{data}_test_200"][order[int(np.argmax(validation[order[:n]]))]]) for n in AT if n <= budget]
+    return [float(table[f"{data}_test_200"][order[int(np.argmax(validation[order[:n]]))]]) for n in at if n <= budget]
 
 
-def show(name: str, data: str, results: list[list[float]]) -> None:
+def show(name: str, data: str, results: list[list[float]], at: tuple[int, ...]) -> None:
     values = np.array(results)
     error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else values[0] * 0
-    columns = (f"{n}: {m:.2f}±{e:.2f}" for n, m, e in zip(AT, values.mean(0), error, strict=False))
+    columns = (f"{n}: {m:.2f}±{e:.2f}" for n, m, e in zip(at, values.mean(0), error, strict=False))
     print(f"{data:9s} {name:16s} ({len(values)} seeds)  " + "  ".join(columns), flush=True)
 
 
@@ -97,11 +102,13 @@ def main() -> None:
     parser.add_argument("--rank-seeds", type=int, default=10)
     parser.add_argument("--out", type=Path, help="JSON lines, one a search")
     parser.add_argument("--acquisition", default="ei")
+    parser.add_argument("--at", type=int, nargs="+", default=AT, help="numbers of cells that are reported")
     parser.add_argument("--together", type=int, default=2, help="cells of a round")
     parser.add_argument("--batch", default="greedy", help="how cells of a round are told apart")
     arguments = parser.parse_args()
     METHODS["controller"]["acquisition"] = arguments.acquisition
     together = {"together": arguments.together, "batch": arguments.batch}
+    at = tuple(arguments.at)
     with np.load(arguments.table) as file:
         table = {name: file[name].astype(np.float64) for name in file if name.endswith("200")}
         space = NASBench201Space(file["ops"])
@@ -112,14 +119,14 @@ def main() -> None:
             budget = arguments.budget if method == "controller" else 300
             results = []
             for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
-                results.append(search(space, table, data, method, budget, seed, **together))
+                results.append(search(space, table, data, method, budget, seed, at, **together))
                 if arguments.out:
                     with arguments.out.open("a") as file:
                         file.write(
                             json.dumps({"data": data, "method": method, "seed": seed, "test": results[-1]}) + "\n"
                         )
             if results:
-                show(method, data, results)
+                show(method, data, results, at)
 
 
 if __name__ == "__main__":

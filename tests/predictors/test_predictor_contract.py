@@ -143,3 +143,18 @@ def test_nothing_to_fit_and_not_fitted_are_errors(name):
 def test_no_rows_no_predictions(name, fitted):
     mean, spread = fitted(name).predict(LEVEL2[:0])
     assert mean.shape == spread.shape == (0,)
+
+
+def test_the_joint_posterior_agrees_with_the_scores(name):
+    space = StateSpace(2, ["3x3 conv", "3x3 maxpool", "identity"], 0)
+    rows = space.level1()
+    rewards = np.random.default_rng(0).uniform(0.5, 0.9, len(rows))
+    predictor = make_predictor(name, space)
+    predictor.fit([Observed(rows, rewards)], 0)
+    unseen = space.sample(20, 2, np.random.default_rng(1))
+    mean, covariance = predictor.joint(unseen)
+    expected, std = predictor.scores(unseen)
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+    assert (np.sqrt(covariance.diagonal()) >= np.asarray(std) - 1e-4).all()
+    np.testing.assert_allclose(covariance, covariance.T, atol=1e-9)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-6

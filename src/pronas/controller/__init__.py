@@ -1,7 +1,7 @@
 """Which cells to train next: ask and tell, strategies, acquisition, and the history of what was measured."""
 
 from pronas.controller._acquisition import ACQUISITIONS, log_expected_improvement
-from pronas.controller._batch import BATCHES
+from pronas.controller._batch import BATCHES, choose_batch
 from pronas.controller._fit_report import FitReport
 from pronas.controller._manager import ControllerManager
 from pronas.controller._options import OBJECTIVES, check_objectives
@@ -16,6 +16,7 @@ __all__ = [
     "ControllerManager",
     "FitReport",
     "check_objectives",
+    "choose_batch",
     "log_expected_improvement",
     "non_dominated",
     "select_front",
