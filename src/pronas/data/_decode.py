@@ -86,8 +86,13 @@ def bad_pictures(reasons: Sequence[str], where: str) -> str:
     """One line that names the pictures which cannot be read, the first ten of many."""
     if len(reasons) == 1:
         return f"{where}: {reasons[0]}"
+    return f"{where}: {len(reasons)} pictures cannot be read: {listed(reasons)}"
+
+
+def listed(reasons: Sequence[str]) -> str:
+    """The reasons, the first ten of many."""
     more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-    return f"{where}: {len(reasons)} pictures cannot be read: {'; '.join(reasons[:_NAMED])}{more}"
+    return "; ".join(reasons[:_NAMED]) + more
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from pronas.data._archive import check_zip
 from pronas.data._cache import remembered
-from pronas.data._decode import Decoded, bad_pictures, decode_all
+from pronas.data._decode import Decoded, bad_pictures, decode_all, listed
 from pronas.data._groups import groups_of
 from pronas.data._kept import part
 from pronas.data._notes import few_of
@@ -174,7 +174,7 @@ def _bad_notes(names: Sequence[str], decoded: Decoded, where: str, options: Read
     reasons = [reason for _, reason in decoded.bad]
     if not options.skip_bad:
         raise DataError(f"{bad_pictures(reasons, where)}; skip_bad leaves out what cannot be read")
-    return (f"{len(reasons)} of {len(names)} pictures were left out: {bad_pictures(reasons, where)}",)
+    return (f"{len(reasons)} of {len(names)} pictures were left out: {listed(reasons)}",)
 
 
 def _check_classes(train: Split, tree: Tree, where: str) -> None:
