@@ -151,12 +151,13 @@ def test_answers_only_this_machine_and_only_get(server):
 
 
 def test_what_cannot_be_watched_is_said_in_one_line(tmp_path, live_run):
+    (tmp_path / "file").touch()
     with pytest.raises(RunError, match="no run folder"):
-        watch(tmp_path / "nowhere")
+        watch(tmp_path / "file")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(RunError, match="--port 0"):
+        with pytest.raises(RunError, match="port 0 picks a free one"):
             watch(live_run, taken.getsockname()[1])
 
 

@@ -161,8 +161,9 @@ def test_local_workers_end_with_their_driver(tmp_path, signal_):
     _, errors = process.communicate(timeout=200)
     expected = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
     assert process.returncode == expected[signal_]
-    if signal_ == signal.SIGINT:
-        assert errors.splitlines() == ["error: interrupted; run the same command again to go on"]
+    words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    if signal_ in words:
+        assert errors.splitlines() == [f"error: {words[signal_]}; run the same command again to go on"]
     wait_until_gone(mark)
     again = subprocess.run([*command, "--execution", "inline"], env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr

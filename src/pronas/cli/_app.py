@@ -6,7 +6,7 @@ import importlib
 import os
 import re
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -29,7 +29,7 @@ COMMANDS = (
     "benchmark",
 )
 
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 #: click's base of errors in what was typed. Recent typers bring a click of their own, so it is found through typer.
 _CLICK_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -40,13 +40,25 @@ def build_app() -> typer.Typer:
         name="pronas",
         help="Progressive neural architecture search that ends in a network you can ship.",
         no_args_is_help=True,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     for name in COMMANDS:
         module = importlib.import_module(f"pronas.cli._{name}")
         app.command(name)(module.command)
     return app
+
+
+def _options(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        from pronas.version import installed_version
+
+        typer.echo(f"pronas {installed_version()}")
+        raise typer.Exit
 
 
 def _shield(arguments: list[str]) -> list[str]:
@@ -61,6 +73,10 @@ def main() -> NoReturn:
         code = build_app()(_shield(sys.argv[1:]), standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except SystemExit as error:
+        if error.code == _TERMINATED:
+            _fail("terminated; run the same command again to go on", _TERMINATED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -255,12 +255,16 @@ class Bars(Display):
         self._progress.update(self._tasks["winner"], completed=event["epoch"], note=note)
 
 
+class Terminated(SystemExit):
+    """SIGTERM arrived."""
+
+
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM unwind like Ctrl-C, so that workers are stopped and the display is put away."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
+        raise Terminated(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

@@ -81,16 +81,16 @@ def watch(run: str | Path, port: int = 8477, ready: Callable[[str], None] = prin
     """Serve the live page of a run until interrupted.
 
     Args:
-        run: the run folder; it need not hold a store yet.
+        run: the run folder; it need not be there yet.
         port: where to listen on the loopback interface; 0 picks a free one.
         ready: called with the page's address once it can be opened.
 
     Raises:
-        RunError: there is no such folder, or the port is taken.
+        RunError: it is a file, or the port is taken.
         MissingExtraError: starlette or uvicorn is not installed.
     """
-    if not Path(run).is_dir():
-        raise RunError(f"there is no run folder {str(run)!r}; name the folder that a search writes")
+    if Path(run).exists() and not Path(run).is_dir():
+        raise RunError(f"{str(run)!r} is no run folder but a file; name the folder that a search writes")
     uvicorn: Any = require("uvicorn", "report")
     app = live_app(run)
     with _listen(port) as listener:
@@ -109,6 +109,6 @@ def _listen(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except OSError as error:
         listener.close()
-        raise RunError(f"cannot listen on port {port} ({error.strerror}); --port 0 picks a free one") from error
+        raise RunError(f"cannot listen on port {port} ({error.strerror}); port 0 picks a free one") from error
     listener.listen(64)
     return listener

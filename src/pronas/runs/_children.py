@@ -71,7 +71,9 @@ class Children:
         return child
 
     def flush(self) -> None:
-        """Bring the files for people up to date."""
+        """Bring the files for people up to date, if their folder is still there."""
+        if self._store.vanished:
+            return
         with disk_errors(self._folder):
             self._legacy_files.update(self, now=True)
 

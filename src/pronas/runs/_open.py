@@ -126,7 +126,7 @@ def _refusal(folder: Path, problem: Problem) -> Exception | None:
         return None if "before it began" in str(error) else error
     keys = differing(old, problem.config)
     images = _images_differ(folder, problem)
-    if images and old.data.name != problem.config.data.name:
+    if images and not problem.resumes and old.data.name != problem.config.data.name:
         keys = sorted([*keys, "data.name"])
     if keys:
         return say_differing(folder, old, problem.config, keys)

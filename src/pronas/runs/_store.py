@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,14 +94,30 @@ class Store:
         if not self.path.exists():
             create(self.path)
         self._connection = connect(self.path, read_only=False)
-        self._connection.execute("PRAGMA synchronous=FULL")
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+        except sqlite3.Error as error:
+            raise RunError(_explain(self.path, error)) from error
+        self._inode = os.stat(self.path).st_ino
         self._revision: int = read_meta(self._connection, "revision") or 0
         self._progress: dict[int, tuple[Any, ...]] = {}
         self._progress_written = 0.0
 
     def close(self) -> None:
-        """Close the file; what was written stays."""
+        """Close the file; what was written stays, all of it in one file, unless somebody is reading just now."""
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout=0")
+            self._connection.execute("PRAGMA journal_mode=DELETE")
         self._connection.close()
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the file is gone, or another has taken its place."""
+        try:
+            return os.stat(self.path).st_ino != self._inode
+        except OSError:
+            return True
 
     def meta(self, key: str) -> Any:
         """Return one entry of ``meta``, or ``None``."""
@@ -165,6 +182,8 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
+        if self.vanished:
+            raise RunError(f"{self.path} is gone, and with it what was recorded; start again, or put the folder back")
         cursor = self._connection.cursor()
         try:
             cursor.execute("BEGIN IMMEDIATE")

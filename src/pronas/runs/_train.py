@@ -163,7 +163,7 @@ def _opened(task: _TrainTask) -> Iterator[dict[str, Any] | None]:
         known = _result(folder)
         if known is not None and known.get("plan") != task.digest:
             raise FolderTakenError(f"{folder} holds another training; choose another folder", str(folder))
-        yield known
+        yield None if known is None else {name: value for name, value in known.items() if name != "plan"}
 
 
 def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dict[str, Any]:
