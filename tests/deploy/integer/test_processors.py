@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from integer_graphs import integer_network
 
-from pronas.deploy.integer import run_integer, write_integer_c
+from pronas.deploy._emulate import emulate
+from pronas.deploy.integer import integer_c, run_integer, write_integer_c
+from pronas.errors import UsageError
 
 MCU = Path(__file__).parents[1] / "mcu"
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
@@ -90,3 +92,18 @@ def test_aarch64_gives_the_same_bytes(tmp_path):
         sources = [tmp_path / "net.c", tmp_path / "main.c", tmp_path / "put.c"]
         run("aarch64-linux-gnu-gcc", *STRICT, "-O2", "-static", "-I", tmp_path, *sources, "-o", tmp_path / "net")
         assert run("qemu-aarch64", tmp_path / "net").split() == expected, f"seed {seed}"
+
+
+def test_instructions_flash_and_stack_are_counted(tmp_path):
+    need("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm")
+    integers, images, _ = integer_network(0)
+    write_integer_c(integers, tmp_path / "net.c")
+    glue = f'#include "{tmp_path}/net.h"\nint run(const uint8_t *image) {{ return net_classify(image); }}\n'
+    found = emulate([tmp_path / "net.c"], glue, images[0], "cortex-m4", ["-O2"])
+    made = integer_c(integers, "net")
+    assert found.result == run_integer(integers, images[:1])[0].argmax()
+    assert integers.graph.macs < found.instructions < 100 * integers.graph.macs
+    assert (found.ram, found.flash > made.constant_bytes) == (made.buffer_bytes, True)
+    assert 100 < found.stack < 600
+    with pytest.raises(UsageError, match="choose from cortex-m0plus"):
+        emulate([], glue, images[0], "cortex-m55")

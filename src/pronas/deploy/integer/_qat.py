@@ -1,7 +1,9 @@
 """Training a little more with fake quantization, so that the weights learn what rounding does to them.
 
 Weights and maps are rounded on the way forward to what the integer network will hold; gradients pass as if they were
-not, and stop where a value was clipped (Jacob et al. 2018, section 3). Batch norms are folded and stay as they were.
+not, and stop where a value was clipped (Jacob et al. 2018, section 3). Batch norms are folded and stay as they were. What
+is to be learnt is what the float network says of the training images, not their labels: the recipe that it was trained
+with need not be known, and there is nothing to overfit.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pronas.data import Dataset, default_augmentation
+from pronas.data import Dataset
 from pronas.deploy.integer._calibrate import Scale
 from pronas.deploy.integer._float import run_float
 from pronas.deploy.integer._graph import TIED, FloatGraph, Node
 from pronas.errors import UsageError
 
-_RATE, _BATCH = 2e-4, 64
+_RATE, _BATCH = 2e-5, 64
 
 
 def fine_tuned(
@@ -28,7 +30,7 @@ def fine_tuned(
 ) -> FloatGraph:
     """The graph with weights and biases trained for ``epochs`` with fake quantization; the scales stay.
 
-    Adam at 2e-4 falling to 0 along a cosine, batches of 64, the data set's usual augmentation.
+    Adam at 2e-5 falling to 0 along a cosine, batches of 64; cross-entropy with the float network's probabilities.
 
     Raises:
         UsageError: ``epochs`` is below 1.
@@ -39,8 +41,8 @@ def fine_tuned(
     steps = epochs * -(-len(dataset.train.labels) // _BATCH)
     optimizer = torch.optim.Adam(tuner.parameters, lr=_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: 0.5 * (1 + math.cos(math.pi * n / steps)))
-    for images, labels in _batches(dataset, epochs, seed):
-        loss = F.cross_entropy(tuner(images), labels)
+    for images in _batches(dataset, epochs, seed):
+        loss = F.cross_entropy(tuner(images), tuner.wanted(images))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -48,13 +50,11 @@ def fine_tuned(
     return tuner.graph()
 
 
-def _batches(dataset: Dataset, epochs: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(seed)
-    augmentation = default_augmentation(dataset)
-    images, labels = torch.from_numpy(dataset.train.images), torch.from_numpy(dataset.train.labels)
+def _batches(dataset: Dataset, epochs: int, seed: int) -> Iterator[Tensor]:
+    generator, images = torch.Generator().manual_seed(seed), dataset.train.images
     for _ in range(epochs):
-        for part in torch.split(torch.randperm(len(labels), generator=generator), _BATCH):
-            yield augmentation.apply(images[part], generator), labels[part]
+        for part in torch.split(torch.randperm(len(images), generator=generator), _BATCH):
+            yield torch.from_numpy(images[part.numpy()])
 
 
 class _Tuner:
@@ -66,6 +66,11 @@ class _Tuner:
 
     def __call__(self, images: Tensor) -> Tensor:
         return run_float(self.original, images, self._weights, self._map)[-1].flatten(1)
+
+    @torch.no_grad()
+    def wanted(self, images: Tensor) -> Tensor:
+        """The float network's probabilities."""
+        return run_float(self.original, images)[-1].flatten(1).softmax(1)
 
     def _weights(self, number: int, node: Node) -> tuple[Tensor | None, Tensor | None]:
         weight = self.weights[number]

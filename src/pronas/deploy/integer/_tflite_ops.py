@@ -143,6 +143,9 @@ class LiteGraph:
         stride, kernel = node.stride[0], node.kernel[0]
         sides = self.tensors[source].shape[1:3]
         steps = [max((-(-side // stride) - 1) * stride + kernel - side, 0) for side in sides]
+        if node.padding == (0, 0):
+            output = self._map(name, (1, height, width, channels), scale)
+            return self._window(kind, source, output, kernel, stride, VALID)
         if all(step // 2 == kernel // 2 for step in steps) or stride == 1:
             output = self._map(name, (1, height, width, channels), scale)
             return self._window(kind, source, output, kernel, stride, SAME)

@@ -1,0 +1,177 @@
+"""Int8 on microcontrollers: instructions, flash, RAM, beside BakeNN; and do all runtimes give the same bytes?
+
+    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, and models of one's own (full precision)
+    python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C, LiteRT, TFLM; footprints
+
+`count` runs the exported C on a Cortex-M4 (DSP instructions) and a Cortex-M0+ under QEMU (arm-none-eabi-gcc,
+qemu-system-arm), at -O2, and, where it is installed, what BakeNN makes of the same network's .tflite: portable, and with
+CMSIS-NN's sources. BakeNN knows no MEAN: it gets an AVERAGE_POOL in its place.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests/deploy"))
+from integer_graphs import integer_network, unruly
+
+from pronas.deploy._emulate import emulate
+from pronas.deploy.integer import (
+    calibrate,
+    integer_c,
+    integer_footprint,
+    lower,
+    quantize,
+    run_integer,
+    tflite_bytes,
+    write_integer_c,
+)
+from pronas.networks import Residual
+from pronas.space import Cell
+from pronas.training import load_model
+
+BAKENN = """#include "bknn_net.h"
+static int8_t in[@IN@], out[@OUT@];
+static uint8_t arena[@ARENA@] __attribute__((aligned(16)));
+int run(const uint8_t *image) {
+  for (int32_t i = 0; i < @PIXELS@; i++)
+    for (int32_t c = 0; c < @C@; c++) in[i * @C@ + c] = (int8_t)(image[c * @PIXELS@ + i] - 128);
+  bknn_net_infer(arena, in, out);
+  int best = 0;
+  for (int i = 1; i < @OUT@; i++) if (out[i] > out[best]) best = i;
+  return best;
+}
+"""
+
+
+def resnet8():
+    scale = ([125.0, 123.0, 114.0], [63.0, 62.0, 67.0])
+    cell = Cell.parse("0:3x3-3x3 conv + 0:identity")
+    return unruly(Residual().build(cell, (3, 32, 32), 10, seed=0, scale=scale), np.random.default_rng(0))
+
+
+def count(name, network):
+    graph = lower(network)
+    images = np.random.default_rng(1).integers(0, 256, (64, *graph.input_shape), dtype=np.uint8)
+    pooled = [dataclasses.replace(n, kind="avgpool") if n.kind == "mean" else n for n in graph.nodes]
+    for variant, one in (("pronas", graph), ("bakenn", dataclasses.replace(graph, nodes=tuple(pooled)))):
+        integers = quantize(one, calibrate(one, images))
+        with tempfile.TemporaryDirectory() as folder:
+            rows = (
+                ours(integers, images, Path(folder)) if variant == "pronas" else bakenn(integers, images, Path(folder))
+            )
+            for label, processor, found in rows:
+                expected = run_integer(integers, images[:1])[0].argmax()
+                print(
+                    f"{name:12}{label:18}{processor:15}{found.instructions / graph.macs:6.2f} instructions a MAC "
+                    f"({found.instructions:,}), flash {found.flash:,}, RAM {found.ram:,}, stack {found.stack}, "
+                    f"{'same' if found.result == expected else 'ANOTHER'} class",
+                    flush=True,
+                )
+
+
+def ours(integers, images, folder):
+    write_integer_c(integers, folder / "net.c")
+    weights = sum(n.weight.numel() for n in integers.graph.nodes if n.weight is not None)
+    print(f"weights {weights:,}, MACs {integers.graph.macs:,}, constants {integer_c(integers, 'net').constant_bytes:,}")
+    glue = f'#include "{folder}/net.h"\nint run(const uint8_t *image) {{ return net_classify(image); }}\n'
+    for processor in ("cortex-m4", "cortex-m0plus"):
+        for level in ("-O2", "-Os"):
+            yield f"pronas {level}", processor, emulate([folder / "net.c"], glue, images[0], processor, [level])
+
+
+def bakenn(integers, images, folder):
+    try:
+        import bakenn as peer
+    except ImportError:
+        print("bakenn is not installed: left out")
+        return
+    (folder / "net.tflite").write_bytes(tflite_bytes(integers))
+    optimized = peer.CBackendOptions(
+        kernel_policy=peer.KernelPolicy.STATIC_PRIORITY, enable_cmsis_nn=True, target=peer.CORTEX_M4
+    )
+    for label, processor, options in (
+        ("bakenn portable", "cortex-m4", None), ("bakenn portable", "cortex-m0plus", None),
+        ("bakenn CMSIS-NN", "cortex-m4", optimized),
+    ):  # fmt: skip
+        where = folder / f"{label.split()[1]}-{processor}"
+        peer.compile_tflite(folder / "net.tflite", where, name="net", backend_options=options)
+        listed = (where / "bakenn_sources.cmake").read_text().replace("${CMAKE_CURRENT_LIST_DIR}", str(where))
+        sources, includes, defines = (
+            re.findall(r"^  (\S+)$", part, re.M) for part in re.findall(r"set\(\w+\n(.*?)\)", listed, re.S)
+        )
+        flags = ["-O2", *(f"-I{p.strip(chr(34))}" for p in includes), *(f"-D{d.strip(chr(34))}" for d in defines)]
+        size = int(re.search(r"ARENA_SIZE (\d+)u", (where / "bknn_net.h").read_text()).group(1))
+        c, h, w = integers.input_shape
+        words = {"IN": c * h * w, "OUT": integers.classes, "ARENA": size, "PIXELS": h * w, "C": c}
+        glue = re.sub("@([A-Z]+)@", lambda m, words=words: str(words[m.group(1)]), BAKENN)
+        found = emulate([Path(p.strip('"')) for p in sources], glue, images[0], processor, flags)
+        yield label, processor, dataclasses.replace(found, ram=found.ram + size)
+
+
+def same(cells, first):
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from tflite_micro.python.tflite_micro import runtime
+
+    bytes_, wrong = 0, dict.fromkeys(("C", "LiteRT", "TFLM", "footprint"), 0)
+    for seed in range(first, first + cells):
+        integers, images, network = integer_network(seed)
+        expected, data = run_integer(integers, images), tflite_bytes(integers)
+        lite = Interpreter(model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+        lite.allocate_tensors()
+        micro, inputs = runtime.Interpreter.from_bytes(data), images.transpose(0, 2, 3, 1).astype(np.int16) - 128
+        for image, row in zip(inputs.astype(np.int8), expected, strict=True):
+            lite.set_tensor(lite.get_input_details()[0]["index"], image[None])
+            lite.invoke()
+            wrong["LiteRT"] += int((lite.get_tensor(lite.get_output_details()[0]["index"])[0] != row).sum())
+            micro.set_input(image[None], 0)
+            micro.invoke()
+            wrong["TFLM"] += int((micro.get_output(0)[0] != row).sum())
+        wrong["C"] += int((c_logits(integers, images) != expected).sum())
+        made = integer_c(integers, "net")
+        wrong["footprint"] += integer_footprint(network.plan)[:2] != (made.constant_bytes, made.buffer_bytes)
+        bytes_ += expected.size
+        if (seed - first) % 20 == 19:
+            print(f"{seed - first + 1} cells, {bytes_:,} bytes; different: {wrong}", flush=True)
+    return any(wrong.values())
+
+
+def c_logits(integers, images):
+    with tempfile.TemporaryDirectory() as folder:
+        source, library = Path(folder) / "net.c", Path(folder) / "net.so"
+        write_integer_c(integers, source)
+        subprocess.run(["gcc", "-std=c99", "-O1", "-shared", "-fPIC", source, "-o", library], check=True)
+        found = np.zeros((len(images), integers.classes), np.int8)
+        function = ctypes.CDLL(str(library)).net_logits
+        for image, row in zip(np.ascontiguousarray(images), found, strict=True):
+            function(ctypes.c_void_p(image.ctypes.data), ctypes.c_void_p(row.ctypes.data))
+        return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["count", "same"])
+    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("--cells", type=int, default=300)
+    parser.add_argument("--first", type=int, default=1000)
+    args = parser.parse_args()
+    if args.what == "same":
+        sys.exit(same(args.cells, args.first))
+    count("resnet8", resnet8())
+    for path in args.models:
+        with contextlib.suppress(KeyboardInterrupt):
+            count(path.stem, load_model(path).network)
+
+
+if __name__ == "__main__":
+    main()
