@@ -1,23 +1,26 @@
 """Every setting of a search: a frozen dataclass for each table of ``config.toml``, a field for each setting.
 
-How to declare another one is told in `pronas.runs._setting`.
+How to declare another one is told in `pronas.runs._setting`. The tables of networks, ``[children]`` and ``[final]``, stand in
+`pronas.runs._train_tables`.
 """
 
 from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-from pronas.errors import UsageError, nearest
-from pronas.runs._setting import Setting, entry, hints_of, setting, settings_in, settings_of
+from pronas.runs._reading import flat, plain, read
+from pronas.runs._setting import Setting, setting, settings_of
+from pronas.runs._train_tables import ChildrenConfig, FinalConfig, TrainConfig
+
+__all__ = ["SETTINGS", "SPACES", "ChildrenConfig", "Config", "FinalConfig", "LimitConfig", "TrainConfig", "plain"]
 
 #: The spaces; ``custom`` is one whose parts are all given.
 SPACES = ("pnas", "flat", "binary", "custom")
 _CHILDREN, _RUN = "Children", "The run"
-_FILTERS = int | tuple[int, ...]
 _MOST = 10**9  # of what is counted: more is a slip of the finger
 
 
@@ -184,98 +187,6 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How networks are built and trained. ``recipe`` and ``skeleton``: a name and the fields that differ from it."""
-
-    epochs: int | None = None
-    batch: int | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    skeleton: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ChildrenConfig(TrainConfig):
-    """``[children]``: how children are built and trained."""
-
-    PANEL: ClassVar[str] = _CHILDREN
-
-    epochs: int | None = setting("Epochs a child", chosen="the recipe's", at_least=1, at_most=1_000_000, unit="epochs")
-    batch: int | None = setting(
-        "Images a step", chosen="32 to 128, by the number of images", at_least=1, at_most=1_000_000, unit="images"
-    )
-    recipe: Mapping[str, Any] = settings_in(
-        name=entry(
-            str,
-            "How children are trained: search, full or old; fields of a recipe in TOML",
-            flag="recipe",
-            chosen="search",
-        )
-    )
-    skeleton: Mapping[str, Any] = settings_in(
-        name=entry(
-            str,
-            "The network around the cell: flat, binary, pnas-cifar or pnas-imagenet",
-            flag="skeleton",
-            chosen="by the space",
-            train=True,
-        ),
-        filters=entry(
-            _FILTERS,
-            "The skeleton's filters: a number, or one per cell (F of PNAS skeletons)",
-            chosen="8 (pnas-cifar)",
-            at_least=1,
-            at_most=65_536,
-        ),
-        repeats=entry(
-            int, "Cells of stride 1 in a row (N of PNAS skeletons)", chosen="1 (pnas-cifar)", at_least=0, at_most=64
-        ),
-    )
-
-
-@dataclass(frozen=True)
-class FinalConfig(TrainConfig):
-    """``[final]``: how the winner is built and trained; what it does not say of the skeleton is the children's."""
-
-    PANEL: ClassVar[str] = "The winner"
-
-    epochs: int | None = setting(
-        "Epochs of the winner; 0: it is not trained",
-        flag="final_epochs",
-        chosen="the recipe's",
-        at_least=0,
-        at_most=1_000_000,
-        unit="epochs",
-        train=True,
-    )
-    batch: int | None = setting(
-        "Images a step",
-        flag="final_batch",
-        chosen="32 to 128, by the number of images",
-        at_least=1,
-        at_most=1_000_000,
-        unit="images",
-        train=True,
-    )
-    recipe: Mapping[str, Any] = settings_in(
-        name=entry(str, "How the winner is trained", flag="final_recipe", chosen="full", train=True)
-    )
-    skeleton: Mapping[str, Any] = settings_in(
-        filters=entry(
-            _FILTERS,
-            "Its skeleton's filters",
-            flag="final_filters",
-            chosen="the children's, or F = 16",
-            at_least=1,
-            at_most=65_536,
-            train=True,
-        ),
-        repeats=entry(
-            int, "Its skeleton's N", flag="final_repeats", chosen="the children's", at_least=0, at_most=64, train=True
-        ),
-    )
-
-
-@dataclass(frozen=True)
 class LimitConfig:
     """``[limits]``: counts per image, of the winner's network, or of a child's where no winner is to be trained."""
 
@@ -355,7 +266,7 @@ class Config:
 
     def flat(self) -> dict[str, Any]:
         """Return ``{"table.key": value}`` without the entries that are ``None``."""
-        return dict(_flatten("", self.to_dict()))
+        return dict(flat("", self.to_dict()))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str = "configuration") -> Config:
@@ -364,52 +275,9 @@ class Config:
         Raises:
             UsageError: an unknown key (the nearest known one is named), a wrong type, a value out of range.
         """
-        return typing.cast(Config, _read(cls, values, "", where))
+        return typing.cast(Config, read(cls, values, where, _BY_KEY))
 
 
 #: Every setting by its name.
 SETTINGS: dict[str, Setting] = {one.name: one for one in settings_of(Config)}
 _BY_KEY: dict[str, Setting] = {one.key: one for one in SETTINGS.values()}
-
-
-def plain(value: Any) -> Any:
-    """Return ``value`` with tuples as lists and mappings as dicts, all the way down."""
-    if isinstance(value, Mapping):
-        return {key: plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(part) for part in value]
-    return value
-
-
-def _flatten(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(f"{prefix}{key}.", value)
-        elif value is not None:
-            yield f"{prefix}{key}", value
-
-
-def _read(table: type, values: Any, prefix: str, where: str) -> Any:
-    if not isinstance(values, Mapping):
-        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {values!r}")
-    hints = {name: hint for name, hint in hints_of(table).items() if name != "PANEL"}
-    entries = {}
-    for key, value in values.items():
-        if key not in hints:
-            raise UsageError(f"{where}: unknown key {prefix + str(key)!r}{nearest(f'{prefix}{key}', _BY_KEY)}")
-        if is_dataclass(hints[key]):
-            entries[key] = _read(typing.cast(type, hints[key]), value, f"{prefix}{key}.", where)
-        elif value is not None:
-            entries[key] = _value(f"{prefix}{key}", value, where)
-    return table(**entries)
-
-
-def _value(key: str, value: Any, where: str) -> Any:
-    if key in _BY_KEY:
-        return _BY_KEY[key].checked(value, where)
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where}: {key} must be a table, not {value!r}")
-    for name, part in value.items():
-        if f"{key}.{name}" in _BY_KEY:
-            _BY_KEY[f"{key}.{name}"].checked(part, where)
-    return dict(value)
