@@ -4,7 +4,7 @@
     python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C, LiteRT, TFLM; footprints
 
 `count` runs the exported C on a Cortex-M4 (DSP instructions) and a Cortex-M0+ under QEMU (arm-none-eabi-gcc,
-qemu-system-arm), at -O2, and, where it is installed, what BakeNN makes of the same network's .tflite: portable, and with
+qemu-system-arm), and, where it is installed, what BakeNN makes of the same .tflite at -O2: portable, and with
 CMSIS-NN's sources. BakeNN knows no MEAN: it gets an AVERAGE_POOL in its place.
 """
 
@@ -104,7 +104,11 @@ def bakenn(integers, images, folder):
         ("bakenn CMSIS-NN", "cortex-m4", optimized),
     ):  # fmt: skip
         where = folder / f"{label.split()[1]}-{processor}"
-        peer.compile_tflite(folder / "net.tflite", where, name="net", backend_options=options)
+        try:
+            peer.compile_tflite(folder / "net.tflite", where, name="net", backend_options=options)
+        except peer.CompileError as error:
+            print(f"{label}: {error}")
+            continue
         listed = (where / "bakenn_sources.cmake").read_text().replace("${CMAKE_CURRENT_LIST_DIR}", str(where))
         sources, includes, defines = (
             re.findall(r"^  (\S+)$", part, re.M) for part in re.findall(r"set\(\w+\n(.*?)\)", listed, re.S)

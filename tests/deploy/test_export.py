@@ -132,16 +132,20 @@ def test_int8_forms_and_what_stands_beside_them(models, tmp_path):
     assert session(whole).run(None, {"images": pixels(5)})[0].shape == (5, 4)
 
 
-def test_training_with_fake_quantization_learns(models, tmp_path):
+def test_training_with_fake_quantization_keeps_to_the_float_network(models):
     data, model = images(), load_model(models / "flat")
-    before = integer_model(model, data)
-    after = integer_model(model, data, qat=8)
+    expected = torch_logits(models / "flat", data.validation.images)
 
-    def loss(one):
-        logits = (run_integer(one, data.train.images).astype(np.float32) - one.scales[-1].zero) * one.scales[-1].scale
-        return torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(data.train.labels)).item()
+    def distance(qat):
+        one = integer_model(model, data, qat=qat, calibration="percentile")
+        logits = (run_integer(one, data.validation.images).astype(np.float32) - one.scales[-1].zero) * one.scales[
+            -1
+        ].scale
+        return float(((logits - expected) ** 2).mean()), one
 
-    assert loss(after) < loss(before)
+    (before, first), (after, second) = distance(0), distance(4)
+    assert after < 2 * before
+    assert any((a.weight != b.weight).any() for a, b in zip(first.numbers, second.numbers, strict=True))
     with pytest.raises(UsageError, match="give 1 or more"):
         integer_model(model, data, qat=-1)
 

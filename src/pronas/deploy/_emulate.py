@@ -153,7 +153,15 @@ def _emulate(
     (folder / "glue.c").write_text(f"#include <stdint.h>\n{glue}")
     rows = ",".join(map(str, image.reshape(-1).astype(np.uint8).tolist()))
     (folder / "image.h").write_text(f"static const uint8_t image[] = {{{rows}}};\n")
-    link = ["-nostartfiles", "--specs=nosys.specs", "-Wl,--gc-sections", "-T", folder / "memory.ld", "-I", folder]
+    link: list[str | Path] = [
+        "-nostartfiles",
+        "--specs=nosys.specs",
+        "-Wl,--gc-sections",
+        "-T",
+        folder / "memory.ld",
+        "-I",
+        folder,
+    ]
     parts = [folder / "main.c", folder / "glue.c", *objects]
     _run("arm-none-eabi-gcc", *target, *link, *parts, "-o", folder / "net.elf")
     flash, ram = _sizes(objects)

@@ -1,9 +1,9 @@
 """Training a little more with fake quantization, so that the weights learn what rounding does to them.
 
 Weights and maps are rounded on the way forward to what the integer network will hold; gradients pass as if they were
-not, and stop where a value was clipped (Jacob et al. 2018, section 3). Batch norms are folded and stay as they were. What
-is to be learnt is what the float network says of the training images, not their labels: the recipe that it was trained
-with need not be known, and there is nothing to overfit.
+not, and stop where a value was clipped (Jacob et al. 2018, section 3). Batch norms are folded and stay as they were.
+What is to be learnt is what the float network says of the training images, not their labels: the recipe that it was
+trained with need not be known, and there is nothing to overfit.
 """
 
 from __future__ import annotations
