@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pronas.data import Dataset, Split, _kept, joined, load_dataset, scale_of
+from pronas.data import Dataset, Split, _kept, expand, joined, load_dataset, scale_of
 from pronas.data._rows import Rows, with_channels
 from pronas.errors import DataError
 from pronas.execution._shared import SharedArrays, open_shared
@@ -143,6 +143,14 @@ def test_joined(tmp_path, small_is_large):
     assert len(both) == len(both.labels) == 200
     few = Split(np.asarray(dataset.train.images[:2]), dataset.train.labels[:2])
     assert len(joined(few, few)) == 4
+
+
+def test_expansion_of_a_large_set_is_the_same(tmp_path, small_is_large):
+    train = load_dataset(save(tmp_path / "x.npz")).train
+    large, wanted = expand(train, 3), expand(Split(np.array(train.images), train.labels), 3)
+    assert large.images.path
+    assert np.array_equal(large.images, wanted.images)
+    assert np.array_equal(large.labels, wanted.labels)
 
 
 def test_old_files_go_first(tmp_path, cache, monkeypatch):

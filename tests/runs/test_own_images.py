@@ -1,5 +1,7 @@
 """A user's own pictures: groups, bad ones, and what is said of them."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -54,3 +56,21 @@ def test_metric_and_class_weights_reach_children_and_winner(photos, tmp_path, ti
         assert (table.recipe["metric"], table.recipe["class_weights"]) == ("macro-f1", "balanced")
     best = experiment.best
     assert best.reward == max(best.metrics["validation_macro_f1"])
+
+
+def test_a_registered_augmentation_reaches_workers(tmp_path, tiny, monkeypatch):
+    (tmp_path / "my_changes.py").write_text(
+        "import pronas\n\n@pronas.augmentation('negative')\ndef negative(images, generator):\n    return 255 - images\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    (tmp_path / "search.toml").write_text('[children.recipe]\nname = "search"\naugmentation = "negative"\n')
+    settings = {**tiny, "blocks": 1, "first": 2, "final_epochs": 0, "execution": "local", "workers": 1}
+    run = pronas.search(
+        "digits", out=tmp_path / "run", config=tmp_path / "search.toml", modules=["my_changes"], **settings
+    )
+    assert [child.status for child in run.children()] == ["done", "done"]
+    assert list(run.config.children.recipe["augmentation"]["then"]) == ["negative"]
+    with pytest.raises(PronasError, match="'negativ'; did you mean 'negative'"):
+        pronas.search("digits", out=tmp_path / "other", recipe={"augmentation": "negativ"}, **tiny)
+    assert not (tmp_path / "other").exists()

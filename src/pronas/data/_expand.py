@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pronas.data._kept import together_of
 from pronas.data._types import Split
 
 if TYPE_CHECKING:
@@ -25,16 +28,22 @@ def expand(split: Split, seed: int, *, copies: int = 4, degrees: float = 15.0, s
     Returns:
         ``(copies + 1) * n`` images: the originals in their order, then each round of copies in the same order.
     """
+    whole = together_of(lambda: _expanded(split.images, seed, copies, degrees, shift), split.images, copies + 1)
+    return Split(whole, np.tile(split.labels, copies + 1))
+
+
+def _expanded(
+    images: NDArray[np.uint8], seed: int, copies: int, degrees: float, shift: int
+) -> Iterator[NDArray[np.uint8]]:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    parts = [split.images]
+    starts = range(0, len(images), _CHUNK)
+    yield from (images[start : start + _CHUNK] for start in starts)
     for _ in range(copies):
-        parts.extend(
-            _changed(torch.from_numpy(split.images[start : start + _CHUNK]), degrees, shift, generator).numpy()
-            for start in range(0, len(split), _CHUNK)
-        )
-    return Split(np.concatenate(parts), np.tile(split.labels, copies + 1))
+        for start in starts:
+            part = torch.from_numpy(images[start : start + _CHUNK])
+            yield _changed(part, degrees, shift, generator).numpy()
 
 
 def _changed(images: Tensor, degrees: float, shift: int, generator: torch.Generator) -> Tensor:

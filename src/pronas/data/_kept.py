@@ -56,14 +56,19 @@ def gathered(images: Images, indexes: np.ndarray[Any, np.dtype[np.int64]]) -> Im
 
 def together(one: Images, other: Images) -> Images:
     """The images of both, kept in a file where the one's lie in one and are large."""
-    if not isinstance(one, MappedArray) or one.nbytes + other.nbytes < LARGE:
-        return np.concatenate([np.asarray(one), np.asarray(other)])
 
     def chunks() -> Iterator[Images]:
         for part in (one, other):
             yield from chunks_of(part, np.arange(len(part), dtype=np.int64))
 
-    return collected(chunks, _key_of("together", "", one, other))
+    return together_of(chunks, one, (len(one) + len(other)) / len(one), _key_of("together", "", one, other))
+
+
+def together_of(chunks: Callable[[], Iterable[Images]], images: Images, times: float, key: str | None = None) -> Images:
+    """What is made of ``images`` and is ``times`` as large, kept in a file where they lie in one and it is large."""
+    if isinstance(images, MappedArray) and images.nbytes * times >= LARGE:
+        return collected(chunks, key)
+    return cast(Images, np.concatenate([np.asarray(chunk) for chunk in chunks()]))
 
 
 def _key_of(how: str, order: str, *arrays: Images) -> str | None:
