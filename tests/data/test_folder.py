@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pronas.data import load_dataset
+from pronas.data import load_dataset, load_named_images
 from pronas.errors import DataError
 
 
@@ -398,3 +398,17 @@ def test_large_photographs_are_decoded_small_and_alike(tmp_path):
     images = load_dataset(write_folder(tmp_path, files), image_size=32).train.images
     exact = np.asarray(rough.resize((32, 32), Image.BILINEAR)).transpose(2, 0, 1)
     assert np.abs(images[0].astype(int) - exact).max() <= 6
+
+
+def test_names_that_are_no_text(tmp_path):
+    files = {f"{label}/{i}.png": picture(i) for label in ("ant", "b\nee", os.fsdecode(b"\xff")) for i in range(12)}
+    path = write_folder(tmp_path / "d", files | {"ant/" + os.fsdecode(b"\xfe\n.png"): b""})
+    with pytest.raises(DataError) as caught:
+        load_dataset(path)
+    dataset = load_dataset(path, skip_bad=True)
+    for text in (str(caught.value), *dataset.notes, *dataset.classes):
+        assert text.isprintable()
+        text.encode()
+    assert dataset.classes == ("ant", "b\\nee", "\\udcff")
+    names, _ = load_named_images([path / os.fsdecode(b"\xff")], (3, 9, 10))
+    assert all(name.isprintable() for name in names)

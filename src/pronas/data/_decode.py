@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.data._kept import in_memory, kept, room_for
+from pronas.data._notes import printable
 from pronas.data._pictures import Pixels, decode, header
 from pronas.data._rows import Images, Rows, with_channels
 from pronas.errors import DataError
@@ -85,14 +86,14 @@ def decode_all(
 def bad_pictures(reasons: Sequence[str], where: str) -> str:
     """One line that names the pictures which cannot be read, the first ten of many."""
     if len(reasons) == 1:
-        return f"{where}: {reasons[0]}"
+        return f"{where}: {listed(reasons)}"
     return f"{where}: {len(reasons)} pictures cannot be read: {listed(reasons)}"
 
 
 def listed(reasons: Sequence[str]) -> str:
     """The reasons, the first ten of many."""
     more = f"; and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
-    return "; ".join(reasons[:_NAMED]) + more
+    return printable("; ".join(reasons[:_NAMED])) + more
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

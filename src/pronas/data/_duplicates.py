@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.data._cache import remembered
+from pronas.data._notes import printable
 from pronas.data._types import Dataset, Split
 
 _SIDE = 8  # of the signature: a thumbnail of 8x8 means
@@ -87,7 +88,7 @@ def duplicate_notes(dataset: Dataset) -> tuple[str, ...]:
 def _example(one: Split, other: Split, twins: Pairs) -> str:
     if one.names is None or other.names is None:
         return ""
-    return f", such as {one.names[twins[0, 0]]} and {other.names[twins[0, 1]]}"
+    return printable(f", such as {one.names[twins[0, 0]]} and {other.names[twins[0, 1]]}")
 
 
 def _plain(dataset: Dataset) -> list[list[list[list[int]]]]:

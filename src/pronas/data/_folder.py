@@ -18,7 +18,7 @@ from pronas.data._cache import remembered
 from pronas.data._decode import Decoded, bad_pictures, decode_all, listed
 from pronas.data._groups import groups_of
 from pronas.data._kept import part
-from pronas.data._notes import few_of
+from pronas.data._notes import few_of, printable
 from pronas.data._source import ReadOptions, Source
 from pronas.data._tree import ORDER, Tree, sort_out
 from pronas.data._types import Split
@@ -160,7 +160,7 @@ def _source(found: _Found, options: ReadOptions) -> Source:
     return Source(
         found.name,
         splits["train"],
-        tree.classes,
+        tuple(printable(label) for label in tree.classes),
         splits.get("test"),
         splits.get("validation"),
         notes=notes,

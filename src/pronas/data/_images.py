@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pronas.data._arrays import as_pixels
+from pronas.data._notes import printable
 from pronas.data._npz import read_npz
 from pronas.data._pictures import SUFFIXES, decode
 from pronas.data._walk import walk
@@ -78,7 +79,8 @@ def each_image_file(
             except DataError as error:
                 yield [], error
                 continue
-            yield [str(file)] if len(part) == 1 else [f"{file}[{i}]" for i in range(len(part))], part
+            name = printable(str(file))
+            yield [name] if len(part) == 1 else [f"{name}[{i}]" for i in range(len(part))], part
 
 
 def _files(path: Path) -> list[Path]:

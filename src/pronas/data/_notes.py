@@ -12,13 +12,20 @@ _TINY = 20  # training images of a class below which its accuracy is mostly luck
 _UNBALANCED = 5.0  # times that the largest class has the images of the smallest
 
 
+def printable(text: str) -> str:
+    """The text in one line that any terminal takes: a file's name may hold a line break, or bytes that are no text."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def few_of(names: Iterable[str], one: str, many: str) -> tuple[str, ...]:
     """A note that counts and names (the first three): none, or one."""
     listed = list(names)
     if not listed:
         return ()
     more = ", …" if len(listed) > _NAMED else ""
-    return (f"{len(listed)} {one if len(listed) == 1 else many}: {', '.join(listed[:_NAMED])}{more}",)
+    return (f"{len(listed)} {one if len(listed) == 1 else many}: {printable(', '.join(listed[:_NAMED]))}{more}",)
 
 
 def class_notes(counts: NDArray[np.int64], classes: Sequence[str]) -> tuple[str, ...]:
