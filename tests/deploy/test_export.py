@@ -1,6 +1,7 @@
 """``export``, ``pronas export`` and ``pronas benchmark`` on saved models, binary and full precision."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import torch
 from deploy_graphs import adversarial
 
 from pronas.data import dataset_from_arrays
-from pronas.deploy import export, export_with_facts, load_packed, measure
+from pronas.deploy import export, export_with_facts, load_packed, measure, measure_on
 from pronas.deploy.integer import integer_model, run_integer
 from pronas.deploy.onnx import session
 from pronas.errors import ModelFileError, UsageError
@@ -182,6 +183,20 @@ def test_the_commands(models, tmp_path):
     timed = pronas("benchmark", tmp_path / "net.packed", "--repeats", 3)
     assert timed.returncode == 0, timed.stderr
     assert "us an image" in timed.stdout
+
+
+def test_int8_is_measured_beside_the_others_and_counted(models):
+    data, model = images(), load_model(models / "flat")
+    integers = integer_model(model, data)
+    forms = {m.name: m for m in measure(model, data.validation.images[:20], 2, integers)}
+    assert set(forms) == {"PyTorch", "ONNX Runtime", "ONNX Runtime int8", "int8 C"}
+    assert forms["int8 C"].agreement > 0.8
+    with pytest.raises(UsageError, match="give --data"):
+        measure_on(model, data.validation.images[0], "cortex-m4")
+    if shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc"):
+        for name, one in (("flat", integers), ("binary", None)):
+            found = measure_on(load_model(models / name), data.validation.images[0], "cortex-m4", one)
+            assert 0 < found.stack < 1000 < found.instructions
 
 
 def test_measure_compares_every_form(models):

@@ -35,7 +35,7 @@ def command(
     """
     from pronas.deploy import export_with_facts
 
-    images = data if data is not None else _images_of(model)
+    images = data if data is not None else images_of(model)
     made = export_with_facts(model, format, out, data=images, int8=int8, calibration=calibration, qat=qat)
     typer.echo(f"wrote {made.path} ({made.path.stat().st_size:,} bytes)")
     for path in made.beside:
@@ -45,7 +45,7 @@ def command(
             typer.echo(f"{name}: {made.facts[name]}")
 
 
-def _images_of(model: Path):  # type: ignore[no-untyped-def]
+def images_of(model: Path):  # type: ignore[no-untyped-def]
     """A function that gives the run's data set; None for a model outside of a run."""
     folder = next((path for path in (model, *model.parents[:2]) if (path / "store.sqlite").is_file()), None)
     if folder is None:

@@ -9,7 +9,7 @@ from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_pac
 
 if TYPE_CHECKING:
     from pronas.deploy._footprint import Footprint, check_fits, footprint
-    from pronas.deploy._measure import Measurement, interleaved, measure
+    from pronas.deploy._measure import Measurement, interleaved, measure, measure_on
 
 __all__ = [
     "FORMATS",
@@ -30,6 +30,7 @@ __all__ = [
     "load_packed",
     "load_targets",
     "measure",
+    "measure_on",
     "model_graph",
     "pack",
     "target",
@@ -40,7 +41,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Measuring imports torch; running a packed network must not."""
-    if name in ("Measurement", "interleaved", "measure"):
+    if name in ("Measurement", "interleaved", "measure", "measure_on"):
         from pronas.deploy import _measure
 
         return getattr(_measure, name)
