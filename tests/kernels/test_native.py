@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import platform
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,3 +25,19 @@ def test_libraries_of_editable_installations_are_found(monkeypatch: pytest.Monke
     assert compiled_library("a_package", "lib.so") == installed / "lib.so"
     (sources / "lib.so").touch()
     assert compiled_library("a_package", "lib.so") == sources / "lib.so"
+
+
+LIBRARIES = {
+    "pronas.kernels": ["libpronas_children.so"],
+    "pronas.predictors": ["libpronas_scorer.so"],
+    "pronas.deploy.packed": ["libpronas.so"],
+}
+if platform.machine() == "x86_64":
+    LIBRARIES["pronas.kernels"] += [f"libpronas_children_v{level}.so" for level in (3, 4, 5)]
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="a checkout may do without compiled libraries; CI may not")
+@pytest.mark.parametrize(("package", "name"), [(package, name) for package in LIBRARIES for name in LIBRARIES[package]])
+def test_a_clean_machine_compiles_every_library(package: str, name: str) -> None:
+    importlib.import_module(package)
+    assert compiled_library(package, name) is not None

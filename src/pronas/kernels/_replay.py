@@ -60,7 +60,7 @@ class Allocation:
     geometry: Geometry
 
     def run(self, storages: Storages) -> None:
-        """Make room."""
+        """Take it."""
         size, stride, _, dtype = self.geometry
         storages[self.slot] = torch.empty_strided(size, stride, dtype=dtype)
 

@@ -103,7 +103,7 @@ static void free_pass(Pass *pass) {
 static int make_pass(Shape s, const Forward *job, Pass *pass) {
     int64_t images = job->y ? 0 : 1, vectors = buffers_of(s, s.c, images, NULL, NULL);
     memset(pass, 0, sizeof *pass);
-    if (!(pass->memory = room(vectors)) || (job->gain && !(pass->norm = norm_of(s.f)).sums)) return 0;
+    if (!(pass->memory = allocate(vectors)) || (job->gain && !(pass->norm = norm_of(s.f)).sums)) return 0;
     fill(pass->memory, vectors, 0.0f);
     buffers_of(s, s.c, images, pass->memory, &pass->at);
     if (job->y && fits_signs(s)) make_signs(s, job->weights, &pass->signs);
@@ -216,7 +216,7 @@ static int make_work(Shape s, const Backward *job, Work *work) {
     int64_t kernel = s.taps * s.c * s.lanes, rows = (group * pixels + FOUR - 1) * s.lanes, widest = s.c > s.lanes ? s.c : s.lanes;
     int64_t vectors = (kernel + rows) / LANES + buffers_of(s, widest, afresh ? group : 0, NULL, NULL);
     work->group = group;
-    if (!(work->sums = room(vectors))) return 0;
+    if (!(work->sums = allocate(vectors))) return 0;
     fill(work->sums, vectors, 0.0f);
     work->rows = work->sums + kernel;
     buffers_of(s, widest, group, work->rows + rows, &work->at);

@@ -47,7 +47,7 @@ INLINE float *make_jobs(Job *jobs, int64_t count, const int64_t *kernels, const 
         vectors += lay_out(jobs + i, backward, NULL);
     }
     int64_t padded = padded_pixels(jobs[0].s), all = padded + in.h * in.w + vectors;
-    float *memory = room(all), *at = memory ? memory + (padded + in.h * in.w) * LANES : NULL;
+    float *memory = allocate(all), *at = memory ? memory + (padded + in.h * in.w) * LANES : NULL;
     if (!memory) return NULL;
     fill(memory, all, 0.0f);
     *results = memory + padded * LANES;

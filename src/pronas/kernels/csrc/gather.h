@@ -33,7 +33,7 @@ typedef struct {
 static int make_gather(Gather *g, int64_t rows, int64_t taps, int64_t depth, int64_t width) {
     int64_t numbers = (width + STEP - 1) / STEP * STEP * taps * depth;
     *g = (Gather){rows, taps, depth, width, malloc((size_t)(rows * (taps + 1)) * sizeof(int32_t)), NULL, NULL};
-    if (!g->from || !(g->weights = room(numbers / LANES))) return 0;
+    if (!g->from || !(g->weights = allocate(numbers / LANES))) return 0;
     memset(g->weights, 0, (size_t)numbers * sizeof(float));
     g->to = g->from + rows * taps;
     return 1;

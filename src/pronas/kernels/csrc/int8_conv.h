@@ -144,7 +144,7 @@ static void make_signs(Shape s, const float *weights, Signs *signs) {
     int64_t depth = words_of(s.c), starts = (s.f + STEP - 1) / STEP * STEP, pixels = s.h * s.w;
     int64_t ones = (depth + LANES - 1) / LANES * LANES, vectors = (starts + ones + pixels * depth) / LANES + 1;
     Grid grid = {s.oh, s.ow, 1, 1, 0, 0};
-    int ready = make_gather(&signs->table, s.oh * s.ow, s.taps, depth, s.f) && (signs->starts = room(vectors));
+    int ready = make_gather(&signs->table, s.oh * s.ow, s.taps, depth, s.f) && (signs->starts = allocate(vectors));
     if (ready) {
         fill(signs->starts, vectors, 0.0f);
         signs->ones = signs->starts + starts, signs->map = signs->ones + ones;

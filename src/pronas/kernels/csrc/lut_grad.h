@@ -217,7 +217,7 @@ static int make_rooms(Shape s, Lookup *l) {
     float **rooms[] = {&l->maps, &l->nothing, &l->indexes, &l->tables, &l->outside, &l->sums, &l->totals};
     int64_t total = 0;
     for (int i = 0; i < 7; i++) total += (sizes[i] + LANES - 1) / LANES;
-    if (!(l->memory = room(total))) return 0;
+    if (!(l->memory = allocate(total))) return 0;
     fill(l->memory, total, 0.0f);
     float *at = l->memory;
     for (int i = 0; i < 7; at += (sizes[i++] + LANES - 1) / LANES * LANES) *rooms[i] = at;

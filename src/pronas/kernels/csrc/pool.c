@@ -47,7 +47,7 @@ EXPORT int pronas_max_pool(const float *inputs, float *outputs, int8_t *which, i
                            int64_t kernel, int64_t stride) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     int64_t padded = padded_pixels(s);
-    float *buffer = room(padded + s.oh * s.ow);
+    float *buffer = allocate(padded + s.oh * s.ow);
     if (!buffer) return 1;
     fill(buffer, padded, -FLT_MAX);
     max_forward(s, inputs, outputs, which, buffer, buffer + padded * LANES);
@@ -79,7 +79,7 @@ EXPORT int pronas_max_pool_backward(const float *output, int64_t image, int64_t 
                                     int64_t add) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     int64_t padded = padded_pixels(s), units = units_of(n, c);
-    float *buffer = room(padded + s.oh * s.ow + h * w);
+    float *buffer = allocate(padded + s.oh * s.ow + h * w);
     if (!buffer) return 1;
     float *gradients = buffer + padded * LANES, *results = gradients + s.oh * s.ow * LANES;
     int32_t offsets[LARGEST * LARGEST];
@@ -115,7 +115,7 @@ EXPORT int pronas_average_pool(const float *inputs, float *outputs, int64_t n, i
     Shape s = shape_of(n, h, w, c, kernel, stride);
     const int taps = s.kernel * s.kernel;
     int64_t padded = padded_pixels(s), out = s.oh * s.ow;
-    float *buffer = room(padded + out + taps + out);
+    float *buffer = allocate(padded + out + taps + out);
     if (!buffer) return 1;
     float *results = buffer + padded * LANES, *ones = results + out * LANES, *share = ones + taps * LANES;
     fill(buffer, padded, 0.0f);
@@ -139,7 +139,7 @@ EXPORT int pronas_average_pool_backward(const float *output, int64_t image, int6
                                         int64_t add) {
     Shape s = shape_of(n, h, w, c, kernel, stride);
     int64_t padded = (s.oh + 2 * s.margin) * s.out_row, taps = s.kernel * s.kernel, units = units_of(n, c);
-    float *buffer = room(padded + taps + h * w + s.oh * s.ow);
+    float *buffer = allocate(padded + taps + h * w + s.oh * s.ow);
     if (!buffer) return 1;
     float *ones = buffer + padded * LANES, *results = ones + taps * LANES, *share = results + h * w * LANES;
     float *middle = buffer + (s.margin * s.out_row + s.margin) * LANES;

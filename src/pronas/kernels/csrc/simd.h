@@ -71,7 +71,7 @@ INLINE ivec fresh_lanes(int fresh) {
     return keep;
 }
 
-INLINE float *room(int64_t vectors) {
+INLINE float *allocate(int64_t vectors) {
     size_t bytes = (size_t)(vectors > 0 ? vectors : 1) * LANES * sizeof(float);
     return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }

@@ -1,0 +1,87 @@
+"""The private attributes of PyTorch that `pronas.kernels` leans on are there and mean what they meant."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
+
+from pronas.kernels import _private as private
+
+REGISTER = {
+    "_forward_hooks": "register_forward_hook",
+    "_forward_pre_hooks": "register_forward_pre_hook",
+    "_backward_hooks": "register_full_backward_hook",
+    "_backward_pre_hooks": "register_full_backward_pre_hook",
+}
+REGISTER_GLOBALLY = {
+    "_global_forward_hooks": "register_module_forward_hook",
+    "_global_forward_pre_hooks": "register_module_forward_pre_hook",
+    "_global_backward_hooks": "register_module_full_backward_hook",
+    "_global_backward_pre_hooks": "register_module_full_backward_pre_hook",
+}
+REGISTER_ON_TENSORS = {
+    "_backward_hooks": "register_hook",
+    "_post_accumulate_grad_hooks": "register_post_accumulate_grad_hook",
+}
+
+
+def nothing(*_: object) -> None:
+    return None
+
+
+@pytest.mark.parametrize("name", private.MODULE_HOOKS)
+def test_module_hooks(name: str) -> None:
+    layer = nn.Linear(2, 2)
+    watched = private.hooks_of([layer], layer.parameters())
+    assert not watched()
+    handle = getattr(layer, REGISTER[name])(nothing)
+    assert getattr(layer, name)
+    assert watched()
+    handle.remove()
+    assert not watched()
+
+
+@pytest.mark.parametrize("name", private.GLOBAL_HOOKS)
+def test_global_hooks(name: str) -> None:
+    watched = private.hooks_of([], [])
+    handle = getattr(torch_module, REGISTER_GLOBALLY[name])(nothing)
+    try:
+        assert getattr(torch_module, name)
+        assert watched()
+    finally:
+        handle.remove()
+    assert not watched()
+
+
+@pytest.mark.parametrize("name", private.TENSOR_HOOKS)
+def test_tensor_hooks(name: str) -> None:
+    weight = nn.Parameter(torch.zeros(2))
+    watched = private.hooks_of([], [weight])
+    assert not watched()
+    handle = getattr(weight, REGISTER_ON_TENSORS[name])(nothing)
+    assert getattr(weight, name)
+    assert watched()
+    handle.remove()
+    assert not watched()
+
+
+def test_storage_cdata() -> None:
+    one, two = torch.zeros(4), torch.zeros(4)
+    assert private.storage_id(one) == private.storage_id(one[1:].view(3, 1)) != private.storage_id(two)
+
+
+def test_storage_weak_reference() -> None:
+    one = torch.zeros(4)
+    kept, before = private.weak_storage(one), private.storage_id(one)
+    del one
+    others = [torch.zeros(4) for _ in range(100)]
+    assert all(private.storage_id(other) != before for other in others)
+    del kept
+
+
+def test_operator_schema() -> None:
+    assert private.operator_name(torch.ops.aten.add.Tensor) == "aten::add"
+    assert private.changes_arguments(torch.ops.aten.add_.Tensor)
+    assert not private.changes_arguments(torch.ops.aten.add.Tensor)
