@@ -3,10 +3,14 @@
     python benchmarks/children.py                 # four children, two processes of one thread each
     python benchmarks/children.py --profile f1    # where the time of a step goes
 
+    python benchmarks/children.py --compiled      # also the prototype under torch.compile
+
 "Two cores" are two processes of one thread, as two workers of a search: their images a second are added. pronas and the
 prototype, in both memory layouts, take turns, so that a noisy machine is as noisy for all; the best turn and the median
 ratio to either layout are printed. The limit is what the multiply-accumulates allow: three passes (forward, to the
 inputs, to the weights) of two operations each, at the rate of one core's matrix products (measured here unless given).
+With --compiled the prototype also runs under torch.compile, channels last; the time it takes to compile is told apart
+and is in no rate.
 """
 
 from __future__ import annotations
@@ -70,6 +74,7 @@ CHILDREN = {
 }
 
 LAYOUTS = {"default": torch.contiguous_format, "channels last": torch.channels_last}
+COMPILED = "torch.compile"
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
@@ -101,27 +106,33 @@ def serve(connection: Connection, child: Child, kind: str, threads: int, clock: 
     else:
         data, binary = random_data(child.shape, child.images), child.skeleton == "binary"
         network = plain_network(child.operators, child.shape, list(child.filters), binary)
-        run = plain_epoch(network, data.images, data.labels, binary, LAYOUTS[kind])  # type: ignore[assignment]
+        layout = LAYOUTS.get(kind, torch.channels_last)
+        compiled = torch.compile(network) if kind == COMPILED else network
+        run = plain_epoch(compiled, data.images, data.labels, binary, layout)  # type: ignore[assignment]
     now = CLOCKS[clock]
+    start = time.perf_counter()
     run()
-    connection.send("ready")
+    first = time.perf_counter()
+    run()
+    connection.send(2 * first - start - time.perf_counter())  # what the first turn took more than the second
     while connection.recv():
         start = now()
         run()
         connection.send(child.images / (now() - start))
 
 
-def _measure(child: Child, rounds: int, processes: int, threads: int, clock: str) -> dict[str, list[float]]:
+def _measure(
+    child: Child, rounds: int, processes: int, threads: int, clock: str, kinds: tuple[str, ...]
+) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Images a second of each kind in each round, and the seconds it took to begin."""
     context = multiprocessing.get_context("spawn")
     teams: dict[str, list[Connection]] = {}
-    for kind in ("pronas", *LAYOUTS):
+    for kind in kinds:
         for _ in range(processes):
             ours, theirs = context.Pipe()
             context.Process(target=serve, args=(theirs, child, kind, threads, clock), daemon=True).start()
             teams.setdefault(kind, []).append(ours)
-    for team in teams.values():
-        for connection in team:
-            connection.recv()
+    begun = {kind: max(connection.recv() for connection in team) for kind, team in teams.items()}
     rates: dict[str, list[float]] = {kind: [] for kind in teams}
     for _ in range(rounds):
         for kind, team in teams.items():
@@ -130,7 +141,7 @@ def _measure(child: Child, rounds: int, processes: int, threads: int, clock: str
             rates[kind].append(sum(connection.recv() for connection in team))
     for connection in [one for team in teams.values() for one in team]:
         connection.send(False)
-    return rates
+    return rates, begun
 
 
 def _flops() -> float:
@@ -162,6 +173,15 @@ def _line(key: str, rates: dict[str, list[float]], flops: float, cores: int) -> 
     )
 
 
+def _compiled_line(rates: dict[str, list[float]], begun: dict[str, float]) -> str:
+    ours, theirs = rates["pronas"], rates[COMPILED]
+    return (
+        f"   {COMPILED} {max(theirs):.0f}, ratio {max(ours) / max(theirs):.2f} "
+        f"(median {_median_ratio(ours, theirs):.2f}), "
+        f"compiled in {begun[COMPILED]:.1f} s, pronas begins in {begun['pronas']:.1f} s"
+    )
+
+
 def _median_ratio(ours: list[float], theirs: list[float]) -> float:
     return statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
 
@@ -190,6 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, help="in a turn; default: the child's")
     parser.add_argument("--gflops", type=float, help="of one core; default: measured")
+    parser.add_argument("--compiled", action="store_true", help="also the prototype under torch.compile")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     if options.profile:
@@ -202,8 +223,12 @@ def main() -> None:
     for key in options.children:
         child = CHILDREN[key]
         child = dataclasses.replace(child, images=options.images or child.images)
-        rates = _measure(child, options.rounds, options.processes, options.threads, options.clock)
+        kinds = ("pronas", *LAYOUTS, *([COMPILED] if options.compiled else []))
+        how = options.rounds, options.processes, options.threads, options.clock, kinds
+        rates, begun = _measure(child, *how)
         print(_line(key, rates, flops, cores), flush=True)
+        if options.compiled:
+            print(_compiled_line(rates, begun), flush=True)
 
 
 if __name__ == "__main__":
