@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
 from pronas.errors import UsageError
-from pronas.predictors._fit import fold_numbers
+from pronas.predictors._fit import floored, fold_numbers, joined
 from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history, known_noise
 from pronas.predictors._target_transform import TargetTransform, fit_target_transform
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Random features of a draw from the prior.
 FREQUENCIES = 512
+#: Width of the prior on the logarithm of the noise where measured cells are judged: the data say how noisy they are.
+NOISE_WIDTH = 3.0
 #: Cells whose covariances with the fitted ones are held at once: so few that they stay in the cache.
 BATCH = 1024
 
@@ -139,10 +141,25 @@ class GaussianProcess(Predictor):
         return across @ self.solved, self._covariance(points, points) - reduced.T @ reduced
 
     def posterior(self, history: History) -> tuple[Floats, Floats]:
-        """As `Predictor.posterior`: the process has learnt how noisy measurements are, so this is its prediction."""
-        found = [self.predict(part.rows) for part in check_history(history)]
-        mean, std = (np.concatenate(values) for values in zip(*found, strict=True))
-        return mean, std
+        """As `Predictor.posterior`: a second process, on the rewards as they are, says how noisy measurements are.
+
+        The transform of the rewards that serves proposals spreads the best apart, and with them their noise.
+        """
+        parts = check_history(history)
+        features = np.concatenate([self._features(part.rows) for part in parts])
+        rewards = floored(joined(parts))
+        centre, width = float(rewards.mean()), float(rewards.std()) or 1.0
+        targets, extra = (rewards - centre) / width, (known_noise(parts) / width) ** 2
+        some = _representative(rewards, np.random.default_rng(0))
+        judge = GaussianProcess(self.space, draws=self.draws)
+        scales = group_scales(features, self.groups)
+        hyper = fit_hyperparameters(features[some], self.groups, scales, targets[some], extra[some], NOISE_WIDTH)
+        judge._condition(features, targets, extra, scales, hyper, 0)
+        across = judge._covariance(judge.points)
+        reduced = linalg.solve_triangular(judge.factor, across.T, lower=True)
+        variance = across.diagonal() - (reduced**2).sum(0)
+        mean = np.clip(centre + width * (across @ judge.solved), 0.0, 1.0)
+        return mean, width * np.sqrt(np.maximum(variance, 0.0))
 
     def utility(self, rewards: ArrayLike) -> Floats:
         """Rewards on the scale of `scores`."""

@@ -57,16 +57,21 @@ def matern(squared: Floats) -> Floats:
 
 
 def fit_hyperparameters(
-    features: Floats, groups: Sequence[Ints], scales: Floats, targets: Floats, extra: Floats
+    features: Floats, groups: Sequence[Ints], scales: Floats, targets: Floats, extra: Floats, noise_width: float = WIDTH
 ) -> Hyperparameters:
-    """Maximum a posteriori, by L-BFGS on the marginal likelihood; ``extra`` (n,): known variances of the noise."""
+    """Maximum a posteriori, by L-BFGS on the marginal likelihood; ``extra`` (n,): known variances of the noise.
+
+    ``noise_width``: of the prior on the logarithm of the noise; large: the data alone say how noisy they are.
+    """
     squared, products = _group_matrices(features, groups, scales)
     centre = prior_mean(len(groups))
+    width = np.full(len(centre), WIDTH)
+    width[-1] = noise_width
 
     def loss(logarithms: Floats) -> tuple[float, Floats]:
         value, gradient = _negative_evidence(Hyperparameters(logarithms), squared, products, targets, extra)
-        away = (logarithms - centre) / WIDTH
-        return value + 0.5 * float(away @ away), gradient + away / WIDTH
+        away = (logarithms - centre) / width
+        return value + 0.5 * float(away @ away), gradient + away / width
 
     found = optimize.minimize(loss, centre, jac=True, method="L-BFGS-B", options={"maxiter": 30})
     return Hyperparameters(np.asarray(found.x if np.isfinite(found.fun) else centre))
