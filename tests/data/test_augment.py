@@ -110,7 +110,7 @@ def test_fill_must_fit_the_channels_and_reflection_the_side():
 
 
 def test_default_augmentation_of_digits_does_not_flip():
-    augmentation = default_augmentation(load_dataset("digits"), strong=True)
+    augmentation = default_augmentation(load_dataset("digits"), strength="strong")
     assert augmentation == Augmentation(crop=1, cutout=2)
 
 

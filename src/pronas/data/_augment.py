@@ -246,7 +246,7 @@ def _mirror(side: int, pad: int, like: Tensor) -> Tensor:
     return torch.where(position >= side, 2 * (side - 1) - position, position)
 
 
-def default_augmentation(dataset: Dataset, *, strong: bool = False) -> Augmentation:
+def default_augmentation(dataset: Dataset, *, strength: str = "standard") -> Augmentation:
     """What suits a data set: crops for all (an eighth of the side), flips where a mirror image is as likely.
 
     Handwritten digits are not flipped, Fashion-MNIST and colour photographs are; other grayscale sets are not, since
@@ -254,15 +254,21 @@ def default_augmentation(dataset: Dataset, *, strong: bool = False) -> Augmentat
 
     Args:
         dataset: names and shapes decide; the pixel mean of its training images is the fill (0 for the MNIST family).
-        strong: add the cutout of full training: half the side for colour, a quarter for grayscale.
+        strength: ``light``: crops of a sixteenth of the side and nothing else, which keeps the class of any image;
+            ``standard``; ``strong``: with the cutout of full training, half the side for colour, a quarter for gray.
+
+    Raises:
+        UsageError: another strength.
     """
+    if strength not in ("light", "standard", "strong"):
+        raise UsageError(f"augmentation: no strength {strength!r} (there are light, standard, strong)")
     channels, height, width = dataset.input_shape
     side, colour = min(height, width), channels >= 3
     dark = dataset.name in ("digits", "mnist", "fashion-mnist")
     return Augmentation(
-        crop=max(1, (side + 4) // 8),
-        flip=colour or dataset.name == "fashion-mnist",
-        cutout=side // (2 if colour else 4) if strong else 0,
+        crop=max(1, side // 16 if strength == "light" else (side + 4) // 8),
+        flip=strength != "light" and (colour or dataset.name == "fashion-mnist"),
+        cutout=side // (2 if colour else 4) if strength == "strong" else 0,
         reflect=colour,
         fill=(0,) if dark else tuple(round(value) for value in scale_of(dataset).mean),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def search(
         DataError: the images cannot be read; nothing was written.
         RunError: the folder is in use or cannot be written, or no child could be trained.
     """
+    started = time.monotonic()
     emit = on_event or (lambda event: None)
     request = parse(dataset, settings, file=config, out=out, resume=resume)
     finished = _finished(request)
@@ -64,7 +66,7 @@ def search(
     from pronas.runs._resolve import resolve
 
     with open_run(resolve(request)) as run:
-        return drive(run, emit)
+        return drive(run, emit, started)
 
 
 def _finished(request: SearchRequest) -> Experiment | None:

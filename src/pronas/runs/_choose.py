@@ -47,14 +47,16 @@ def choose(config: Config, dataset: Dataset | None = None) -> Config:
     space = _space(config.space)
     binary = any(operator_is_binary(name) for name in space.operators or ())
     images = None if dataset is None else len(dataset.train)
+    timed = config.search.budget is not None
+    name = _skeleton_name(space, binary=binary)
     judged = {"metric": config.search.metric, "class_weights": config.search.class_weights}
-    children = _children(_batch(_judged(config.children, judged), images), binary=binary, flat=space.lookback == 0)
+    children = _children(_batch(_judged(config.children, judged), images, timed=timed), name, timed=timed)
     chosen = replace(
         config,
         space=space,
         search=_search(config.search, space),
         children=children,
-        final=_final(_batch(_judged(config.final, judged), images), children),
+        final=_final(_batch(_judged(config.final, judged), images, timed=timed), children, timed=timed),
         execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
     )
     return Config.from_dict(chosen.to_dict(), "settings")  # a recipe's own epochs and batch are checked, too
@@ -132,22 +134,30 @@ def _largest(space: SpaceConfig) -> int:
     return size
 
 
-def _batch(train: _T, images: int | None) -> _T:
-    """Smaller batches for small data sets: an epoch of fewer than 16 steps learns little."""
+def _batch(train: _T, images: int | None, *, timed: bool) -> _T:
+    """Smaller batches for small data sets: an epoch of few steps learns little."""
     if train.batch is not None or "batch" in train.recipe or images is None:
         return train
+    if timed:
+        return replace(train, batch=128 if images >= 20_000 else 64)
     return replace(train, batch=next(size for size in (128, 64, 32) if images >= 16 * size or size == 32))
 
 
-def _children(train: ChildrenConfig, *, binary: bool, flat: bool) -> ChildrenConfig:
+def _skeleton_name(space: SpaceConfig, *, binary: bool) -> str:
+    if binary:
+        return "binary"
+    return "residual" if space.kind == "residual" else "flat" if space.lookback == 0 else "pnas-cifar"
+
+
+def _children(train: ChildrenConfig, usual: str, *, timed: bool) -> ChildrenConfig:
     options = dict(train.skeleton)
-    name = str(options.pop("name", "binary" if binary else "flat" if flat else "pnas-cifar"))
+    name = str(options.pop("name", usual))
     small = _SKELETONS.get(name, ({}, {}))[0]
     skeleton = named_skeleton(name, **{**small, **_spelled(name, options)})
-    return _trained(train, "search", skeleton, skeleton.binary)
+    return _trained(train, "timed" if timed else "search", skeleton, skeleton.binary)
 
 
-def _final(train: FinalConfig, children: ChildrenConfig) -> FinalConfig:
+def _final(train: FinalConfig, children: ChildrenConfig, *, timed: bool) -> FinalConfig:
     name = str(children.skeleton["name"])
     if train.skeleton.get("name", name) != name:
         raise UsageError(f"final.skeleton.name must be the children's, {name!r}: the winner keeps its kind of network")
@@ -157,7 +167,7 @@ def _final(train: FinalConfig, children: ChildrenConfig) -> FinalConfig:
     options = {**children.skeleton, **larger, **_spelled(name, train.skeleton)}
     options.pop("name")
     skeleton = named_skeleton(name, **options)
-    return _trained(train, "full", skeleton, skeleton.binary)
+    return _trained(train, "timed" if timed else "full", skeleton, skeleton.binary)
 
 
 def _judged(train: _T, judged: Mapping[str, Any]) -> _T:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
+from pronas.runs._duration import problem_with
 from pronas.runs._reading import flat, plain, read
 from pronas.runs._setting import Setting, setting, settings_of
 from pronas.runs._train_tables import ChildrenConfig, FinalConfig, TrainConfig
@@ -19,7 +20,7 @@ from pronas.runs._train_tables import ChildrenConfig, FinalConfig, TrainConfig
 __all__ = ["SETTINGS", "SPACES", "ChildrenConfig", "Config", "FinalConfig", "LimitConfig", "TrainConfig", "plain"]
 
 #: The spaces; ``custom`` is one whose parts are all given.
-SPACES = ("pnas", "flat", "binary", "custom")
+SPACES = ("pnas", "flat", "residual", "binary", "custom")
 _CHILDREN, _RUN = "Children", "The run"
 _MOST = 10**9  # of what is counted: more is a slip of the finger
 
@@ -88,7 +89,7 @@ class SpaceConfig:
     PANEL: ClassVar[str] = "Space and choice of cells"
 
     kind: str = setting(
-        "The search space: pnas, flat, binary, or a TOML file with operators, blocks, lookback, lookforward",
+        "The search space: pnas, flat, residual, binary, or a TOML file with operators, blocks, lookback, lookforward",
         "pnas",
         flag="space",
         choices=SPACES,
@@ -135,6 +136,12 @@ class SearchConfig:
         at_least=0,
         at_most=_MOST,
         all_is_0=True,
+    )
+    budget: str | None = setting(
+        "Time for everything, from reading the images to the tested winner: 90s, 10m, 2h, 1d; the rest is planned",
+        panel=_RUN,
+        chosen="2m, where no number of children, epochs or filters is given",
+        check=problem_with,
     )
     rounds: int = setting("Fits of the predictor a level", 1, at_least=1, at_most=10_000)
     predictor: str | None = setting(

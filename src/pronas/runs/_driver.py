@@ -1,6 +1,6 @@
 """Fourth: the progressive loop: propose, train, learn, expand; then the winner. All it decides is in the store first.
 
-What ends a search early, such as a budget's deadline, belongs between two rounds, in `_Driver._search`; how far a child
+What ends a search early, such as a budget's deadline, belongs between two rounds, in `Driver._goes_on`; how far a child
 is trained, in `pronas.runs._fidelity`; what is chosen before the search begins, in `pronas.runs._choose`.
 """
 
@@ -15,7 +15,7 @@ from pronas.controller import ControllerManager
 from pronas.data import is_named
 from pronas.errors import RunError
 from pronas.runs._children import Children
-from pronas.runs._choose import recipe_of
+from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import STOP, SearchStoppedError, done_event, note
 from pronas.runs._experiment import Experiment
@@ -28,12 +28,12 @@ from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
 from pronas.runs._skips import skip_patterns
 from pronas.runs._store import Child
 from pronas.space import Cell
-from pronas.training import NetworkManager
+from pronas.training import NetworkManager, Recipe
 
 Emit = Callable[[dict[str, Any]], object]
 
 
-def drive(run: Run, emit: Emit) -> Experiment:
+def drive(run: Run, emit: Emit, started: float | None = None) -> Experiment:
     """Take a run from where it stands to its end.
 
     A resumed search takes proposals and rewards from the store and goes on: the controller is a function of them, so it
@@ -42,11 +42,12 @@ def drive(run: Run, emit: Emit) -> Experiment:
     Args:
         run: open.
         emit: told of everything, see ``docs/cli.md``.
+        started: ``time.monotonic()`` when the work on it began, for its budget; None: now.
 
     Raises:
         RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
     """
-    driver = _Driver(run, _stopping(emit))
+    driver = make_driver(run, _stopping(emit), time.monotonic() if started is None else started)
     with contextlib.suppress(SearchStoppedError):
         try:
             driver.drive()
@@ -67,7 +68,18 @@ def _stopping(emit: Emit) -> Emit:
     return tell
 
 
-class _Driver:
+def make_driver(run: Run, emit: Emit, started: float) -> Driver:
+    """Make the driver that a run's settings ask for: by numbers of children and epochs, or by a budget of time."""
+    if run.config.search.budget is None:
+        return Driver(run, emit)
+    from pronas.runs._timed_driver import TimedDriver  # which is a driver, so it cannot be there before this class
+
+    return TimedDriver(run, emit, started)
+
+
+class Driver:
+    """Searches by the numbers of children and epochs that the settings say."""
+
     def __init__(self, run: Run, emit: Emit) -> None:
         problem = run.problem
         self.run, self.emit, self.config, self.problem = run, emit, run.config, problem
@@ -102,26 +114,54 @@ class _Driver:
         self.children.tensorboard.close()
 
     def _search(self) -> None:
-        with make_manager(self.problem) as manager:
+        with self._manager() as manager:
             self._announce(manager.workers)
-            cached = self.problem.cached
-            evaluator = Evaluator(self.children, self.run.store, manager, self.emit, cached, self.fidelity)
-            controller = make_controller(self.problem, self.run.folder)
-            self._take_up(controller)
-            while cells := controller.get_actions():
+            evaluator = self._evaluator(manager)
+            controller = self._controller()
+            self._begin(controller)
+            while self._goes_on() and (cells := controller.get_actions()):
                 rewards = self._round(controller, cells, evaluator)
                 self._learn(controller, cells, rewards)
-                controller.update()
+                if self._goes_on():
+                    controller.update()
             if self.config.search.skips:
                 self._try_skips(evaluator)
             if self.fidelity.stops:
                 train_promoted(evaluator)
+            self._end_search(manager, controller)
+
+    # -- what a search by other means does otherwise
+
+    def _manager(self) -> NetworkManager:
+        return make_manager(self.problem, recipe_of(self.config.children))
+
+    def _controller(self) -> ControllerManager:
+        return make_controller(self.problem, self.run.folder)
+
+    def _evaluator(self, manager: NetworkManager) -> Evaluator:
+        cached = self.problem.cached
+        return Evaluator(self.children, self.run.store, manager, self.emit, cached, self.fidelity, self._reward)
+
+    def _begin(self, controller: ControllerManager) -> None:
+        self._take_up(controller)
+
+    def _goes_on(self) -> bool:
+        return True
+
+    def _reward(self, child: Child) -> float:
+        """What the predictor learns of a settled child."""
+        return self.fidelity.reward(child)
+
+    def _end_search(self, manager: NetworkManager, controller: ControllerManager) -> None:
+        """Nothing more is asked of the finalists."""
+
+    # -- rounds
 
     def _take_up(self, controller: ControllerManager) -> None:
         """Give the controller what the store holds: rewards of every round but the last, and the last proposal."""
         rounds = [part for part in self.children.rounds() if part[0].level <= self.space.B]
         for part in rounds[:-1]:
-            controller.tell([child.cell for child in part], [self.fidelity.reward(child) for child in part])
+            controller.tell([child.cell for child in part], [self._reward(child) for child in part])
         for last in rounds[-1:]:
             predicted = None if last[0].predicted is None else [child.predicted or 0.0 for child in last]
             spread = None if last[0].spread is None else [child.spread or 0.0 for child in last]
@@ -194,7 +234,12 @@ class _Driver:
         if self.config.final.epochs:
             epochs = self.config.final.epochs
             self.emit({"event": "final", "cell": str(best.cell), "reward": best.reward, "epochs": epochs})
-            final = train_final(self.run.folder, best.cell, self.dataset, self.config, self.emit)
+            skeleton, recipe = skeleton_of(self.config.final), recipe_of(self.config.final)
+            final = train_final(self.run.folder, best.cell, self.dataset, skeleton, recipe, self.config, self.emit)
+        self._finish(best, final)
+
+    def _finish(self, best: Child, final: dict[str, Any] | None) -> None:
+        if final is not None:
             self.children.tensorboard.curves(final["curves"])
         self.run.store.set_meta(final=final, state="done")
         (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
@@ -250,13 +295,13 @@ class _Driver:
         )
 
 
-def make_manager(problem: Problem) -> NetworkManager:
+def make_manager(problem: Problem, recipe: Recipe) -> NetworkManager:
     """Make the manager that trains a run's children."""
     config = problem.config
     return NetworkManager(
         problem.dataset,
         skeleton=problem.skeleton,
-        recipe=recipe_of(config.children),
+        recipe=recipe,
         execution=config.execution.kind,
         workers=config.execution.workers,
         seed=config.seed,

@@ -11,14 +11,13 @@ from typing import Any
 from torch import Tensor
 
 from pronas.data import Dataset
-from pronas.networks import describe
-from pronas.runs._choose import recipe_of, skeleton_of
+from pronas.networks import Skeleton, describe
 from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._experiment import BEST
 from pronas.runs._resolve import final_device
 from pronas.space import Cell
-from pronas.training import Epoch, TrainedNetwork, evaluate, save_model, train_network
+from pronas.training import Epoch, Recipe, Replan, TrainedNetwork, evaluate, save_model, train_network
 
 CHECKPOINT = Path("weights") / "best.checkpoint"
 
@@ -27,9 +26,14 @@ def train_final(
     folder: Path,
     cell: Cell,
     dataset: Dataset,
+    skeleton: Skeleton,
+    recipe: Recipe,
     config: Config,
     emit: Callable[[dict[str, Any]], object],
+    *,
     init: Mapping[str, Tensor] | None = None,
+    use_validation: bool = False,
+    replan: Replan | None = None,
 ) -> dict[str, Any]:
     """Train ``cell``, write ``weights/best.*`` and return what ``meta`` keeps under ``final``.
 
@@ -40,9 +44,13 @@ def train_final(
         folder: the run folder.
         cell: the best cell.
         dataset: its test images are looked at here, after the best epoch was chosen on the validation images.
+        skeleton: the network around the cell.
+        recipe: how it is trained.
         config: resolved.
         emit: told of every epoch.
         init: weights to start from.
+        use_validation: learn from the validation images, too.
+        replan: how many epochs there are to be in all, asked after each.
     """
     start = time.monotonic()
 
@@ -56,12 +64,14 @@ def train_final(
         trained = train_network(
             cell,
             dataset,
-            skeleton_of(config.final),
-            recipe_of(config.final),
+            skeleton,
+            recipe,
             seed=config.seed,
             checkpoint=checkpoint,
             on_epoch=on_epoch,
             init=init,
+            use_validation=use_validation,
+            replan=replan,
             threads=config.execution.threads,
             device=final_device(config),
         )

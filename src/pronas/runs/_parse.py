@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pronas.space import StateSpace
 
 Path_ = str | os.PathLike[str]
+#: The budget where nothing is said of how much is to be done.
+BUDGET = "2m"
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,38 @@ def parse(
     values = asked(given, file, located=images is None)
     says_data = images is not None or "data" in given
     if resume is None:
+        values = _budgeted(values)
         return SearchRequest(Config.from_dict(values, "settings"), images, _folder(out), None, says_data)
     if out is not None and Path(out).absolute() != Path(resume).absolute():
         raise UsageError(f"a run is resumed where it is, in {os.fspath(resume)}, not in {os.fspath(out)}")
     stored = stored_config(Path(resume))
     wanted = Config.from_dict(merged(stored.to_dict(), values), "settings")
     return SearchRequest(wanted, images, Path(resume), stored, says_data)
+
+
+#: Settings that say how much is done: where one is given, and no budget, nothing is left to a clock.
+_SIZES = {
+    "space": ("blocks",),
+    "search": ("children", "first", "early_stop", "inherit", "skips", "reuse"),
+    "children": ("epochs", "batch", "recipe"),
+    "final": ("epochs", "batch", "recipe", "skeleton"),
+}
+
+
+def _budgeted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, with the usual budget where nothing says how much is to be done.
+
+    With a budget, where nobody named a space, it is that in which hand-made networks are points.
+    """
+    search, space = dict(values.get("search", {})), dict(values.get("space", {}))
+    sizes = any(key in values.get(table, {}) for table, keys in _SIZES.items() for key in keys)
+    sized = sizes or bool({"filters", "repeats"} & set(values.get("children", {}).get("skeleton", {})))
+    if "budget" not in search and not sized and search.get("strategy", "progressive") == "progressive":
+        search["budget"] = BUDGET
+    named = {"kind", "operators", "lookback"} & set(space) or "skeleton" in values.get("children", {})
+    if search.get("budget") is not None and not named:
+        space["kind"] = "residual"
+    return {**values, "search": search, "space": space}
 
 
 def configuration(settings: Mapping[str, Any], file: Path_ | None = None) -> Config:

@@ -22,6 +22,7 @@ from pronas.runs._constraints import Constraints
 from pronas.runs._differences import differing, say_differing
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
+from pronas.runs._sizing import SMALLEST
 from pronas.runs._store import Child
 from pronas.space import Block, Cell, StateSpace, operator_is_binary
 
@@ -69,6 +70,8 @@ def resolve(request: SearchRequest) -> Problem:
     shipped = skeleton_of(config.final) if config.final.epochs else skeleton
     for one in (skeleton, shipped):
         _check_operators(config, one, dataset)
+    if config.search.budget is not None:
+        shipped = shipped.scaled(SMALLEST)  # networks are sized to the limits: none is refused for being too wide
     constraints = Constraints(shipped, dataset.input_shape, len(dataset.classes), config.limits)
     cached = result_cache(config.search.reuse, config, dataset.fingerprint)
     problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, request.stored is not None)
@@ -109,12 +112,19 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
         raise DataError(f"the run's images are not where they were: {error}; {cure}") from error
 
 
-def make_controller(problem: Problem, folder: Path | None) -> ControllerManager:
-    """Make the controller that proposes a run's children; ``folder``: where it writes its files."""
+def make_controller(problem: Problem, folder: Path | None, *, levels: int | None = None) -> ControllerManager:
+    """Make the controller that proposes a run's children.
+
+    Args:
+        problem: what is searched.
+        folder: where it writes its files.
+        levels: of the search; None: as many as a cell has blocks.
+    """
     config, constraints = problem.config, problem.constraints
     search, names = config.search, config.search.objectives
     return ControllerManager(
         problem.space,
+        levels,
         K=search.children or None,
         predictor=search.predictor or PREDICTOR,
         acquisition=search.acquisition,

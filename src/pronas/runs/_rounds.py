@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pronas.errors import RunError
+from pronas.networks import Skeleton
 from pronas.runs._children import Children
 from pronas.runs._events import STOP, child_event
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._store import Child, Store
-from pronas.training import ChildProgress, ChildResult, NetworkManager
+from pronas.space import Cell
+from pronas.training import ChildProgress, ChildResult, NetworkManager, Trial
 
 Emit = Callable[[dict[str, Any]], object]
 Finder = Callable[[Child], Child | None]
@@ -28,6 +30,10 @@ class Evaluator:
         manager: trains them.
         emit: told of every result and every epoch.
         find: finds an identical child's result elsewhere, or ``None``.
+        reward: what the predictor learns of a settled child.
+        skeleton: the network around a child's cell, where it depends on the cell.
+        recipe: fields of the recipe that differ from the manager's.
+        seconds: that a child may take; it is then cut short in proportion.
         fidelity: how far they are trained.
     """
 
@@ -37,6 +43,10 @@ class Evaluator:
     emit: Emit
     find: Finder
     fidelity: Fidelity
+    reward: Callable[[Child], float]
+    skeleton: Callable[[Cell], Skeleton] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
 
     def results(
         self, todo: Sequence[Child], epochs: int, *, heirs: bool = False, keep: bool = False
@@ -49,12 +59,20 @@ class Evaluator:
             heirs: whether they begin with their parents' weights.
             keep: whether to keep their own weights for their heirs.
         """
-        by_cell = {child.cell: child for child in todo}
         parents = self.fidelity.parents(todo) if heirs else {}
-        recipes = [{"epochs": epochs}] * len(by_cell)
-        events = self.manager.events(by_cell, recipes=recipes, parents=parents, keep_weights=keep) if todo else ()
-        for event in events:
-            child = by_cell[event.cell]
+        trials = [
+            Trial(
+                child.cell,
+                {"epochs": epochs, **self.recipe},
+                skeleton=self.skeleton(child.cell) if self.skeleton else None,
+                parent=parents.get(child.cell),
+                keep_weights=keep,
+                seconds=self.seconds,
+            )
+            for child in todo
+        ]
+        for index, event in self.manager.trials(trials) if trials else ():
+            child = todo[index]
             if isinstance(event, ChildProgress):
                 self.store.progress(child.id, event.epoch, event.epochs, event.accuracy, event.loss)
                 if self.emit(_progress_event(child, event)) == STOP:
@@ -92,7 +110,7 @@ def train_round(proposed: Sequence[Child], evaluator: Evaluator, total: int) -> 
     round_ = _Round(proposed, evaluator, total)
     round_.take_known()
     round_.train()
-    return [evaluator.fidelity.reward(round_.settled[child.id]) for child in proposed]
+    return [evaluator.reward(round_.settled[child.id]) for child in proposed]
 
 
 class _Round:

@@ -42,7 +42,7 @@ class ChildrenConfig(TrainConfig):
     skeleton: Mapping[str, Any] = settings_in(
         name=entry(
             str,
-            "The network around the cell: flat, binary, pnas-cifar or pnas-imagenet",
+            "The network around the cell: flat, residual, binary, pnas-cifar or pnas-imagenet",
             flag="skeleton",
             chosen="by the space",
             train=True,
@@ -55,7 +55,11 @@ class ChildrenConfig(TrainConfig):
             at_most=65_536,
         ),
         repeats=entry(
-            int, "Cells of stride 1 in a row (N of PNAS skeletons)", chosen="1 (pnas-cifar)", at_least=0, at_most=64
+            _FILTERS,
+            "Cells in a row, of each stage or for all (N of PNAS skeletons)",
+            chosen="1",
+            at_least=0,
+            at_most=64,
         ),
     )
 
@@ -98,6 +102,12 @@ class FinalConfig(TrainConfig):
             train=True,
         ),
         repeats=entry(
-            int, "Its skeleton's N", flag="final_repeats", chosen="the children's", at_least=0, at_most=64, train=True
+            _FILTERS,
+            "Its skeleton's N",
+            flag="final_repeats",
+            chosen="the children's",
+            at_least=0,
+            at_most=64,
+            train=True,
         ),
     )

@@ -8,7 +8,9 @@ from pronas.training._model import Model, ModelSpec, load_model, save_model
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
 from pronas.training._result import ChildProgress, ChildResult
-from pronas.training._train_network import TrainedNetwork, train_network
+from pronas.training._speed import images_per_second
+from pronas.training._train_network import Replan, TrainedNetwork, train_network
+from pronas.training._trial import Trial
 
 __all__ = [
     "RECIPES",
@@ -21,8 +23,11 @@ __all__ = [
     "ModelSpec",
     "NetworkManager",
     "Recipe",
+    "Replan",
     "TrainedNetwork",
+    "Trial",
     "evaluate",
+    "images_per_second",
     "keep_freed_memory",
     "load_model",
     "recipe",

@@ -21,6 +21,7 @@ from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
 from pronas.training._result import ChildProgress, ChildResult
 from pronas.training._tensors import training_split
+from pronas.training._trial import Trial
 
 
 @final
@@ -110,13 +111,27 @@ class NetworkManager:
 
         An iteration that is given up cancels the children that have no result yet.
         """
+        return (event for _, event in self.trials(self._asked(cells, recipes, parents or {}, keep_weights)))
+
+    def trials(self, asked: Sequence[Trial]) -> Iterator[tuple[int, ChildProgress | ChildResult]]:
+        """Train networks that may differ in more than their cells; as `events`, each with its place in ``asked``."""
+        return self._follow(asked)
+
+    def _asked(
+        self,
+        cells: Iterable[Cell | str],
+        recipes: Iterable[Mapping[str, Any]] | None,
+        parents: Mapping[Cell, tuple[Cell, bytes]],
+        keep_weights: bool,
+    ) -> list[Trial]:
         asked = [Cell.parse(cell) if isinstance(cell, str) else cell for cell in cells]
         changes = [{} for _ in asked] if recipes is None else [dict(change) for change in recipes]
         if len(changes) != len(asked):
             raise UsageError(f"{len(changes)} recipes for {len(asked)} cells: give one each")
-        given = parents or {}
-        starts = [_start(given.get(cell)) | ({"keep": True} if keep_weights else {}) for cell in asked]
-        return self._follow(asked, changes, starts)
+        return [
+            Trial(cell, change, parent=parents.get(cell), keep_weights=keep_weights)
+            for cell, change in zip(asked, changes, strict=True)
+        ]
 
     def stop(self, cell: Cell) -> None:
         """Ask that a cell in training end with its present epoch; its result is what it got to by then.
@@ -163,43 +178,45 @@ class NetworkManager:
             "modules": list(modules),
         }
 
-    def _longest_first(self, asked: list[_Asked]) -> list[_Asked]:
-        """Order children for several workers: a long one that comes last keeps all but one waiting."""
+    def _longest_first(self, asked: Sequence[Trial]) -> list[int]:
+        """Order trials for several workers: a long one that comes last keeps all but one waiting."""
         if self.workers == 1:
-            return asked
+            return list(range(len(asked)))
         shape, classes = self.dataset.input_shape, len(self.dataset.classes)
 
-        def cost(child: _Asked) -> int:
+        def cost(index: int) -> int:
+            trial = asked[index]
             try:
-                size = describe(child[0], self.skeleton, shape, classes)
+                size = describe(trial.cell, trial.skeleton or self.skeleton, shape, classes)
             except Exception:  # whatever is wrong with it, its worker will say so
                 return 0
-            return (size.macs + size.binary_macs) * int(child[1].get("epochs", self.recipe.epochs))
+            return (size.macs + size.binary_macs) * int(trial.recipe.get("epochs", self.recipe.epochs))
 
-        return sorted(asked, key=cost, reverse=True)
+        return sorted(range(len(asked)), key=cost, reverse=True)
 
-    def _follow(
-        self, cells: list[Cell], changes: list[dict[str, Any]], more: list[dict[str, Any]]
-    ) -> Iterator[ChildProgress | ChildResult]:
-        asked = self._running
-        asked.clear()
-        for cell, change, extra in self._longest_first(list(zip(cells, changes, more, strict=True))):
-            asked[self._next] = cell
-            payload = {"cell": str(cell.canonical()), "seed": self.child_seed(cell), "recipe": change, **extra}
+    def _follow(self, asked: Sequence[Trial]) -> Iterator[tuple[int, ChildProgress | ChildResult]]:
+        waiting: dict[int, int] = {}
+        self._running.clear()
+        for index in self._longest_first(asked):
+            waiting[self._next] = index
+            self._running[self._next] = asked[index].cell
+            payload = {"seed": self.child_seed(asked[index].cell), **asked[index].payload()}
             self._executor.submit(Job(self._next, payload))
             self._next += 1
         try:
             for event in self._executor.events():
                 if isinstance(event, Progress):
-                    yield _progress(asked[event.id], event)
+                    index = waiting[event.id]
+                    yield index, _progress(asked[index].cell, event)
                 else:
-                    yield _result(asked.pop(event.id), event)
+                    index = waiting.pop(event.id)
+                    self._running.pop(event.id)
+                    yield index, _result(asked[index].cell, event)
         finally:
-            if asked:
+            if waiting:
                 self._executor.cancel()
 
 
-_Asked = tuple[Cell, dict[str, Any], dict[str, Any]]
 _RUN, _SETUP = "pronas.training._worker:run", "pronas.training._worker:setup"
 
 
@@ -208,10 +225,6 @@ def _resolve(recipe: Recipe | str, binary: bool, epochs: int | None, batch: int 
         return named_recipe(recipe, binary=binary, epochs=epochs, batch=batch)
     changes = {"epochs": epochs, "batch": batch}
     return recipe.replace(**{key: value for key, value in changes.items() if value is not None})
-
-
-def _start(parent: tuple[Cell, bytes] | None) -> dict[str, Any]:
-    return {} if parent is None else {"start": {"cell": str(parent[0].canonical()), "weights": parent[1]}}
 
 
 def _progress(cell: Cell, event: Progress) -> ChildProgress:

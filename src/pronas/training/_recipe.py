@@ -15,7 +15,7 @@ from pronas.metrics import metric as find_metric
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "exponential", "linear"]
 Loss = Literal["cross-entropy", "squared-hinge"]
-Policy = Literal["standard", "strong"]
+Policy = Literal["light", "standard", "strong"]
 CLASS_WEIGHTS = ("balanced",)
 
 
@@ -52,8 +52,8 @@ class Recipe:
         metric: what the best epoch is chosen by, and a child's reward: a name of ``pronas.metrics``; None: accuracy.
         class_weights: ``balanced``: an image weighs in the loss by the inverse frequency of its class
             (``pronas.data.class_weights``); None: all weigh 1.
-        augmentation: what is done to training batches; ``standard`` or ``strong``: what suits the data set
-            (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
+        augmentation: what is done to training batches; ``light``, ``standard`` or ``strong``: what suits the
+            data set (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
             nothing.
     """
 
@@ -106,7 +106,7 @@ class Recipe:
         """Return the recipe with its augmentation spelt out for ``dataset``."""
         if not isinstance(self.augmentation, str):
             return self
-        chosen = default_augmentation(dataset, strong=self.augmentation == "strong")
+        chosen = default_augmentation(dataset, strength=self.augmentation)
         return dataclasses.replace(self, augmentation=chosen)
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,17 @@ _SEARCH_BINARY = Recipe(
 _FULL = _SEARCH.replace(name="full", epochs=30, label_smoothing=0.05, augmentation="standard")
 _FULL_BINARY = _SEARCH_BINARY.replace(name="full-binary", epochs=30, learning_rate=4e-3)
 
-_NAMED = {entry.name: entry for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _OLD, _OLD_BINARY)}
+# For a training that must end in time, whatever the images: docs/experiments.md, "The answer".
+_TIMED = Recipe(
+    name="timed", epochs=20, batch=64, optimizer="sgd", learning_rate=0.2, weight_decay=5e-4,
+    schedule="linear", warmup=0.15, final=0.01, average=0.1, augmentation="light",
+)  # fmt: skip
+_TIMED_BINARY = _FULL_BINARY.replace(name="timed-binary", epochs=20, batch=64)
+
+_NAMED = {
+    entry.name: entry
+    for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _TIMED, _TIMED_BINARY, _OLD, _OLD_BINARY)
+}
 
 #: Names that ``recipe`` knows.
 RECIPES = tuple(_NAMED)
@@ -33,8 +43,9 @@ def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch:
     """Give a recipe by name.
 
     Args:
-        name: ``search`` (few epochs, to compare children), ``full`` (to convergence) or ``old`` (what the systems
-            before pronas used); with ``-binary`` behind, or with ``binary``, the one for binarized networks.
+        name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` (for a budget of time)
+            or ``old`` (what the systems before pronas used); with ``-binary`` behind, or with ``binary``, the one for
+            binarized networks.
         binary: take the recipe for binarized networks.
         epochs: in place of the recipe's own; schedules stretch with it.
         batch: in place of the recipe's own.

@@ -24,6 +24,9 @@ from pronas.training._recipes import recipe as named_recipe
 from pronas.training._replicas import copies_for
 from pronas.training._tensors import Tensors, training_split
 
+#: Epochs that there are to be in all, after what one epoch brought.
+Replan = Callable[[Epoch], int]
+
 
 @dataclass(frozen=True)
 class TrainedNetwork:
@@ -62,6 +65,7 @@ def train_network(
     resume: bool = True,
     init: Mapping[str, Tensor] | None = None,
     use_validation: bool = False,
+    replan: Replan | None = None,
     threads: int | None = None,
     device: str = "cpu",
     kernels: str | None = None,
@@ -81,6 +85,8 @@ def train_network(
         on_epoch: told of each epoch after its checkpoint was written.
         resume: go on from ``checkpoint`` if it is there; False starts afresh and replaces it.
         init: weights to start from, by tensor name (``network.state_dict()``), in place of fresh ones.
+        replan: told of each epoch, gives how many epochs there are to be in all, for who must end in time; it is asked
+            before the checkpoint is written, so a resumed training knows what was decided.
         use_validation: train on the validation images too; the last epoch's weights are kept.
         threads: threads to compute with. On a processor each takes a part of every batch (`Replicas`) if nothing in the
             network draws random numbers; else they share each operator. Another number gives another result, as good,
@@ -113,7 +119,7 @@ def train_network(
     with torch_threads(1 if copies > 1 else threads):
         if checkpoint is not None and resume:
             _restore(training, checkpoint, config)
-        _train(training, checkpoint, config, on_epoch)
+        _train(training, checkpoint, config, on_epoch, replan)
     return _finish(training, spec, time.perf_counter() - start)
 
 
@@ -166,12 +172,15 @@ def _train(
     checkpoint: str | os.PathLike[str] | None,
     config: Mapping[str, Any],
     on_epoch: Callable[[Epoch], None] | None,
+    replan: Replan | None,
 ) -> None:
     while not training.finished:
         try:
             epoch = training.run_epoch()
         except DivergedError as error:
             raise RunError(f"the training diverged: {error}; lower the recipe's learning_rate") from error
+        if replan is not None:
+            training.reschedule(replan(epoch))
         if checkpoint is not None:
             write_checkpoint(checkpoint, *training.state(), config)
         if on_epoch is not None:

@@ -63,6 +63,7 @@ def run(context: Context, payload: Mapping[str, Any], report: Report) -> dict[st
     Args:
         context: from ``setup``.
         payload: ``cell`` (canonical text), ``seed``, and optionally ``recipe`` (fields that differ from the shared),
+            ``skeleton`` (another than the shared),
             ``start`` (``cell`` and ``weights`` of the parent to inherit from) and ``keep`` (give the weights back).
         report: told ``epoch``, ``epochs``, ``accuracy`` and ``loss`` after each epoch; gives whether to stop there.
 
@@ -84,8 +85,9 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     cell = Cell.parse(payload["cell"])
     recipe = context.recipe.replace(**payload.get("recipe", {}))
     shape = tuple(context.train.images.shape[1:])
-    result.update(_counts(describe(cell, context.skeleton, shape, context.classes)))
-    network = context.skeleton.build(
+    skeleton = skeleton_from_dict(payload["skeleton"]) if "skeleton" in payload else context.skeleton
+    result.update(_counts(describe(cell, skeleton, shape, context.classes)))
+    network = skeleton.build(
         cell, shape, context.classes, seed=derive_seed(payload["seed"], "weights"), scale=context.scale
     ).to(context.device)
     if start := payload.get("start"):
@@ -93,8 +95,11 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     training = Training(
         network, context.train, context.validation, recipe, seed=payload["seed"], kernels=context.kernels
     )
+    start = time.perf_counter()
     while not training.finished:
         epoch = training.run_epoch()
+        if limit := payload.get("seconds"):
+            training.reschedule(_affordable(training, recipe.epochs, limit, time.perf_counter() - start))
         result.update(epochs=training.epoch, images=training.images_trained, metrics=training.curves)
         news = {"epoch": epoch.number, "epochs": epoch.epochs, "accuracy": epoch.accuracy, "loss": epoch.loss}
         if report(news):  # it was asked to stop: it counts as it stands
@@ -102,6 +107,11 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     result.update(status="done", reward=training.keep_best_weights())
     if payload.get("keep"):
         result["weights"] = weights_of(network)
+
+
+def _affordable(training: Training, most: int, limit: float, elapsed: float) -> int:
+    """Epochs in all that a child has time for, at the speed of those that are done."""
+    return min(most, training.epoch + max(0, int((limit - elapsed) * training.epoch / elapsed)))
 
 
 def _counts(description: Any) -> dict[str, int]:

@@ -1,0 +1,120 @@
+"""What is done with a budget of time: how many children, how long each, how large the winner, how long it trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+from pronas.runs._duration import spelled
+
+#: Shares of the budget: (up to so many seconds, search, trials of the finalists); the winner has the rest.
+_SHARES = ((150.0, 0.33, 0.15), (600.0, 0.30, 0.14), (math.inf, 0.28, 0.12))
+_RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
+_TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
+_MACS_A_ROOT = 480.0  # multiply-accumulates of the winner for a root of the compute an image has (docs/experiments.md)
+_LEAST_STEPS = 12  # of a child
+
+
+@final
+@dataclass(frozen=True)
+class Plan:
+    """How a budget is spent. Plain numbers, kept in the store: a resumed run goes by the plan that it began with.
+
+    Attributes:
+        budget: seconds in all.
+        search, trials: seconds, counted from the beginning, at which the search and the trials should be over.
+        macs: multiply-accumulates an image of the networks compared.
+        first: children of level 1.
+        children: of each further level.
+        levels: of the search.
+        child_images: images that a child learns from.
+        trial_images: images that a finalist learns from in a trial.
+        final_images: images that the winner learns from, as far as one can tell.
+        speed: of one thread: multiply-accumulates of images trained a second.
+    """
+
+    budget: float
+    search: float
+    trials: float
+    macs: float
+    first: int
+    children: int
+    levels: int
+    child_images: int
+    trial_images: int
+    final_images: int
+    speed: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data."""
+        return asdict(self)
+
+    def lines(self, images: int) -> list[str]:
+        """Say the plan in a few lines; ``images``: of the training set."""
+        passes = self.final_images / images
+        further = f", then {self.children} at each of levels 2 to {self.levels}" if self.levels > 1 else ""
+        return [
+            f"plan: {spelled(self.budget)} in all; search until {spelled(self.search)}, trials of the finalists until "
+            f"{spelled(self.trials)}, then the winner",
+            f"plan: {self.first} children at level 1{further}; each learns from {self.child_images:,} images",
+            f"plan: networks of {self.macs / 1e6:.1f} M multiply-accumulates; about {passes:.0f} passes over "
+            f"{images:,} images for the winner",
+        ]
+
+
+def make_plan(
+    budget: float, spent: float, *, speed: float, workers: int, threads: int, images: int, batch: int, levels: int,
+    most_macs: float,
+) -> Plan:  # fmt: skip
+    """Plan a budget.
+
+    Args:
+        budget: seconds in all.
+        spent: of them, by now.
+        speed: multiply-accumulates of images that one thread trains a second, measured.
+        workers: children trained at once, a thread each.
+        threads: that train the winner.
+        images: in the training set.
+        batch: images a step.
+        levels: blocks that a cell may have.
+        most_macs: of the network that ships, where it is limited; else infinity.
+    """
+    search_share, trial_share = next(shares for most, *shares in _SHARES if budget <= most)
+    left = budget * (1 - _RESERVE) - spent
+    search, trials = left * search_share, left * trial_share
+    final = left - search - trials
+    compute = final * speed * (1 + 0.7 * (threads - 1))
+    macs = min(most_macs, _MACS_A_ROOT * math.sqrt(compute / images))
+    count = max(4, min(512, round(5 * (budget / 60) ** 0.65 * (workers / 2) ** 0.5)))
+    levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)
+    first = count if levels == 1 else max(4, count // 2)
+    children = 0 if levels == 1 else max(2, (count - first) // (levels - 1))
+    total = first + children * (levels - 1)
+
+    def images_in(seconds: float) -> int:
+        return max(_LEAST_STEPS * batch, int(seconds * speed / macs))
+
+    return Plan(
+        budget=budget,
+        search=spent + search,
+        trials=spent + search + trials,
+        macs=macs,
+        first=first,
+        children=children,
+        levels=levels,
+        child_images=images_in(search * workers / total * 0.85),
+        trial_images=images_in(trials * workers / _TRIALS * 0.85),
+        final_images=int(compute / macs),
+        speed=speed,
+    )
+
+
+def epochs_of(images: int, available: int, *, least: int, batch: int) -> tuple[int, int]:
+    """Divide a training on so many ``images`` into epochs: (epochs, images an epoch, of those ``available``).
+
+    There are at least ``least`` epochs where that leaves four steps each, so that the schedule's end is looked at.
+    """
+    passes = images / available
+    epochs = max(round(passes), min(least, images // (4 * batch)), 1)
+    return epochs, max(batch, min(available, round(images / epochs)))

@@ -1,0 +1,243 @@
+"""A search within a budget of time: the progressive loop by a plan and a clock, trials of the finalists, the winner.
+
+What the clock decided is in the store: proposals as children, the plan, the trials' findings and the winner's length. A
+resumed run goes by them, with the time that was left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pronas.controller import ControllerManager
+from pronas.errors import SettingError
+from pronas.machine import cores
+from pronas.networks import Skeleton, references
+from pronas.runs._choose import recipe_of, skeleton_of
+from pronas.runs._clock import Clock
+from pronas.runs._config import LimitConfig
+from pronas.runs._driver import Driver, make_manager
+from pronas.runs._duration import seconds_of, spelled
+from pronas.runs._events import note
+from pronas.runs._final_training import train_final
+from pronas.runs._open import Run
+from pronas.runs._plan import Plan, epochs_of, make_plan
+from pronas.runs._resolve import make_controller
+from pronas.runs._rounds import Evaluator
+from pronas.runs._signal import signal
+from pronas.runs._sizing import Sizer
+from pronas.runs._store import Child
+from pronas.runs._trials import Trials, Verdict
+from pronas.space import Cell
+from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
+
+_END = 1.0  # seconds that testing and saving take at the least
+
+
+#: The blocks of hand-made networks that are cells of the usual spaces, besides the reference networks' own.
+_SIMPLE = tuple(
+    Cell.parse(text).canonical()
+    for text in (
+        *("0:3x3 mbconv3 + 0:identity", "0:3x3 conv + 0:identity", "0:3x3 dconv + 0:identity"),
+        *("0:3x3 bconv + 0:5x5 bconv", "0:3x3 bconv + 0:3x3 sep-bconv"),
+    )
+)
+
+
+class TimedDriver(Driver):
+    """Takes a run with a budget from where it stands to its end.
+
+    Args:
+        run: open.
+        emit: told of everything, see ``docs/cli.md``.
+        started: ``time.monotonic()`` when the work on it began.
+    """
+
+    def __init__(self, run: Run, emit: Callable[[dict[str, Any]], object], started: float) -> None:
+        super().__init__(run, emit)
+        assert self.config.search.budget is not None
+        self.clock = Clock(run.store, seconds_of(self.config.search.budget), started)
+        self.recipe = recipe_of(self.config.children).suited(self.dataset)
+        self.plan = self._planned()
+        self.sizer = self._sizer(self.plan.macs)
+
+    # -- the plan
+
+    def _planned(self) -> Plan:
+        known = self.run.store.meta("plan")
+        if known is not None:
+            return Plan(**known)
+        plan = self._make_plan()
+        self.run.store.set_meta(plan=plan.to_dict(), spent=self.clock.spent)
+        for line in plan.lines(len(self.dataset.train)):
+            self.emit(note(line))
+        return plan
+
+    def _make_plan(self) -> Plan:
+        limits, data = self.config.limits, self.dataset
+        cell, skeleton = self._reference()
+        rate = self._measured(cell, skeleton)
+        workers = self.config.execution.workers or cores()
+        plan = make_plan(
+            self.clock.budget, self.clock.spent, speed=rate, workers=workers,
+            threads=self.config.execution.threads or 1, images=len(data.train), batch=self.recipe.batch,
+            levels=self.space.B, most_macs=limits.macs or math.inf,
+        )  # fmt: skip
+        if plan.final_images < 4 * self.recipe.batch:
+            least = spelled(self.clock.budget * 4 * self.recipe.batch / max(1, plan.final_images))
+            text = f"a budget of {spelled(self.clock.budget)} is too small for one network: give about {least}"
+            raise SettingError(text, "budget")
+        return plan
+
+    def _measured(self, cell: Cell, skeleton: Skeleton) -> float:
+        """Multiply-accumulates of images that one thread trains a second."""
+        data = self.dataset
+        network = skeleton.build(cell, data.input_shape, len(data.classes))
+        seconds = min(2.0, self.clock.budget / 60)
+        return images_per_second(network, data, self.recipe, seconds=seconds) * self._macs(cell, skeleton)
+
+    def _macs(self, cell: Cell, skeleton: Skeleton) -> int:
+        from pronas.networks import describe
+
+        cost = describe(cell, skeleton, self.dataset.input_shape, len(self.dataset.classes))
+        return cost.macs + cost.binary_macs
+
+    def _reference(self) -> tuple[Cell, Skeleton]:
+        """The first hand-made network of this space, within the limits as far as they can be met."""
+        cell = self._reference_cells()[0]
+        return cell, self._sizer(math.inf if self.config.limits.macs else 2e7).skeleton(cell)
+
+    def _reference_cells(self) -> list[Cell]:
+        """The hand-made networks' cells that the space holds; else one of its own, so that there is one."""
+        binary = skeleton_of(self.config.children).binary
+        known = [one.cell.canonical() for one in references(binary=binary)]
+        cells = [cell for cell in dict.fromkeys((*known, *_SIMPLE)) if self._holds(cell)]
+        return cells or self.space.decode(self.space.level1()[:1])
+
+    def _holds(self, cell: Cell) -> bool:
+        names = {name for block in cell.blocks for name in (block.operator1, block.operator2)}
+        return self.space.input_lookback_depth == 0 and names <= set(self.space.operators)
+
+    def _sizer(self, macs: float) -> Sizer:
+        data = self.dataset
+        limits: LimitConfig = self.config.limits
+        return Sizer(skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, macs)
+
+    # -- the search
+
+    def _manager(self) -> NetworkManager:
+        return make_manager(self.problem, self.recipe)
+
+    def _controller(self) -> ControllerManager:
+        plan = self.plan
+        config = replace(
+            self.config,
+            search=replace(self.config.search, first=plan.first, children=plan.children, rounds=self._rounds()),
+        )
+        return make_controller(replace(self.problem, config=config), self.run.folder, levels=plan.levels)
+
+    def _rounds(self) -> int:
+        workers = self.config.execution.workers or cores()
+        return max(1, self.plan.children // max(2, 2 * workers))
+
+    def _evaluator(self, manager: NetworkManager) -> Evaluator:
+        evaluator = super()._evaluator(manager)
+        batch = self.recipe.batch
+        epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=4, batch=batch)
+        seconds = 1.5 * self.plan.child_images * self.plan.macs / self.plan.speed
+        length = {"epochs": epochs, "images": images}
+        return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
+
+    def _begin(self, controller: ControllerManager) -> None:
+        """The hand-made networks are the first children, so that the answer can only be better."""
+        super()._begin(controller)
+        if not len(self.children):
+            cells = self._reference_cells()[: max(2, self.plan.first // 2)]
+            fitting = [c for c, fits in zip(cells, self.constraints.feasible(cells), strict=True) if fits]
+            if fitting:
+                controller.take_up(1, 1, fitting)
+
+    def _goes_on(self) -> bool:
+        self.clock.record()
+        return self.clock.spent < self.plan.search
+
+    def _reward(self, child: Child) -> float:
+        return signal(child.reward or 0.0, child.metrics or {}) if child.status == "done" else 0.0
+
+    # -- the winner
+
+    def _end_search(self, manager: NetworkManager, controller: ControllerManager) -> None:
+        """Try the best children longer, and with other recipes."""
+        if self.run.store.meta("verdict") is not None:
+            return
+        trials = Trials(
+            self.run.store, manager, self.dataset, self.recipe, self.plan, self.clock, self.sizer.skeleton, self.emit
+        )
+        verdict = trials.decide(self._ranked(controller))
+        self.run.store.set_meta(
+            verdict={"cell": str(verdict.cell), "recipe": verdict.recipe, "accuracy": verdict.accuracy}
+        )
+
+    def _ranked(self, controller: ControllerManager) -> list[Cell]:
+        """The trained children, best first: by what the predictor makes of all that was measured, and what was
+        measured of each, in equal parts, since either alone is misled by chance."""
+        done = [child for child in self.children if child.status == "done"]
+        measured = np.array([self._reward(child) for child in done])
+        try:
+            expected, _ = controller.predict([child.cell for child in done])
+        except Exception:  # too few children to fit a predictor to
+            expected = measured
+        order = np.argsort(-(measured + np.where(np.isfinite(expected), expected, measured)), kind="stable")
+        return [done[i].cell for i in order]
+
+    def _train_final(self) -> None:
+        stored = self.run.store.meta("verdict") or {}
+        best = self._best()
+        verdict = Verdict(
+            Cell.parse(stored.get("cell", str(best.cell))), stored.get("recipe", {}), stored.get("accuracy", 0.0)
+        )
+        skeleton = self.sizer.skeleton(verdict.cell)
+        recipe = self._final_recipe(verdict, skeleton)
+        self.emit({"event": "final", "cell": str(verdict.cell), "reward": best.reward, "epochs": recipe.epochs})
+        final = train_final(
+            self.run.folder, verdict.cell, self.dataset, skeleton, recipe, self.config, self.emit,
+            use_validation=True, replan=self._replan(verdict.cell, skeleton),
+        )  # fmt: skip
+        self._finish(best, final | {"trial_accuracy": verdict.accuracy})
+        self.clock.record(now=True)
+
+    def _final_recipe(self, verdict: Verdict, skeleton: Skeleton) -> Recipe:
+        """Its length is kept in the store: a checkpoint is continued only by the training that wrote it."""
+        known = self.run.store.meta("final_epochs")
+        if known is None:
+            available = len(self.dataset.train) + len(self.dataset.validation)
+            seconds = self.clock.left - self._ending(verdict.cell, skeleton)
+            threads = self.config.execution.threads or 1
+            speed = self.plan.speed * (1 + 0.7 * (threads - 1)) / self._macs(verdict.cell, skeleton)
+            images = max(4 * self.recipe.batch, int(max(0.0, seconds) * speed))
+            known = epochs_of(images, available, least=8, batch=self.recipe.batch)
+            self.run.store.set_meta(final_epochs=known)
+        epochs, images = known
+        return self.recipe.replace(**{**verdict.recipe, "epochs": epochs, "images": images})
+
+    def _ending(self, cell: Cell, skeleton: Skeleton) -> float:
+        """Seconds to keep for testing and saving: a forward pass takes a third of a training's step."""
+        forward = len(self.dataset.test) * self._macs(cell, skeleton) / (3 * self.plan.speed)
+        return _END + forward + 0.01 * self.clock.budget
+
+    def _replan(self, cell: Cell, skeleton: Skeleton) -> Callable[[Epoch], int]:
+        ending = self._ending(cell, skeleton)
+        seconds: list[float] = []
+
+        def replan(epoch: Epoch) -> int:
+            self.clock.record()
+            seconds.append(epoch.seconds)
+            recent: Sequence[float] = seconds[-3:]
+            left = (self.clock.left - ending) / (sum(recent) / len(recent))
+            return epoch.number + max(0, math.floor(left))
+
+        return replan

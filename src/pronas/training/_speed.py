@@ -1,0 +1,31 @@
+"""How fast a network trains here."""
+
+from __future__ import annotations
+
+import time
+
+from pronas.data import Dataset
+from pronas.machine import torch_threads
+from pronas.networks import Network
+from pronas.training._loop import Training
+from pronas.training._recipe import Recipe
+from pronas.training._tensors import Tensors
+
+
+def images_per_second(network: Network, dataset: Dataset, recipe: Recipe, *, seconds: float = 1.0) -> float:
+    """Return how many of the data set's images one thread trains a second, measured for about so many ``seconds``.
+
+    Args:
+        network: trained a little by this; build another one to use.
+        dataset: its training images are used.
+        recipe: with its own batch and augmentation.
+        seconds: how long to measure, after a first stretch that warms up.
+    """
+    short = recipe.suited(dataset).replace(epochs=1000, images=4 * recipe.batch, average=0.0)
+    with torch_threads(1):
+        training = Training(network, Tensors.of(dataset.train), None, short, seed=0)
+        training.run_epoch()
+        before, start = training.images_trained, time.perf_counter()
+        while time.perf_counter() - start < seconds and not training.finished:
+            training.run_epoch()
+        return (training.images_trained - before) / (time.perf_counter() - start)
