@@ -57,6 +57,7 @@ def trained_on(monkeypatch):
 
 
 def test_devices_reach_the_training_of_the_winner(two_gpus, trained_on, tiny, tmp_path):
+    from pronas.runs._choose import recipe_of, skeleton_of
     from pronas.runs._final_training import train_final
 
     config = pronas.Experiment(pronas.search("digits", out=tmp_path / "run", **tiny).path).config
@@ -64,7 +65,8 @@ def test_devices_reach_the_training_of_the_winner(two_gpus, trained_on, tiny, tm
     data = pronas.load_dataset("digits", limit=200)
     elsewhere = configuration({"devices": "cuda:1"}).execution
     cell = pronas.Cell.parse("0:3x3 maxpool + 0:3x3 dconv")
-    train_final(tmp_path, cell, data, replace(config, execution=elsewhere), lambda event: None)
+    skeleton, recipe = skeleton_of(config.final), recipe_of(config.final)
+    train_final(tmp_path, cell, data, skeleton, recipe, replace(config, execution=elsewhere), lambda event: None)
     assert trained_on == ["cpu", "cuda:1"]
 
 

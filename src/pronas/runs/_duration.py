@@ -6,7 +6,7 @@ import re
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TEXT = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s?([smhd]?)")
-LEAST, MOST = 30.0, 30 * 86400.0
+LEAST, MOST = 10.0, 30 * 86400.0
 
 
 def seconds_of(text: str) -> float:

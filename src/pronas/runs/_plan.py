@@ -11,6 +11,7 @@ from pronas.runs._duration import spelled
 #: Shares of the budget: (up to so many seconds, search, trials of the finalists); the winner has the rest.
 _SHARES = ((150.0, 0.33, 0.15), (600.0, 0.30, 0.14), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
+_LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 _TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
 _MACS_A_ROOT = 480.0  # multiply-accumulates of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
@@ -81,7 +82,7 @@ def make_plan(
         most_macs: of the network that ships, where it is limited; else infinity.
     """
     search_share, trial_share = next(shares for most, *shares in _SHARES if budget <= most)
-    left = budget * (1 - _RESERVE) - spent
+    left = max(budget * (1 - _RESERVE) - spent, budget * _LEAST_LEFT)
     search, trials = left * search_share, left * trial_share
     final = left - search - trials
     compute = final * speed * (1 + 0.7 * (threads - 1))

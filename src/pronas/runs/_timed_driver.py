@@ -35,6 +35,7 @@ from pronas.runs._trials import Trials, Verdict
 from pronas.space import Cell
 from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
 
+_LEAST_STEPS = 60  # of the winner, however late it is: fewer make no network
 _END = 1.0  # seconds that testing and saving take at the least
 
 
@@ -205,7 +206,7 @@ class TimedDriver(Driver):
         self.emit({"event": "final", "cell": str(verdict.cell), "reward": best.reward, "epochs": recipe.epochs})
         final = train_final(
             self.run.folder, verdict.cell, self.dataset, skeleton, recipe, self.config, self.emit,
-            use_validation=True, replan=self._replan(verdict.cell, skeleton),
+            use_validation=True, replan=self._replan(verdict.cell, skeleton, recipe),
         )  # fmt: skip
         self._finish(best, final | {"trial_accuracy": verdict.accuracy})
         self.clock.record(now=True)
@@ -218,7 +219,7 @@ class TimedDriver(Driver):
             seconds = self.clock.left - self._ending(verdict.cell, skeleton)
             threads = self.config.execution.threads or 1
             speed = self.plan.speed * (1 + 0.7 * (threads - 1)) / self._macs(verdict.cell, skeleton)
-            images = max(4 * self.recipe.batch, int(max(0.0, seconds) * speed))
+            images = max(_LEAST_STEPS * self.recipe.batch, int(max(0.0, seconds) * speed))
             known = epochs_of(images, available, least=8, batch=self.recipe.batch)
             self.run.store.set_meta(final_epochs=known)
         epochs, images = known
@@ -229,15 +230,16 @@ class TimedDriver(Driver):
         forward = len(self.dataset.test) * self._macs(cell, skeleton) / (3 * self.plan.speed)
         return _END + forward + 0.01 * self.clock.budget
 
-    def _replan(self, cell: Cell, skeleton: Skeleton) -> Callable[[Epoch], int]:
+    def _replan(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> Callable[[Epoch], int]:
         ending = self._ending(cell, skeleton)
         seconds: list[float] = []
+        least = math.ceil(_LEAST_STEPS * recipe.batch / (recipe.images or len(self.dataset.train)))
 
         def replan(epoch: Epoch) -> int:
             self.clock.record()
             seconds.append(epoch.seconds)
             recent: Sequence[float] = seconds[-3:]
             left = (self.clock.left - ending) / (sum(recent) / len(recent))
-            return epoch.number + max(0, math.floor(left))
+            return max(least, epoch.number + math.floor(left))
 
         return replan

@@ -52,8 +52,8 @@ class Recipe:
         metric: what the best epoch is chosen by, and a child's reward: a name of ``pronas.metrics``; None: accuracy.
         class_weights: ``balanced``: an image weighs in the loss by the inverse frequency of its class
             (``pronas.data.class_weights``); None: all weigh 1.
-        augmentation: what is done to training batches; ``light``, ``standard`` or ``strong``: what suits the
-            data set (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
+        augmentation: what is done to training batches; ``light``, ``standard`` or ``strong``: what suits the data set
+            (``pronas.data.default_augmentation``); the name of one that was registered (``pronas.augmentation``); None:
             nothing.
     """
 

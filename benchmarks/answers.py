@@ -1,0 +1,178 @@
+"""Is a network found by ``pronas search`` better than one written by hand? Same images, same cores, same total time.
+
+    python benchmarks/answers.py --sets digits signs cifar:5000 fashion:5000 --budget 2m --seeds 3
+
+Each rival (hand-made network x recipe, plain PyTorch, all training images) trains for the whole budget, one after the
+other and by turns with the search; the best of a network's recipes counts, chosen by test accuracy, in its favour. Each
+result is a line of ``--out`` (JSON lines), and what is there already is not measured again, so a run can be stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parent.parent / "shared" / "data"
+
+
+def dataset(name, seed):
+    """A set by name, perhaps with a number of training images; hand signs lose a quarter to the test."""
+    import pronas
+
+    kind, _, limit = name.partition(":")
+    if kind == "signs":
+        return pronas.load_dataset(str(SHARED / "sign-digits.zip"), seed=seed, image_size=32)
+    if kind == "blood":
+        return pronas.load_dataset(str(SHARED / "bccd-cells48.zip"), seed=seed, group_by=r"(.*)_[^_]*$")
+    place = {"cifar": str(SHARED / "cifar10.zip"), "fashion": str(SHARED / "fashion-mnist"), "digits": "digits"}[kind]
+    whole = pronas.load_dataset(place, seed=seed)
+    if not limit:
+        return whole
+    return _sampled(whole, int(limit), seed)
+
+
+def _sampled(whole, count, seed):
+    """So many training images, and every test image."""
+    import numpy as np
+
+    from pronas.data import dataset_from_arrays
+
+    pick = np.random.default_rng(seed).permutation(len(whole.train))[:count]
+    train = (whole.train.images[pick], whole.train.labels[pick])
+    return dataset_from_arrays(
+        train, (whole.test.images, whole.test.labels), name=f"{whole.name}-{count}", classes=whole.classes, seed=seed
+    )
+
+
+def search(task, pipe):
+    """One search by the default command, with the budget and the limits."""
+    import pronas
+
+    data = dataset(task["set"], task["seed"])
+    limits = {key: task[key] for key in ("max_params", "max_macs") if task.get(key)}
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        run = pronas.search(data, out=Path(folder) / "run", budget=task["budget"], seed=task["seed"], **limits)
+        final = run.final
+    seconds = time.perf_counter() - start
+    keys = ("test_accuracy", "parameters", "macs", "binary_macs", "cell")
+    pipe.send({"seconds": seconds, **{key: final[key] for key in keys}})
+
+
+def rival(task, pipe):
+    """One hand-made network with one recipe."""
+    import numpy as np
+    import torch
+
+    sys.path.insert(0, str(HERE))
+    import _rivals
+
+    from pronas.runs._duration import seconds_of
+
+    torch.manual_seed(task["seed"])
+    data = dataset(task["set"], task["seed"])
+    images = torch.from_numpy(np.concatenate([data.train.images, data.validation.images]))
+    labels = torch.from_numpy(np.concatenate([data.train.labels, data.validation.labels]))
+    network = _rivals.NETWORKS[task["network"]](data.input_shape[0], len(data.classes))
+    start = time.perf_counter()
+    passes = _rivals.train(
+        network, _rivals.RECIPES[task["recipe"]], images, labels, seconds_of(task["budget"]), seed=task["seed"]
+    )
+    seconds = time.perf_counter() - start
+    test = _rivals.accuracy(
+        network, images, torch.from_numpy(np.array(data.test.images)), torch.from_numpy(np.array(data.test.labels))
+    )
+    count = sum(p.numel() for p in network.parameters())
+    pipe.send({"test_accuracy": test, "parameters": count, "seconds": seconds, "passes": passes})
+
+
+def measure(task):
+    """Run a task in a process of its own, so that nothing of one helps another."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=search if task["network"] == "pronas" else rival, args=(task, send))
+    process.start()
+    send.close()
+    try:
+        result = receive.recv()
+    except EOFError:
+        result = {"error": "the process ended without a result"}
+    process.join()
+    return result
+
+
+def tasks(arguments):
+    """Everything to measure: seeds outermost, the search in the middle of its rivals."""
+    limits = {"max_params": arguments.max_params, "max_macs": arguments.max_macs}
+    rivals = [(network, recipe) for network in arguments.networks for recipe in arguments.recipes]
+    order = [*rivals[: len(rivals) // 2], ("pronas", ""), *rivals[len(rivals) // 2 :]]
+    for seed in range(arguments.seeds):
+        for name in arguments.sets:
+            for network, recipe in order:
+                yield {
+                    "set": name, "seed": seed, "network": network, "recipe": recipe, "budget": arguments.budget, **limits
+                }  # fmt: skip
+
+
+def report(results, arguments):
+    """Print accuracies, and differences between the search and each rival's best recipe with standard errors."""
+    for name in arguments.sets:
+        ours = {r["seed"]: r for r in results if r["set"] == name and r["network"] == "pronas" and "error" not in r}
+        if not ours:
+            continue
+        print(f"\n{name}, {arguments.budget}: pronas {_mean([r['test_accuracy'] for r in ours.values()])}", end="")
+        print(f"; parameters {[r['parameters'] for r in ours.values()]}; seconds {[round(r['seconds']) for r in ours.values()]}")
+        for network in arguments.networks:
+            best = {}
+            for r in results:
+                if r["set"] == name and r["network"] == network and "error" not in r:
+                    best[r["seed"]] = max(best.get(r["seed"], 0.0), r["test_accuracy"])
+            seeds = sorted(set(best) & set(ours))
+            if seeds:
+                gains = [100 * (ours[s]["test_accuracy"] - best[s]) for s in seeds]
+                wins = sum(g > 0 for g in gains)
+                print(f"  {network:14} {_mean([best[s] for s in seeds])}  gain {_points(gains)}, wins {wins} of {len(gains)}")
+
+
+def _mean(values):
+    return f"{100 * statistics.fmean(values):.2f} %"
+
+
+def _points(values):
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return f"{statistics.fmean(values):+.2f} +- {error:.2f} points"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", nargs="+", default=["digits", "signs", "fashion:5000", "cifar:5000"])
+    parser.add_argument("--networks", nargs="+", default=["resnet8", "resnet8-wide", "ds-cnn", "mobilenetv2"])
+    parser.add_argument("--recipes", nargs="+", default=["plain", "flips", "adam"])
+    parser.add_argument("--budget", default="2m")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--max-params", type=int)
+    parser.add_argument("--max-macs", type=int)
+    parser.add_argument("--out", type=Path, default=Path("answers.jsonl"))
+    arguments = parser.parse_args()
+    known = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
+    for task in tasks(arguments):
+        if any(all(r.get(key) == value for key, value in task.items()) for r in known):
+            continue
+        known.append({**task, **measure(task)})
+        with arguments.out.open("a") as file:
+            file.write(json.dumps(known[-1]) + "\n")
+        print(json.dumps(known[-1]), flush=True)
+    wanted = [r for r in known if r["budget"] == arguments.budget and r.get("max_params") == arguments.max_params]
+    report(wanted, arguments)
+
+
+if __name__ == "__main__":
+    main()

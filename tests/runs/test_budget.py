@@ -1,0 +1,145 @@
+"""Budgets of time: what they mean, what they plan, and that a search with one ends with a tested winner."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pronas
+from pronas.errors import UsageError
+from pronas.networks import describe, references
+from pronas.runs._config import LimitConfig
+from pronas.runs._duration import problem_with, seconds_of, spelled
+from pronas.runs._parse import parse
+from pronas.runs._plan import epochs_of, make_plan
+from pronas.runs._signal import signal, standard_error
+from pronas.runs._sizing import Sizer
+from pronas.space import Cell
+
+RESNET8 = Cell.parse("0:3x3-3x3 conv + 0:identity")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), ("45", 45)]
+)
+def test_durations_are_read(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "m", "ten minutes", "-5m", "1e9", "2 weeks", "0s", "1s", "400d", "inf", "nan"])
+def test_nonsense_is_no_budget(text, tmp_path):
+    assert problem_with(text)
+    with pytest.raises(UsageError, match="budget"):
+        pronas.search("digits", budget=text or " ", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@given(st.floats(1, 10**7))
+def test_spelled_durations_are_near(seconds):
+    total = 0.0
+    number, *rest = spelled(seconds).split()
+    for unit, following in zip(rest[::2], [*rest[1::2], None], strict=False):
+        total += float(number) * {"s": 1, "min": 60, "h": 3600, "d": 86400}[unit]
+        number = following
+    assert math.isclose(total, seconds, rel_tol=0.05, abs_tol=0.5)
+
+
+def test_a_budget_is_the_default_only_where_no_size_is_given():
+    def asked(**settings):
+        return parse("digits", settings).config
+
+    assert asked().search.budget == "2m"
+    assert asked().space.kind == "residual"
+    assert asked(max_params=10_000).search.budget == "2m"
+    assert asked(budget="10m", blocks=2).search.budget == "10m"
+    assert asked(space="binary").space.kind == "binary"
+    for sizes in ({"blocks": 2}, {"children": 4}, {"epochs": 1}, {"final_epochs": 1}, {"filters": [4]}):
+        assert asked(**sizes).search.budget is None
+
+
+@given(
+    budget=st.floats(10, 10**6),
+    speed=st.floats(1e8, 1e12),
+    workers=st.integers(1, 200),
+    images=st.integers(100, 10**6),
+    levels=st.integers(1, 5),
+)
+def test_plans_keep_within_their_budget(budget, speed, workers, images, levels):
+    plan = make_plan(
+        budget, 1.0, speed=speed, workers=workers, threads=2, images=images, batch=64, levels=levels, most_macs=math.inf
+    )
+    assert 0 < plan.search < plan.trials < budget
+    assert 1 <= plan.levels <= levels
+    assert plan.first >= 4
+    assert all(line.startswith("plan: ") for line in plan.lines(images))
+    epochs, part = epochs_of(plan.child_images, images, least=4, batch=64)
+    assert epochs >= 1
+    assert part <= max(images, 64)
+
+
+def test_limits_on_operations_bound_the_plan():
+    plan = make_plan(
+        3600, 5.0, speed=1e10, workers=2, threads=2, images=45_000, batch=128, levels=3, most_macs=1_000_000
+    )
+    assert plan.macs == 1_000_000
+
+
+@pytest.mark.parametrize("most", [9_000, 20_000, 78_666, 300_000])
+def test_networks_are_sized_to_the_limit(most):
+    sizer = Sizer(pronas.skeleton("residual"), (3, 32, 32), 10, LimitConfig(parameters=most), 1e9)
+    for one in references():
+        if one.cell == RESNET8:
+            size = describe(one.cell, sizer.skeleton(one.cell), (3, 32, 32), 10)
+            assert size.parameters <= most
+            assert size.parameters > 0.6 * most
+
+
+def test_cells_are_compared_at_equal_cost():
+    sizer = Sizer(pronas.skeleton("residual"), (3, 32, 32), 10, LimitConfig(), 12.6e6)
+    texts = ("0:3x3-3x3 conv + 0:identity", "0:3x3 mbconv3 + 0:identity", "0:3x3 dconv + 0:identity")
+    for cell in map(Cell.parse, texts):
+        macs = describe(cell, sizer.skeleton(cell), (3, 32, 32), 10).macs
+        assert 9e6 < macs <= 12.6e6
+
+
+def test_the_signal_tells_apart_what_ties():
+    sure, unsure = ({"validation_loss": [2.0, 0.1]}, {"validation_loss": [2.0, 0.5]})
+    assert signal(0.98, sure) > signal(0.98, unsure)
+    assert signal(0.5, {}) == 0.5
+    assert 0 < standard_error(1.0, 155) < 0.02
+
+
+@pytest.mark.slow
+def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
+    notes = []
+    run = pronas.search(
+        "digits", limit=400, budget="20s", workers=1, seed=3, out=tmp_path / "run", max_params=20_000,
+        on_event=lambda event: notes.append(event.get("text", "")),
+    )  # fmt: skip
+    assert run.state == "done"
+    assert run.final["parameters"] <= 20_000
+    assert run.final["test_accuracy"] > 0.2  # however busy the machine: the winner has its least steps
+    assert any(text.startswith("plan: ") for text in notes)
+    cells = [child.cell for child in run.children()]
+    assert RESNET8.canonical() in [cell.canonical() for cell in cells]
+    again = pronas.search("digits", limit=400, budget="20s", seed=3, out=tmp_path / "run", max_params=20_000)
+    assert again.final == run.final
+
+
+@pytest.mark.slow
+def test_a_cut_off_search_goes_on_by_its_plan(tmp_path):
+    class CutOffError(Exception):
+        pass
+
+    def cut_off(event):
+        if event["event"] == "final":
+            raise CutOffError
+
+    settings = {"limit": 400, "budget": "15s", "workers": 1, "max_params": 20_000}
+    with pytest.raises(CutOffError):
+        pronas.search("digits", out=tmp_path / "run", on_event=cut_off, **settings)
+    before = [(child.id, child.reward) for child in pronas.Experiment(tmp_path / "run").children()]
+    run = pronas.search("digits", out=tmp_path / "run", **settings)
+    assert [(child.id, child.reward) for child in run.children()] == before
+    assert run.state == "done"
