@@ -61,7 +61,13 @@ def mobilenet(channels, classes, width=1.0):
     layers, before = [*_unit(channels, sizes[0]), nn.ReLU()], sizes[0]
     for filters, stride in zip(sizes, (1, 2, 1, 2, 1), strict=True):
         wide = 6 * before
-        body = [*_unit(before, wide, 1), nn.ReLU(), *_unit(wide, wide, 3, stride, wide), nn.ReLU(), *_unit(wide, filters, 1)]
+        body = [
+            *_unit(before, wide, 1),
+            nn.ReLU(),
+            *_unit(wide, wide, 3, stride, wide),
+            nn.ReLU(),
+            *_unit(wide, filters, 1),
+        ]
         layers.append(Block(body, nn.Identity() if stride == 1 and before == filters else None, linear=True))
         before = filters
     return nn.Sequential(*layers, *_unit(before, 4 * before, 1), nn.ReLU(), *_head(4 * before, classes))

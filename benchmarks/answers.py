@@ -74,7 +74,6 @@ def rival(task, pipe):
 
     sys.path.insert(0, str(HERE))
     import _rivals
-
     from pronas.runs._duration import seconds_of
 
     torch.manual_seed(task["seed"])
@@ -117,9 +116,8 @@ def tasks(arguments):
     for seed in range(arguments.seeds):
         for name in arguments.sets:
             for network, recipe in order:
-                yield {
-                    "set": name, "seed": seed, "network": network, "recipe": recipe, "budget": arguments.budget, **limits
-                }  # fmt: skip
+                what = {"set": name, "seed": seed, "network": network, "recipe": recipe}
+                yield {**what, "budget": arguments.budget, **limits}
 
 
 def report(results, arguments):
@@ -128,8 +126,9 @@ def report(results, arguments):
         ours = {r["seed"]: r for r in results if r["set"] == name and r["network"] == "pronas" and "error" not in r}
         if not ours:
             continue
+        sizes, seconds = ([round(r[key]) for r in ours.values()] for key in ("parameters", "seconds"))
         print(f"\n{name}, {arguments.budget}: pronas {_mean([r['test_accuracy'] for r in ours.values()])}", end="")
-        print(f"; parameters {[r['parameters'] for r in ours.values()]}; seconds {[round(r['seconds']) for r in ours.values()]}")
+        print(f"; parameters {sizes}; seconds {seconds}")
         for network in arguments.networks:
             best = {}
             for r in results:
@@ -139,7 +138,10 @@ def report(results, arguments):
             if seeds:
                 gains = [100 * (ours[s]["test_accuracy"] - best[s]) for s in seeds]
                 wins = sum(g > 0 for g in gains)
-                print(f"  {network:14} {_mean([best[s] for s in seeds])}  gain {_points(gains)}, wins {wins} of {len(gains)}")
+                print(
+                    f"  {network:14} {_mean([best[s] for s in seeds])}  gain {_points(gains)}, "
+                    f"wins {wins} of {len(gains)}"
+                )
 
 
 def _mean(values):

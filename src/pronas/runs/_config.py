@@ -1,7 +1,7 @@
 """Every setting of a search: a frozen dataclass for each table of ``config.toml``, a field for each setting.
 
-How to declare another one is told in `pronas.runs._setting`. The tables of networks, ``[children]`` and ``[final]``, stand in
-`pronas.runs._train_tables`.
+How to declare another one is told in `pronas.runs._setting`. The tables of networks, ``[children]`` and ``[final]``,
+stand in `pronas.runs._train_tables`.
 """
 
 from __future__ import annotations
