@@ -74,6 +74,8 @@ def _example(one):
         return min(value, 0) if one.name == "lookback" else float(value) if int not in one.kinds else value
     if bool in one.kinds:
         return True
+    if one.name == "budget":
+        return "10m"
     return ("/x",) if one.is_list else "/x"
 
 
