@@ -102,9 +102,7 @@ class Experiment:
 
         path = (self.path / BEST).with_suffix(".safetensors")
         if not path.exists():
-            raise RunError(
-                f"{self.path}: the winner is not trained yet; finish with: pronas search --resume {self.path}"
-            )
+            raise RunError(f"{self.path}: the winner is not trained yet; resume the search to train it")
         return load_model(path).network
 
     def to_dataframe(self) -> DataFrame:
