@@ -196,7 +196,7 @@ class Training:
         augmentation = self.recipe.augmentation
         self._replicas.train()
         self.network.drop_path_progress = (self.epoch + 1) / self.epochs
-        with _dropout_from(seed + 2):
+        with _dropout_from(seed + 2, device):
             for images, labels in self._images.shuffled(self.recipe.batch, shuffle, self._epoch_steps):
                 if isinstance(augmentation, Augmentation):
                     images = augmentation.apply(images, distort)
@@ -254,8 +254,9 @@ def _learn(
 
 
 @contextmanager
-def _dropout_from(seed: int) -> Iterator[None]:
+def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the global generator (dropout and drop path draw from it) and put it back afterwards."""
-    with torch.random.fork_rng():
+    # told of no devices, it would start every GPU there is
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
