@@ -14,7 +14,7 @@ from pronas.deploy.integer import METHODS, calibrate, integer_values, lower, low
 from pronas.deploy.integer._calibrate import scale_of
 from pronas.deploy.integer._fixed import mean_multiplier, multiplier, rescaled
 from pronas.errors import UsageError
-from pronas.networks import Binary, Flat, operator
+from pronas.networks import Binary, Flat, Residual, operator
 from pronas.space import Cell
 
 
@@ -50,6 +50,16 @@ def test_every_calibration_covers_most_and_they_differ():
     found = {method: calibrate(graph, images, method) for method in METHODS}
     assert len(set(found.values())) > 1
     assert all(scales[-1] == found["minmax"][-1] for scales in found.values())
+
+
+def test_a_sum_that_is_always_zero_has_a_scale_that_runtimes_take():
+    network = Residual(filters=(4,), strides=(1,), stem=4).build(Cell.parse("0:3x3 conv + 0:identity"), (1, 12, 12), 3)
+    network.eval().cells[0].blocks[0].left[1].bias.data.fill_(-1e3)  # ReLU leaves nothing
+    graph = lower(network)
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 12, 12), dtype=np.uint8)
+    integers = quantize(graph, calibrate(graph, images))
+    added = next(n for n, node in enumerate(graph.nodes) if node.kind == "add")
+    assert integers.numbers[added].shift[2] <= 0
 
 
 def test_what_is_wrong_with_calibration_is_said():

@@ -59,7 +59,16 @@ def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse")
     samples = _samples(graph, images, groups)
     last = groups[-1]
     found = {g: _scale(values, "minmax" if g == last else method) for g, values in samples.items()}
+    for number, node in enumerate(graph.nodes, 1):
+        if node.kind == "add":
+            least = 2.0**-18 * max(PIXELS.scale if s == 0 else found[groups[s]].scale for s in node.sources)
+            found[groups[number]] = _at_least(found[groups[number]], least)
     return tuple(PIXELS if value == 0 else found[group] for value, group in enumerate(groups))
+
+
+def _at_least(scale: Scale, least: float) -> Scale:
+    """Runtimes refuse sums whose scale is far below what is added: of a map that is always zero it is free."""
+    return scale if scale.scale >= least else Scale(float(np.float32(least)), scale.zero)
 
 
 def plain_scales(graph: FloatGraph) -> tuple[Scale, ...]:
