@@ -13,12 +13,10 @@ from pronas.kernels._concat_buffer import BufferPart
 from pronas.kernels._convolution import convolve, pays_to_convolve
 from pronas.kernels._layers import kernel_of, run_layer, stride_one_channel
 from pronas.kernels._norm_pool import can_normalise, is_compiled, normalise
-from pronas.networks import QuantConv2d, Sign
+from pronas.networks import QuantConv2d, Sign, ste_sign
 
 #: Layers in order; none of them is a `torch.nn.Sequential`.
 Layers = tuple[nn.Module, ...]
-
-_AFTER_NORM = {nn.ReLU: native.RELU, Sign: native.SIGN}
 
 
 def layers_of(module: nn.Module) -> Layers:
@@ -74,4 +72,8 @@ def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> TypeGuard[Q
 
 def _kind(layers: Sequence[nn.Module]) -> int:
     """What the first of these is to a batch norm before it; `_native.NOTHING` for any other layer, or none."""
-    return _AFTER_NORM.get(type(layers[0]), native.NOTHING) if layers else native.NOTHING
+    if not layers:
+        return native.NOTHING
+    if isinstance(layers[0], Sign):
+        return native.SIGN if layers[0].quantizer is ste_sign else native.NOTHING
+    return native.RELU if type(layers[0]) is nn.ReLU else native.NOTHING

@@ -21,11 +21,18 @@ from pronas.networks._module_spec import operator_channels
 from pronas.networks._network import BlockModule, CellModule, InputModule, Network, drop_path
 from pronas.networks._plan import CellPlan, NetworkPlan
 from pronas.networks._pnas import PnasCifar, PnasImagenet
-from pronas.networks._quantizers import quantizer, ste_sign
+from pronas.networks._quantizers import (
+    DoReFa,
+    approx_sign,
+    quantizer,
+    quantizers,
+    register_quantizer,
+    ste_sign,
+)
 from pronas.networks._references import Reference, reference, references
 from pronas.networks._registry import LayerFactory, OperatorContext, build_operator, operator, operators
 from pronas.networks._residual import Residual
-from pronas.networks._skeleton import Skeleton, skeleton, skeleton_from_dict
+from pronas.networks._skeleton import Skeleton, register_skeleton, skeleton, skeleton_from_dict
 
 __all__ = [
     "AveragePool",
@@ -34,6 +41,7 @@ __all__ = [
     "CellModule",
     "CellPlan",
     "Description",
+    "DoReFa",
     "DropoutNoScale",
     "FactorizedReduction",
     "Flat",
@@ -55,6 +63,7 @@ __all__ = [
     "Skeleton",
     "SumPool",
     "Zeros",
+    "approx_sign",
     "build_operator",
     "describe",
     "drop_path",
@@ -62,8 +71,11 @@ __all__ = [
     "operator_channels",
     "operators",
     "quantizer",
+    "quantizers",
     "reference",
     "references",
+    "register_quantizer",
+    "register_skeleton",
     "skeleton",
     "skeleton_from_dict",
     "ste_sign",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -14,7 +15,7 @@ from pronas.networks._layers import DropoutNoScale, QuantLinear, Sign
 from pronas.networks._module_spec import ModuleSpec
 from pronas.networks._plan import NetworkPlan, State, plan_cells
 from pronas.networks._quantizers import resolve_latent_bound, resolve_lr_multiplier
-from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
+from pronas.networks._skeleton import LATER, Skeleton, check_fraction, check_ints, check_shape, register_skeleton
 from pronas.space import Cell
 
 
@@ -36,7 +37,7 @@ class BinaryHead(ModuleSpec):
         inputs, rate = self.inputs, self.input_dropout
         for units in self.units:
             layers += [DropoutNoScale(rate)] if rate else []
-            layers += [self._dense(inputs, units), self._norm(units), Sign()]
+            layers += [self._dense(inputs, units), self._norm(units), Sign(self.factory.sign)]
             inputs, rate = units, self.dropout
         return nn.Sequential(*layers[:-1])
 
@@ -65,6 +66,7 @@ class Binary(Skeleton):
         h: bound H of the latent weights, a number or "Glorot" (the default: with H = 1 signs settle far too slowly).
         rate: learning-rate multiplier of the quantized layers, a number or "Glorot".
         xnor: scale output channels by their mean absolute latent weight.
+        activation: the quantizer of one bit between layers: "ste_sign" or "approx_sign" (Bi-Real), by their gradients.
         input_dropout, dropout: rates, without rescaling, on the input of the first dense layer and on the hidden ones.
     """
 
@@ -81,6 +83,7 @@ class Binary(Skeleton):
     xnor: bool = False
     input_dropout: float = 0.0
     dropout: float = 0.0
+    activation: str = dataclasses.field(default="ste_sign", metadata=LATER)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", check_ints("filters", self.filters))
@@ -92,10 +95,11 @@ class Binary(Skeleton):
         resolve_latent_bound(self.h, 1, 1)
         resolve_lr_multiplier(self.rate, 1, 1)
         stages_of(self.filters, self.strides)
+        Sign(self.activation)
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
-        shape, factory = check_shape(input_shape, classes), BinaryFactory(self.h, self.rate, self.xnor)
+        shape, factory = check_shape(input_shape, classes), BinaryFactory(self.h, self.rate, self.xnor, self.activation)
         stages = stages_of(self.filters, self.strides)
         states, cells = plan_cells(cell, factory, State(shape[0], 1, True), stages, self.combine == "add")
         last = states[-1]

@@ -20,6 +20,7 @@ from pronas.networks._layers import (
     Sign,
 )
 from pronas.networks._module_spec import ModuleSpec, meta_module
+from pronas.networks._quantizers import quantizer_bits
 from pronas.networks._registry import memoised_on_registry
 
 _KEEPS_BINARY = (nn.MaxPool2d, nn.Flatten, nn.Identity, DropoutNoScale)
@@ -96,12 +97,12 @@ class _Counter:
         """Add a layer whose output for one image has ``shape``."""
         macs = _macs(module, shape)
         quantized = isinstance(module, QuantConv2d | QuantLinear) and module.kernel_quantizer is not None
-        both = quantized and (self.binary or getattr(module, "input_quantizer", None) is not None)
+        bits = quantizer_bits(module.kernel_quantizer) if quantized else 32  # type: ignore[arg-type]
+        both = bits == 1 and (self.binary or getattr(module, "input_quantizer", None) is not None)
         self.binary = isinstance(module, Sign) or (self.binary and isinstance(module, _KEEPS_BINARY))
         weights = sum(p.numel() for p in module.parameters())
-        bits = weights if quantized else 32 * weights
         count = LayerCount(
-            name, _kind(module), shape, self.binary, weights, bits, 0 if both else macs, macs if both else 0
+            name, _kind(module), shape, self.binary, weights, bits * weights, 0 if both else macs, macs if both else 0
         )
         self.layers.append(count)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -10,7 +11,8 @@ from pronas.errors import UsageError
 from pronas.networks._layer_factory import FlatFactory
 from pronas.networks._module_spec import PoolHead, Stem
 from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
-from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
+from pronas.networks._quantizers import quantizer
+from pronas.networks._skeleton import LATER, Skeleton, check_fraction, check_ints, check_shape, register_skeleton
 from pronas.space import Cell
 
 
@@ -52,6 +54,7 @@ class Flat(Skeleton):
         stem: filters of a 3x3 convolution with batch norm before the first cell; 0 for none.
         dropout: rate before the dense layer.
         drop_path: rate of scheduled drop path at the last cell at the end of training.
+        kernel_quantizer: of the cells' convolutions, "ste_sign", "dorefa-4", …; maps stay in full precision. "": none.
     """
 
     name: ClassVar[str] = "flat"
@@ -61,6 +64,7 @@ class Flat(Skeleton):
     stem: int = 0
     dropout: float = 0.0
     drop_path: float = 0.0
+    kernel_quantizer: str = dataclasses.field(default="", metadata=LATER)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", check_ints("filters", self.filters))
@@ -69,11 +73,12 @@ class Flat(Skeleton):
         check_fraction("dropout", self.dropout)
         check_fraction("drop_path", self.drop_path)
         check_combine(self.combine)
+        quantizer(self.kernel_quantizer or None)
         stages_of(self.filters, self.strides)
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
-        shape, factory = check_shape(input_shape, classes), FlatFactory()
+        shape, factory = check_shape(input_shape, classes), FlatFactory(self.kernel_quantizer)
         stem = Stem(shape[0], self.stem, 1, factory.epsilon) if self.stem else None
         first, stages = State(self.stem or shape[0], 1), stages_of(self.filters, self.strides)
         states, cells = plan_cells(cell, factory, first, stages, self.combine == "add")

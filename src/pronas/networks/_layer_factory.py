@@ -29,36 +29,44 @@ class FlatFactory(LayerFactory):
     In the 1x7-7x1 convolution the first of the two is strided both ways.
     """
 
+    kernel_quantizer: str = ""
     epsilon: float = 1e-5
     binary = False
+
+    def _conv(
+        self, channels: int, filters: int, kernel: int | tuple[int, int], stride: int = 1, *,
+        dilation: int = 1, groups: int = 1,
+    ) -> QuantConv2d:  # fmt: skip
+        how = self.kernel_quantizer or None
+        return QuantConv2d(channels, filters, kernel, stride, dilation=dilation, groups=groups, kernel_quantizer=how)
 
     def _normal(self, filters: int) -> nn.Sequential:
         return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon), nn.ReLU())
 
     def convolution(self, context: OperatorContext, kernel: int, dilation: int = 1) -> nn.Sequential:
         """Convolution, batch norm, ReLU."""
-        conv = QuantConv2d(context.channels, context.filters, kernel, context.stride, dilation=dilation)
+        conv = self._conv(context.channels, context.filters, kernel, context.stride, dilation=dilation)
         return _sequence(conv, self._normal(context.filters))
 
     def separable(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), pointwise, batch norm, ReLU."""
-        depthwise = QuantConv2d(context.channels, context.channels, kernel, context.stride, groups=context.channels)
-        return _sequence(depthwise, QuantConv2d(context.channels, context.filters, 1), self._normal(context.filters))
+        depthwise = self._conv(context.channels, context.channels, kernel, context.stride, groups=context.channels)
+        return _sequence(depthwise, self._conv(context.channels, context.filters, 1), self._normal(context.filters))
 
     def depthwise(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Depthwise (strided), batch norm, ReLU."""
         channels = context.channels
-        conv = QuantConv2d(channels, channels, kernel, context.stride, groups=channels)
+        conv = self._conv(channels, channels, kernel, context.stride, groups=channels)
         return _sequence(conv, self._normal(channels))
 
     def spatial(self, context: OperatorContext, length: int) -> nn.Sequential:
         """1 x length (strided), batch norm, ReLU, length x 1, batch norm, ReLU."""
-        first = QuantConv2d(context.channels, context.filters, (1, length), context.stride)
-        second = QuantConv2d(context.filters, context.filters, (length, 1))
+        first = self._conv(context.channels, context.filters, (1, length), context.stride)
+        second = self._conv(context.filters, context.filters, (length, 1))
         return _sequence(first, self._normal(context.filters), second, self._normal(context.filters))
 
     def _project(self, context: OperatorContext, stride: int = 1) -> nn.Sequential:
-        return _sequence(QuantConv2d(context.channels, context.filters, 1, stride), self._normal(context.filters))
+        return _sequence(self._conv(context.channels, context.filters, 1, stride), self._normal(context.filters))
 
     def max_pool(self, context: OperatorContext, kernel: int) -> nn.Sequential:
         """Max pool, then convolution, batch norm and ReLU where channels change."""
@@ -166,6 +174,7 @@ class BinaryFactory(LayerFactory):
         latent_bound: H, the bound of the latent weights, a number or "Glorot".
         lr_multiplier: what their learning rate is multiplied by, a number or "Glorot".
         xnor: scale each convolution's output channels by their mean absolute weight.
+        sign: the quantizer of one bit after each batch norm.
         momentum: of the batch norm, in PyTorch's sense (0.1 is 0.9 in Keras's).
         epsilon: of the batch norm.
     """
@@ -173,13 +182,14 @@ class BinaryFactory(LayerFactory):
     latent_bound: float | str = 1.0
     lr_multiplier: float | str = 1.0
     xnor: bool = False
+    sign: str = "ste_sign"
     momentum: float = 0.1
     epsilon: float = 1e-6
     binary = True
 
     def normal_sign(self, filters: int) -> nn.Sequential:
         """Batch norm and sign."""
-        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign())
+        return nn.Sequential(nn.BatchNorm2d(filters, eps=self.epsilon, momentum=self.momentum), Sign(self.sign))
 
     def _unit(
         self, channels: int, filters: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1

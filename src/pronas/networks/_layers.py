@@ -10,7 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.networks._quantizers import Quantizer, quantizer, resolve_latent_bound, resolve_lr_multiplier, ste_sign
+from pronas.errors import UsageError
+from pronas.networks._quantizers import (
+    Quantizer,
+    quantizer,
+    quantizer_bits,
+    resolve_latent_bound,
+    resolve_lr_multiplier,
+)
 
 #: Input channels of a strided 1x1 convolution below which PyTorch 2.13's gradient to the kernel writes past its memory
 #: (oneDNN with AVX2, even sizes, channels last; docs/experiments.md).
@@ -139,11 +146,25 @@ class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
 
 
 class Sign(nn.Module):
-    """±1 activation ("binary tanh"): `ste_sign` as a layer."""
+    """±1 activation ("binary tanh") as a layer.
+
+    Args:
+        kind: the name of a quantizer of one bit; they differ in their gradients.
+
+    Raises:
+        UsageError: no such quantizer, or one of more bits.
+    """
+
+    def __init__(self, kind: str = "ste_sign") -> None:
+        super().__init__()
+        found = quantizer(kind)
+        if found is None or quantizer_bits(found) != 1:
+            raise UsageError(f"the activation {kind!r} is not of one bit: maps between binary layers are -1 and +1")
+        self.quantizer = found
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Any shape; values -1 and +1."""
-        return ste_sign(inputs)
+        return self.quantizer(inputs)
 
 
 class MaxPool(nn.MaxPool2d):

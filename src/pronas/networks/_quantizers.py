@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -52,7 +53,112 @@ def ste_sign(inputs: Tensor) -> Tensor:
     return _SignSTE.apply(inputs)  # type: ignore[no-any-return,no-untyped-call]
 
 
-_QUANTIZERS: dict[str, Quantizer] = {"ste_sign": ste_sign}
+class _ApproxSign(torch.autograd.Function):
+    """Sign with the gradient of a piecewise polynomial; see `approx_sign`."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(inputs)
+        return inputs.sign().add_(0.5).sign_()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Tensor:
+        (inputs,) = ctx.saved_tensors
+        return gradients[0] * (2.0 - 2.0 * inputs.abs()).clamp_(min=0.0)  # type: ignore[no-any-return]
+
+
+def approx_sign(inputs: Tensor) -> Tensor:
+    r"""Sign with the gradient of a piecewise polynomial (Liu et al. 2018, Bi-Real Net, section 3.3).
+
+    Forward as `ste_sign`, so it has the same packed form. Pseudo-gradient: :math:`\partial q/\partial x = 2 - 2|x|`
+    where :math:`|x| < 1`, else 0: it is the nearer to the sign's own, the nearer x is to 0.
+
+    Args:
+        inputs: any shape, any floating dtype.
+
+    Returns:
+        A tensor of the same shape and dtype whose values are -1 and +1.
+    """
+    return _ApproxSign.apply(inputs)  # type: ignore[no-any-return,no-untyped-call]
+
+
+@dataclass(frozen=True)
+class DoReFa:
+    r"""Kernels of k bits (Zhou et al. 2016, DoReFa-Net, equation 9).
+
+    Forward: :math:`q(w) = 2\, r\left(\frac{\tanh w}{2 \max |\tanh w|} + \frac12\right) - 1` with
+    :math:`r(u) = \mathrm{round}((2^k - 1) u) / (2^k - 1)`: :math:`2^k` values evenly from -1 to 1, none of which is 0.
+    Pseudo-gradient: that of q with :math:`\partial r/\partial u = 1`. Not of -1 and +1, so it has no packed form.
+
+    Attributes:
+        bits: k, 2 to 8.
+    """
+
+    bits: int
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        """Any shape, any floating dtype; all zeros stay as near to 0 as they can."""
+        steps, bent = 2**self.bits - 1, weights.tanh()
+        unit = bent / (2.0 * bent.abs().max().clamp_min(1e-12)) + 0.5
+        rounded = unit + ((unit * steps).round() / steps - unit).detach()
+        result: Tensor = 2.0 * rounded - 1.0
+        return result
+
+
+_QUANTIZERS: dict[str, Quantizer] = {}
+_BITS: dict[Quantizer, int] = {}
+
+
+def register_quantizer(name: str, bits: int) -> Callable[[Quantizer], Quantizer]:
+    """Register the decorated function as the quantizer ``name``, for layers, skeletons and TOML.
+
+        >>> @register_quantizer("ternary", bits=2)
+        ... def ternary(inputs):
+        ...     return inputs + (inputs.clamp(-1, 1).round() - inputs).detach()
+
+    Args:
+        name: registering one again replaces it.
+        bits: that a quantized value takes, 1 for -1 and +1.
+
+    Raises:
+        UsageError: it changes shape or dtype, or lets no gradient through.
+    """
+
+    def register(function: Quantizer) -> Quantizer:
+        _check_quantizer(name, bits, function)
+        _QUANTIZERS[name], _BITS[function] = function, bits
+        return function
+
+    return register
+
+
+def _check_quantizer(name: str, bits: int, function: Quantizer) -> None:
+    if not 1 <= bits <= 32:
+        raise UsageError(f"the quantizer {name!r} says {bits} bits: give 1 to 32")
+    inputs = torch.linspace(-0.75, 0.75, 6).view(2, 3).requires_grad_()
+    with torch.enable_grad():
+        outputs = function(inputs)
+        if not isinstance(outputs, Tensor) or outputs.shape != inputs.shape or outputs.dtype != inputs.dtype:
+            raise UsageError(f"the quantizer {name!r} must return a tensor of its input's shape and dtype")
+        found = torch.autograd.grad(outputs.sum(), inputs, allow_unused=True)[0] if outputs.requires_grad else None
+    if found is None:
+        raise UsageError(f"the quantizer {name!r} lets no gradient through: give it a straight-through one")
+
+
+register_quantizer("ste_sign", 1)(ste_sign)
+register_quantizer("approx_sign", 1)(approx_sign)
+for _bits in range(2, 9):
+    register_quantizer(f"dorefa-{_bits}", _bits)(DoReFa(_bits))
+
+
+def quantizer_bits(function: Quantizer) -> int:
+    """Bits of a quantized value; 1 for functions that nobody registered."""
+    return _BITS.get(function, 1)
+
+
+def quantizers() -> list[str]:
+    """Registered names in order."""
+    return list(_QUANTIZERS)
 
 
 def quantizer(value: str | Quantizer | None) -> Quantizer | None:

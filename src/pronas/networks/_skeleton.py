@@ -82,7 +82,16 @@ class Skeleton(ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data (``name`` and the fields) that `skeleton_from_dict` reads."""
-        return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}  # type: ignore[arg-type]
+        found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not _unsaid(self, f)}  # type: ignore[arg-type]
+        return {"name": self.name, **{name: _plain(value) for name, value in found.items()}}
+
+
+#: Metadata of a field that files of earlier versions do not know: it is written only where it is not the default.
+LATER = {"later": True}
+
+
+def _unsaid(made: Skeleton, field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata.get("later")) and getattr(made, field.name) == field.default
 
 
 def _plain(value: Any) -> Any:
@@ -93,9 +102,37 @@ SKELETONS: dict[str, type[Skeleton]] = {}
 
 
 def register_skeleton(cls: type[Skeleton]) -> type[Skeleton]:
-    """Class decorator: make a skeleton known by its ``name``."""
+    """Class decorator: make a skeleton known by its ``name``; registering a name again replaces it.
+
+    Raises:
+        UsageError: not a dataclass of `Skeleton` with a name and defaults, or (with the defaults) its network does not
+            give one logit a class.
+    """
+    name = getattr(cls, "name", None)
+    if not (isinstance(cls, type) and issubclass(cls, Skeleton) and dataclasses.is_dataclass(cls) and name):
+        raise UsageError(f"{cls!r} cannot be registered: a skeleton is a frozen dataclass of Skeleton with a `name`")
+    if not cls.__module__.startswith("pronas."):
+        _try(cls)
     SKELETONS[cls.name] = cls
     return cls
+
+
+def _try(cls: type[Skeleton]) -> None:
+    """Build a small network without memory, and look at its logits."""
+    shape, classes = (3, 16, 16), 5
+    try:
+        made = cls()
+    except TypeError as error:
+        raise UsageError(f"the skeleton {cls.name!r} cannot be made: every field needs a default ({error})") from error
+    plan = made.plan(Cell.parse("-1:identity + -1:3x3 maxpool"), shape, classes)
+    with torch.device("meta"), torch.no_grad():
+        network = Network(plan, torch.ones(shape[0]), torch.zeros(shape[0])).eval()
+        logits = network(torch.zeros(2, *shape))
+    if tuple(logits.shape) != (2, classes):
+        raise UsageError(
+            f"the skeleton {cls.name!r} gives {tuple(logits.shape)} for 2 images of {classes} classes: "
+            f"it must give one logit a class, (2, {classes})"
+        )
 
 
 def skeleton(name: str, **options: Any) -> Skeleton:
