@@ -1,0 +1,28 @@
+"""The allocator of a process that calls the library stays as it is, unless it asks."""
+
+from __future__ import annotations
+
+import pytest
+
+from pronas.networks import skeleton
+from pronas.training import NetworkManager, Recipe, _worker, train_network
+
+CELL, RECIPE = "0:3x3 conv + 0:identity", Recipe(epochs=1, batch=64)
+
+
+def test_only_processes_of_their_own_are_tuned(digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: list[bool] = []
+    monkeypatch.setattr(_worker, "keep_freed_memory", lambda: tuned.append(True))
+    monkeypatch.setattr("pronas.training._malloc_tuning.keep_freed_memory", lambda: tuned.append(True))
+    made = skeleton("flat", filters=[4])
+    with NetworkManager(digits, skeleton=made, recipe=RECIPE) as manager:
+        assert manager.get_reward(CELL) > 0
+    train_network(CELL, digits, made, RECIPE)
+    assert not tuned
+    shared = {"own_process": True, "threads": None, "modules": (), "kernels": "off", "recipe": RECIPE.to_dict()}
+    shared |= {"skeleton": made.to_dict(), "classes": 10, "scale": None}
+    for part in ("train", "validation"):
+        split = getattr(digits, part)
+        shared |= {f"{part}_images": split.images, f"{part}_labels": split.labels}
+    _worker.setup(shared)
+    assert tuned == [True]
