@@ -174,7 +174,8 @@ def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dic
     with disk_errors(folder):
         write_atomic(folder / CONFIG, dumps(config.to_dict()))
     emit({"event": "final", "cell": str(task.cell), "reward": None, "epochs": config.final.epochs})
-    result = train_final(folder, task.cell, task.dataset, config, emit, init=task.init)
+    skeleton, recipe = skeleton_of(config.final), recipe_of(config.final)
+    result = train_final(folder, task.cell, task.dataset, skeleton, recipe, config, emit, init=task.init)
     with disk_errors(folder):
         write_atomic(folder / RESULT, json.dumps({"plan": task.digest, **result}, indent=1) + "\n")
         (folder / CHECKPOINT).unlink(missing_ok=True)
