@@ -11,7 +11,6 @@ from pronas import machine
 from pronas.errors import UsageError
 from pronas.machine import device_named
 from pronas.runs import Config, train
-from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._parse import configuration
 from pronas.runs._resolve import executor_options, final_device
 
