@@ -16,9 +16,9 @@ def acquire(name: str, mean: Floats, std: Floats, best: float) -> Floats:
     """The acquisition of every candidate.
 
     ``mean``; ``optimistic``: mean plus one std; ``ei``: the expected improvement over ``best``, as its logarithm,
-    so that far-off candidates are still ordered.
+    so that far-off candidates are still ordered. Of a predictor that gives no std it is the mean.
     """
-    if name == "mean":
+    if name == "mean" or (name == "ei" and not np.any(std)):
         return mean
     if name == "optimistic":
         return mean + std

@@ -30,6 +30,8 @@ _BLOCKS, _CHILDREN, _FIRST = 3, 6, 12
 _T = TypeVar("_T", bound=TrainConfig)
 #: The Gaussian process ranks best what tens to hundreds of children say of unseen cells (docs/experiments.md).
 PREDICTOR = "gp"
+#: As good as choosing each cell as if alone, with a third fewer near copies (docs/experiments.md).
+DIVERSITY = "believer"
 
 
 def choose(config: Config, dataset: Dataset | None = None) -> Config:
@@ -121,6 +123,7 @@ def _search(search: SearchConfig, space: SpaceConfig) -> SearchConfig:
         children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,
         first=_FIRST if search.first is None else search.first,
         predictor=search.predictor or PREDICTOR,
+        diversity=search.diversity or DIVERSITY,
     )
 
 

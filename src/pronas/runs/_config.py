@@ -152,8 +152,14 @@ class SearchConfig:
     )
     acquisition: str = setting(
         "How predictions become choices: mean, optimistic, ei or thompson",
-        "mean",
+        "ei",
         choices="pronas.controller:ACQUISITIONS",
+    )
+    diversity: str | None = setting(
+        "How children that are trained together are kept from being near copies: greedy (not at all), believer, liar, "
+        "penalised or joint",
+        chosen="believer",
+        choices="pronas.controller:BATCHES",
     )
     objectives: tuple[str, ...] = setting(
         "accuracy, or the front of accuracy and costs: accuracy,parameters, …",

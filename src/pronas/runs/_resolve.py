@@ -128,6 +128,7 @@ def make_controller(problem: Problem, folder: Path | None, *, levels: int | None
         K=search.children or None,
         predictor=search.predictor or PREDICTOR,
         acquisition=search.acquisition,
+        batch=search.diversity or "greedy",  # runs of version 0.1 say nothing
         rounds=search.rounds,
         seed=config.seed,
         directory=folder,
