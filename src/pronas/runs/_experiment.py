@@ -163,6 +163,7 @@ def stored_config(folder: Path) -> Config:
         connection.close()
     if found is None:
         raise RunError(f"{folder}: the run was stopped before it began; start it again")
+    found.setdefault("search", {}).setdefault("diversity", "greedy")  # runs of version 0.1 say nothing
     return Config.from_dict(found, str(folder))
 
 
