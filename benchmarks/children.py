@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import multiprocessing
+import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def _training(child: Child) -> Training:
 def serve(connection: Connection, child: Child, kind: str, threads: int, clock: str) -> None:
     """One of the processes: trains an epoch whenever it is told to, and says how long that took."""
     torch.set_num_threads(threads)
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # a daemon may have no processes of its own
     if kind == "pronas":
         keep_freed_memory()
         run = _training(child).run_epoch
