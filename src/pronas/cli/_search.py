@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Search a cell, train the winner, report its test accuracy. The same command again goes on where it stopped.
 
-    Without options it searches on scikit-learn's digits and is done in about a minute.
+    Without options it searches on scikit-learn's digits and is done in two minutes (--budget).
     """
     from pronas.cli._progress import make_display, terminable
 

@@ -85,15 +85,13 @@ def train_network(
         on_epoch: told of each epoch after its checkpoint was written.
         resume: go on from ``checkpoint`` if it is there; False starts afresh and replaces it.
         init: weights to start from, by tensor name (``network.state_dict()``), in place of fresh ones.
-        replan: told of each epoch, gives how many epochs there are to be in all, for who must end in time; it is asked
-            before the checkpoint is written, so a resumed training knows what was decided.
+        replan: told of each epoch, gives how many epochs there are to be in all, for who must end in time.
         use_validation: train on the validation images too; the last epoch's weights are kept.
         threads: threads to compute with. On a processor each takes a part of every batch (`Replicas`) if nothing in the
             network draws random numbers; else they share each operator. Another number gives another result, as good,
             so a training is continued with the number it began with. None: as many as PyTorch is set to.
         device: a torch device.
-        kernels: "auto", as fast as this machine can, or "off", plain PyTorch (the same to rounding); None: what the
-            environment's ``PRONAS_KERNELS`` says, or "auto".
+        kernels: "auto" or "off" (plain PyTorch, the same to rounding); None: what ``PRONAS_KERNELS`` says, or "auto".
 
     Raises:
         RunError: the training diverged.
@@ -103,14 +101,7 @@ def train_network(
     start = time.perf_counter()
     cell = Cell.parse(cell) if isinstance(cell, str) else cell
     chosen = named_recipe(recipe, binary=skeleton.binary) if isinstance(recipe, str) else recipe
-    spec = ModelSpec(
-        cell=str(cell),
-        skeleton=skeleton.to_dict(),
-        input_shape=dataset.input_shape,
-        classes=tuple(dataset.classes),
-        scale=scale_of(dataset),
-        recipe=chosen.suited(dataset).to_dict(),
-    )
+    spec = _spec(cell, dataset, skeleton, chosen)
     network = _network(spec, seed, init).to(device)
     threads = threads or torch.get_num_threads()
     copies = copies_for(network, threads, min(chosen.batch, len(dataset.train)))
@@ -121,6 +112,17 @@ def train_network(
             _restore(training, checkpoint, config)
         _train(training, checkpoint, config, on_epoch, replan)
     return _finish(training, spec, time.perf_counter() - start)
+
+
+def _spec(cell: Cell, dataset: Dataset, skeleton: Skeleton, recipe: Recipe) -> ModelSpec:
+    return ModelSpec(
+        cell=str(cell),
+        skeleton=skeleton.to_dict(),
+        input_shape=dataset.input_shape,
+        classes=tuple(dataset.classes),
+        scale=scale_of(dataset),
+        recipe=recipe.suited(dataset).to_dict(),
+    )
 
 
 def _network(spec: ModelSpec, seed: int, init: Mapping[str, Tensor] | None) -> Network:
