@@ -143,3 +143,25 @@ def test_a_cut_off_search_goes_on_by_its_plan(tmp_path):
     run = pronas.search("digits", out=tmp_path / "run", **settings)
     assert [(child.id, child.reward) for child in run.children()] == before
     assert run.state == "done"
+
+
+@pytest.mark.slow
+def test_a_winner_that_diverges_is_trained_again_at_a_lower_rate(tmp_path, monkeypatch):
+    from pronas.errors import RunError
+    from pronas.runs import _timed_driver
+
+    real, rates = _timed_driver.train_final, []
+
+    def train_final(folder, cell, dataset, skeleton, recipe, *rest, **options):
+        rates.append(recipe.learning_rate)
+        if len(rates) == 1:
+            raise RunError("the training diverged: the loss became nan")
+        return real(folder, cell, dataset, skeleton, recipe, *rest, **options)
+
+    monkeypatch.setattr(_timed_driver, "train_final", train_final)
+    run = pronas.search(
+        "digits", limit=300, budget="10s", first=2, children=1, workers=1, max_params=9_000, out=tmp_path / "run"
+    )
+    assert run.state == "done"
+    assert rates[1] == pytest.approx(0.2 * rates[0])
+    assert len([child for child in run.children() if child.level == 1]) == 2

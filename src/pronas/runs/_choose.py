@@ -56,7 +56,7 @@ def choose(config: Config, dataset: Dataset | None = None) -> Config:
     chosen = replace(
         config,
         space=space,
-        search=_search(config.search, space),
+        search=_search(config.search, space, timed=timed),
         children=children,
         final=_final(_batch(_judged(config.final, judged), images, timed=timed), children, timed=timed),
         execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
@@ -117,7 +117,9 @@ def _space(space: SpaceConfig) -> SpaceConfig:
     )
 
 
-def _search(search: SearchConfig, space: SpaceConfig) -> SearchConfig:
+def _search(search: SearchConfig, space: SpaceConfig, *, timed: bool) -> SearchConfig:
+    if timed:  # numbers of children are planned
+        return replace(search, predictor=search.predictor or PREDICTOR)
     return replace(
         search,
         children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,

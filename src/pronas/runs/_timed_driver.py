@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pronas.controller import ControllerManager
-from pronas.errors import SettingError
+from pronas.errors import RunError, SettingError
 from pronas.machine import cores
 from pronas.networks import Skeleton, references
 from pronas.runs._choose import recipe_of, skeleton_of
@@ -23,7 +23,7 @@ from pronas.runs._config import LimitConfig
 from pronas.runs._driver import Driver, make_manager
 from pronas.runs._duration import seconds_of, spelled
 from pronas.runs._events import note
-from pronas.runs._final_training import train_final
+from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._open import Run
 from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._resolve import make_controller
@@ -36,6 +36,7 @@ from pronas.space import Cell
 from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
 
 _LEAST_STEPS = 60  # of the winner, however late it is: fewer make no network
+_SLOWER = 0.2  # of a rate that diverged
 _END = 1.0  # seconds that testing and saving take at the least
 
 
@@ -88,6 +89,12 @@ class TimedDriver(Driver):
             threads=self.config.execution.threads or 1, images=len(data.train), batch=self.recipe.batch,
             levels=self.space.B, most_macs=limits.macs or math.inf,
         )  # fmt: skip
+        given = self.config.search  # what was said by hand is obeyed
+        plan = replace(
+            plan,
+            first=plan.first if given.first is None else given.first or len(self.space.level1()),
+            children=plan.children if given.children is None else given.children,
+        )
         if plan.final_images < 4 * self.recipe.batch:
             least = spelled(self.clock.budget * 4 * self.recipe.batch / max(1, plan.final_images))
             text = f"a budget of {spelled(self.clock.budget)} is too small for one network: give about {least}"
@@ -134,10 +141,10 @@ class TimedDriver(Driver):
         return make_manager(self.problem, self.recipe)
 
     def _controller(self) -> ControllerManager:
-        plan = self.plan
+        plan, given = self.plan, self.config.search
         config = replace(
             self.config,
-            search=replace(self.config.search, first=plan.first, children=plan.children, rounds=self._rounds()),
+            search=replace(given, first=plan.first, children=plan.children, rounds=self._rounds()),
         )
         return make_controller(replace(self.problem, config=config), self.run.folder, levels=plan.levels)
 
@@ -168,6 +175,10 @@ class TimedDriver(Driver):
 
     def _reward(self, child: Child) -> float:
         return signal(child.reward or 0.0, child.metrics or {}) if child.status == "done" else 0.0
+
+    def _expected(self) -> int:
+        plan = self.plan
+        return max(plan.first + plan.children * (plan.levels - 1), len(self.children))
 
     # -- the winner
 
@@ -204,12 +215,25 @@ class TimedDriver(Driver):
         skeleton = self.sizer.skeleton(verdict.cell)
         recipe = self._final_recipe(verdict, skeleton)
         self.emit({"event": "final", "cell": str(verdict.cell), "reward": best.reward, "epochs": recipe.epochs})
-        final = train_final(
-            self.run.folder, verdict.cell, self.dataset, skeleton, recipe, self.config, self.emit,
-            use_validation=True, replan=self._replan(verdict.cell, skeleton, recipe),
-        )  # fmt: skip
+        final = self._trained(verdict.cell, skeleton, recipe)
         self._finish(best, final | {"trial_accuracy": verdict.accuracy})
         self.clock.record(now=True)
+
+    def _trained(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
+        """Train the winner; where its training diverges, again at a fraction of the rate: a search has an answer."""
+        for slower in (_SLOWER, _SLOWER**2, None):
+            try:
+                return train_final(
+                    self.run.folder, cell, self.dataset, skeleton, recipe, self.config, self.emit,
+                    use_validation=True, replan=self._replan(cell, skeleton, recipe),
+                )  # fmt: skip
+            except RunError as error:
+                if "diverged" not in str(error) or slower is None:
+                    raise
+                self.emit(note(f"{error}: once more at {slower:.0%} of the rate"))
+                (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
+                recipe = recipe.replace(learning_rate=recipe.learning_rate * _SLOWER)
+        raise AssertionError
 
     def _final_recipe(self, verdict: Verdict, skeleton: Skeleton) -> Recipe:
         """Its length is kept in the store: a checkpoint is continued only by the training that wrote it."""
@@ -223,7 +247,8 @@ class TimedDriver(Driver):
             known = epochs_of(images, available, least=8, batch=self.recipe.batch)
             self.run.store.set_meta(final_epochs=known)
         epochs, images = known
-        return self.recipe.replace(**{**verdict.recipe, "epochs": epochs, "images": images})
+        own = recipe_of(self.config.final).suited(self.dataset)
+        return own.replace(**{**verdict.recipe, "epochs": epochs, "images": images})
 
     def _ending(self, cell: Cell, skeleton: Skeleton) -> float:
         """Seconds to keep for testing and saving: a forward pass takes a third of a training's step."""
