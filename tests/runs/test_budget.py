@@ -125,6 +125,8 @@ def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
     assert RESNET8.canonical() in [cell.canonical() for cell in cells]
     again = pronas.search("digits", limit=400, budget="20s", seed=3, out=tmp_path / "run", max_params=20_000)
     assert again.final == run.final
+    _, more = pronas.runs.train(str(tmp_path / "run"), epochs=1, out=tmp_path / "more")
+    assert more["parameters"] == run.final["parameters"]
 
 
 @pytest.mark.slow

@@ -87,6 +87,7 @@ def _report(trained: TrainedNetwork, cell: Cell, dataset: Dataset) -> dict[str, 
     counts = ("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes")
     return {
         "cell": str(cell),
+        "skeleton": trained.spec.skeleton,
         "test_accuracy": test.accuracy,
         "test_loss": test.loss,
         "confusion": test.confusion,

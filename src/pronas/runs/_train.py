@@ -123,6 +123,10 @@ def _parse(
     if from_run:
         experiment = Experiment(folder)
         cell, base = _child_cell(experiment, child), experiment.config.to_dict()
+        base["search"].pop("budget", None)  # a training is as long as its epochs
+        sized = (experiment.final or {}).get("skeleton")
+        if sized is not None:  # a search with a budget has found the winner's size
+            base["final"]["skeleton"] = base["children"]["skeleton"] = sized
     elif child is not None:
         raise UsageError(f"a child's number needs a run folder, and {target!r} is none")
     else:
