@@ -14,14 +14,13 @@ from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
 from pronas.controller._archive import Archive, check_noise, check_rewards
 from pronas.controller._fit_report import FitReport
 from pronas.controller._options import build_strategy, check_options, old_predictor_settings
+from pronas.controller._proposal_files import extrapolation, write_scores
 from pronas.controller._strategies import Proposal
 from pronas.errors import UsageError
-from pronas.files import write_atomic
 from pronas.predictors import (
     Feasible,
     Floats,
     Predictor,
-    Ranking,
     Rows,
     cross_validate,
     key_bytes,
@@ -172,7 +171,7 @@ class ControllerManager:
             raise UsageError("update: the cells of this round have no rewards yet; call train (or tell) first")
         if self._proposal is not None:
             self._advance()
-            self._write_scores()
+            write_scores(self.directory, self.space, self._proposal)
 
     # -- ask and tell
 
@@ -186,7 +185,7 @@ class ControllerManager:
         proposal = self._current()
         if self._asked >= len(proposal) and not self._pending:
             self._advance()
-            self._write_scores()
+            write_scores(self.directory, self.space, self._proposal)
             proposal = self._current()
         rows = proposal.rows[self._asked : self._asked + n]
         keys = key_bytes(self.space, rows) if len(rows) else []
@@ -382,7 +381,7 @@ class ControllerManager:
             samples=len(rewards),
             in_sample=ranking(predicted, rewards),
             cross_validated=cross_validate(self.predictor, history, self.seed) if self.validate else None,
-            extrapolation=self._extrapolation(),
+            extrapolation=extrapolation(self.space, self.archive, self._proposal),
             seconds=seconds,
         )
         self.reports.append(report)
@@ -394,24 +393,5 @@ class ControllerManager:
             return self._proposal.level, self._proposal.round
         return self.space.level_of(self.archive.history()[-1].rows), 0
 
-    def _extrapolation(self) -> Ranking | None:
-        """How the last proposal's predictions rank what was then measured."""
-        proposal = self._proposal
-        if proposal is None or not len(proposal) or np.isnan(proposal.mean).any():
-            return None
-        keys = key_bytes(self.space, proposal.rows)
-        told = [i for i, key in enumerate(keys) if key in self.archive.keys]
-        return ranking(proposal.mean[told], [self.archive.rewards[self.archive.keys[keys[i]]] for i in told])
-
     def _decode(self, rows: Rows) -> list[Cell]:
         return self.space.decode(rows) if len(rows) else []
-
-    def _write_scores(self) -> None:
-        """``scores_B.csv``: the cells chosen for this level with their predicted scores, best first."""
-        proposal = self._proposal
-        if self.directory is None or proposal is None or not len(proposal) or np.isnan(proposal.mean).any():
-            return
-        order = np.argsort(-proposal.mean, kind="stable")
-        cells = self._decode(proposal.rows)
-        text = "".join(f"{proposal.mean[i]:.6f},{cells[i].to_csv()}\n" for i in order)
-        write_atomic(self.directory / f"scores_{proposal.level}.csv", text)

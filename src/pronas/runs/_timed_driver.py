@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pronas.controller import ControllerManager
 from pronas.errors import RunError, SettingError
 from pronas.machine import cores
@@ -195,16 +193,8 @@ class TimedDriver(Driver):
         )
 
     def _ranked(self, controller: ControllerManager) -> list[Cell]:
-        """The trained children, best first: by what the predictor makes of all that was measured, and what was
-        measured of each, in equal parts, since either alone is misled by chance."""
-        done = [child for child in self.children if child.status == "done"]
-        measured = np.array([self._reward(child) for child in done])
-        try:
-            expected, _ = controller.predict([child.cell for child in done])
-        except Exception:  # too few children to fit a predictor to
-            expected = measured
-        order = np.argsort(-(measured + np.where(np.isfinite(expected), expected, measured)), kind="stable")
-        return [done[i].cell for i in order]
+        """The trained children, best first, by what is believed of them after all that was measured."""
+        return [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
 
     def _train_final(self) -> None:
         stored = self.run.store.meta("verdict") or {}
