@@ -19,7 +19,8 @@ QUICK = settings(CALM, max_examples=50)
 
 @st.composite
 def spaces(draw, blocks=5, operators=4):
-    names = draw(st.lists(st.sampled_from(operator_names()), min_size=1, max_size=operators, unique=True))
+    known = [name for name in operator_names() if name != "linear"]  # the identity by another name
+    names = draw(st.lists(st.sampled_from(known), min_size=1, max_size=operators, unique=True))
     lookforward = draw(st.one_of(st.none(), st.integers(0, blocks)))
     return StateSpace(draw(st.integers(1, blocks)), names, draw(st.integers(-3, 0)), lookforward)
 

@@ -150,15 +150,15 @@ class SearchConfig:
         chosen="gp",
         choices="pronas.predictors:PREDICTORS",
     )
-    acquisition: str = setting(
+    acquisition: str | None = setting(
         "How predictions become choices: mean, optimistic, ei or thompson",
-        "ei",
+        chosen="mean; ei within a budget",
         choices="pronas.controller:ACQUISITIONS",
     )
     diversity: str | None = setting(
         "How children that are trained together are kept from being near copies: greedy (not at all), believer, liar, "
         "penalised or joint",
-        chosen="believer",
+        chosen="greedy; believer within a budget",
         choices="pronas.controller:BATCHES",
     )
     objectives: tuple[str, ...] = setting(

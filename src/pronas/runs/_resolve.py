@@ -127,7 +127,7 @@ def make_controller(problem: Problem, folder: Path | None, *, levels: int | None
         levels,
         K=search.children or None,
         predictor=search.predictor or PREDICTOR,
-        acquisition=search.acquisition,
+        acquisition=search.acquisition or "mean",
         batch=search.diversity or "greedy",  # runs of version 0.1 say nothing
         rounds=search.rounds,
         seed=config.seed,
