@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -63,6 +64,13 @@ def accuracy(confusion: ArrayLike) -> float:
     """Share of the images whose class was found, 0 to 1; 0 of no images."""
     matrix = np.asarray(confusion, np.int64)
     return float(_ratio(matrix.trace(), matrix.sum()))
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Return the standard error of an accuracy over so many images, not 0 where all or none are right (Agresti & Coull
+    1998)."""
+    share = (accuracy * images + 1) / (images + 2)
+    return math.sqrt(share * (1 - share) / images)
 
 
 def balanced_accuracy(confusion: ArrayLike) -> float:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 import pronas
 from pronas.errors import UsageError
+from pronas.metrics import standard_error
 from pronas.networks import describe, references
 from pronas.runs._config import LimitConfig
 from pronas.runs._duration import problem_with, seconds_of, spelled
 from pronas.runs._parse import parse
 from pronas.runs._plan import epochs_of, make_plan
-from pronas.runs._signal import signal, standard_error
+from pronas.runs._signal import signal
 from pronas.runs._sizing import Sizer
 from pronas.space import Cell
 

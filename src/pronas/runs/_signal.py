@@ -18,10 +18,3 @@ def signal(accuracy: float, curves: Mapping[str, Sequence[float]]) -> float:
     if not losses or not math.isfinite(losses[-1]):
         return accuracy
     return (accuracy + math.exp(-losses[-1])) / 2
-
-
-def standard_error(accuracy: float, images: int) -> float:
-    """Return the standard error of an accuracy over so many images, not 0 where all or none are right (Agresti & Coull
-    1998)."""
-    share = (accuracy * images + 1) / (images + 2)
-    return math.sqrt(share * (1 - share) / images)

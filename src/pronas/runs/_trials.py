@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pronas.data import Augmentation, Dataset, default_augmentation
+from pronas.metrics import standard_error
 from pronas.networks import Skeleton
 from pronas.runs._clock import Clock
 from pronas.runs._events import note
 from pronas.runs._plan import Plan, epochs_of
-from pronas.runs._signal import signal, standard_error
+from pronas.runs._signal import signal
 from pronas.runs._store import Store
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial

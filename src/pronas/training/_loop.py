@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pronas.data import Augmentation, class_weights
 from pronas.kernels import accelerate
-from pronas.metrics import confusion_matrix, metric
+from pronas.metrics import confusion_matrix, metric, standard_error
 from pronas.networks import Network
 from pronas.training._average import WeightAverage
 from pronas.training._evaluate import predict
@@ -144,17 +144,13 @@ class Training:
         if self._average is not None and self._average.count:
             self._average.load()
             accuracy = self._look().get(self._judged)
-            if accuracy is None or accuracy >= self.best_accuracy - self._standard_error(accuracy):
-                return accuracy or 0.0
+            if accuracy is None or self._validation is None:
+                return 0.0
+            if accuracy >= self.best_accuracy - standard_error(accuracy, len(self._validation)):
+                return accuracy
         if self._best:
             self.network.load_state_dict(self._best)
         return self.best_accuracy
-
-    def _standard_error(self, accuracy: float) -> float:
-        assert self._validation is not None
-        n = len(self._validation)
-        share = (accuracy * n + 1) / (n + 2)  # not 0 where all or none are right (Agresti & Coull 1998)
-        return math.sqrt(share * (1 - share) / n)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Give all tensors and all plain values that a continued training needs."""
