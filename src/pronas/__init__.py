@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from pronas.controller import ControllerManager
     from pronas.data import Augmentation, Dataset, Split, augmentation, load_dataset
     from pronas.deploy import export, load_packed
-    from pronas.networks import describe, operator, skeleton
+    from pronas.networks import describe, operator, register_quantizer, register_skeleton, skeleton
     from pronas.runs import Experiment, search
     from pronas.space import Block, Cell, StateSpace
-    from pronas.training import NetworkManager, Recipe, load_model, recipe, train_network
+    from pronas.training import (
+        NetworkManager,
+        Recipe,
+        load_model,
+        recipe,
+        register_loss,
+        register_optimizer,
+        register_schedule,
+        train_network,
+    )
 
 __all__ = [
     "Augmentation",
@@ -38,6 +47,11 @@ __all__ = [
     "load_packed",
     "operator",
     "recipe",
+    "register_loss",
+    "register_optimizer",
+    "register_quantizer",
+    "register_schedule",
+    "register_skeleton",
     "search",
     "skeleton",
     "train_network",
@@ -54,6 +68,8 @@ _HOMES = {
     "load_packed": "deploy",
     "describe": "networks",
     "operator": "networks",
+    "register_quantizer": "networks",
+    "register_skeleton": "networks",
     "skeleton": "networks",
     "Experiment": "runs",
     "search": "runs",
@@ -64,6 +80,9 @@ _HOMES = {
     "Recipe": "training",
     "load_model": "training",
     "recipe": "training",
+    "register_loss": "training",
+    "register_optimizer": "training",
+    "register_schedule": "training",
     "train_network": "training",
 }
 

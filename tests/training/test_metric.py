@@ -7,8 +7,7 @@ import torch
 from pronas.data import Dataset, class_weights
 from pronas.metrics import balanced_accuracy
 from pronas.networks import skeleton
-from pronas.training import NetworkManager, Recipe, evaluate, train_network
-from pronas.training._loss import make_loss
+from pronas.training import NetworkManager, Recipe, evaluate, make_loss, train_network
 
 CELL = "0:3x3 conv + 0:identity"
 

@@ -9,9 +9,7 @@ from torch import Tensor
 from pronas.kernels import accelerate
 from pronas.networks import Network, skeleton
 from pronas.space import Cell
-from pronas.training import Recipe
-from pronas.training._optimizer import Stepper, make_optimizer
-from pronas.training._schedule import rate_at
+from pronas.training import Recipe, Stepper, make_optimizer, rate_at
 
 STEPS = 6
 RECIPES = {

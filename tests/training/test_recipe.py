@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pronas.data import Augmentation
 from pronas.errors import UsageError
 from pronas.networks import skeleton
-from pronas.training import RECIPES, Recipe, recipe, train_network
+from pronas.training import RECIPES, Recipe, make_loss, recipe, train_network
 
 
 @given(
@@ -105,12 +105,10 @@ def test_warm_up_rises_to_the_rate_and_then_falls(digits) -> None:
 
 
 def test_squared_hinge_is_its_formula() -> None:
-    from pronas.training._loss import squared_hinge
-
     logits, labels = torch.randn(7, 5), torch.tensor([0, 1, 2, 3, 4, 0, 1])
     signs = torch.nn.functional.one_hot(labels, 5) * 2 - 1
     expected = torch.mean(torch.maximum(torch.tensor(0.0), 1 - signs * logits) ** 2)
-    torch.testing.assert_close(squared_hinge(logits, labels), expected)
+    torch.testing.assert_close(make_loss(Recipe(loss="squared-hinge"))(logits, labels), expected)
 
 
 def test_weight_decay_spares_batch_norm_and_biases(digits) -> None:

@@ -24,6 +24,7 @@ NETWORKS = {
     "binary": (skeleton("binary", filters=[16, 18]), BINARY, {"loss": "squared-hinge"}),
     "scaled": (skeleton("binary", filters=[4, 18], xnor=True, combine="add", dropout=0.3), BINARY, {}),
     "auxiliary": (skeleton("pnas-cifar", F=4, N=1, auxiliary=True), PNAS, {"clip_norm": 1.0}),
+    "weighted": (skeleton("flat", filters=[16, 18]), FLOAT, {"class_weights": "balanced"}),
     "mixed": (skeleton("flat", filters=[16, 18]), FLOAT, {"mixed_precision": True}),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -39,7 +39,9 @@ def holds_only_ours(network: nn.Module) -> bool:
     return all(type(part).__module__.startswith(("pronas.", "torch.")) for part in network.modules())
 
 
-def accelerate(network: Network, *, steps: int, kernels: str | None = None) -> Accelerated:
+def accelerate(
+    network: Network, *, steps: int, kernels: str | None = None, others: Collection[str] = ()
+) -> Accelerated:
     """Prepare to compute the training steps of ``network``.
 
     Results are plain PyTorch's to rounding, and equal to the bit in all processes of machines of one kind. Whatever
@@ -50,26 +52,30 @@ def accelerate(network: Network, *, steps: int, kernels: str | None = None) -> A
         network: trained in place, by the caller.
         steps: of the whole training; those of a short one are not captured.
         kernels: "auto" or "off"; see `kernels_mode`.
+        others: what of a step is not pronas's own, of "loss" and "optimizer": what they do is not captured.
 
     Raises:
         UsageError: ``kernels`` is neither.
     """
-    return Accelerated(network, steps, kernels_mode(kernels))
+    return Accelerated(network, steps, kernels_mode(kernels), others)
 
 
 @final
 class Accelerated:
     """How one training's steps are computed; made by `accelerate`."""
 
-    def __init__(self, network: Network, steps: int, mode: str, quiet: bool = False) -> None:
+    def __init__(
+        self, network: Network, steps: int, mode: str, others: Collection[str] = (), quiet: bool = False
+    ) -> None:
         self._network, self._said = network, quiet
-        self._alike = steps, mode
+        self._alike = steps, mode, others
         self._plain = "kernels=off" if mode == "off" else ""  # why the network's own forward runs
         self._look()
         short = "" if steps >= _FEWEST_STEPS else "few steps"
-        self._uncaptured = self._plain or short or _differs_between_steps(network)
+        own_loss = "a loss of others" if "loss" in others else ""
+        self._uncaptured = self._plain or short or own_loss or _differs_between_steps(network)
         self._gradients = Captured(not self._uncaptured)
-        self._update = Captured(not (self._plain or short or _elsewhere(network)), after=1)
+        self._update = Captured(not (self._plain or short or "optimizer" in others or _elsewhere(network)), after=1)
 
     @property
     def captures_update(self) -> bool:

@@ -2,13 +2,17 @@
 
 from pronas.training._evaluate import Evaluation, evaluate
 from pronas.training._loop import DivergedError, Epoch
+from pronas.training._losses import make_loss, register_loss, total_loss
 from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._manager import NetworkManager
 from pronas.training._model import Model, ModelSpec, load_model, save_model
+from pronas.training._optimizers import make_optimizer, register_optimizer
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
 from pronas.training._result import ChildProgress, ChildResult
+from pronas.training._schedules import rate_at, register_schedule
 from pronas.training._speed import images_per_second
+from pronas.training._stepper import Stepper
 from pronas.training._train_network import Replan, TrainedNetwork, train_network
 from pronas.training._trial import Trial
 
@@ -24,13 +28,21 @@ __all__ = [
     "NetworkManager",
     "Recipe",
     "Replan",
+    "Stepper",
     "TrainedNetwork",
     "Trial",
     "evaluate",
     "images_per_second",
     "keep_freed_memory",
     "load_model",
+    "make_loss",
+    "make_optimizer",
+    "rate_at",
     "recipe",
+    "register_loss",
+    "register_optimizer",
+    "register_schedule",
     "save_model",
+    "total_loss",
     "train_network",
 ]

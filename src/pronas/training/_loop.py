@@ -20,10 +20,11 @@ from pronas.metrics import confusion_matrix, metric, standard_error
 from pronas.networks import Network
 from pronas.training._average import WeightAverage
 from pronas.training._evaluate import predict
-from pronas.training._loss import LossFunction, make_loss, total_loss
-from pronas.training._optimizer import Stepper
+from pronas.training._losses import LOSSES, LossFunction, make_loss, total_loss
+from pronas.training._optimizers import OPTIMIZERS
 from pronas.training._recipe import Recipe
 from pronas.training._replicas import Replicas
+from pronas.training._stepper import Stepper
 from pronas.training._tensors import Tensors
 
 
@@ -88,12 +89,14 @@ class Training:
         self._images, self._validation, self._seed = images, validation, seed
         self._epoch_steps = images.steps(recipe.batch, recipe.images)
         steps = recipe.epochs * self._epoch_steps
-        accelerated = accelerate(network, steps=steps, kernels=kernels)
+        accelerated = accelerate(network, steps=steps, kernels=kernels, others=_others(recipe))
         self._stepper = Stepper(network, recipe, steps, accelerated)
         self._average = WeightAverage(network) if recipe.average else None
         self._judged = f"validation_{(recipe.metric or 'accuracy').replace('-', '_')}"
-        self._loss = make_loss(recipe, _class_weights(recipe, images, network.plan.classes))
-        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), accelerated)
+        weights = _class_weights(recipe, images, network.plan.classes)
+        self._loss = make_loss(recipe, weights)
+        constants = [] if weights is None else [weights]
+        self._replicas = Replicas(network, copies, partial(_learn, self._loss, recipe), accelerated, constants)
         self._best: dict[str, Tensor] = {}
 
     @property
@@ -230,6 +233,12 @@ class Training:
         """(validation accuracy or metric, minus the loss) of the best epoch."""
         at = self.best_epoch - 1
         return self.curves[self._judged][at], -self.curves["validation_loss"][at]
+
+
+def _others(recipe: Recipe) -> list[str]:
+    """What of a step is a user's own: it may do anything, so that it cannot be repeated by what it did once."""
+    parts = {"loss": LOSSES.is_built_in(recipe.loss), "optimizer": OPTIMIZERS.is_built_in(recipe.optimizer)}
+    return [name for name, ours in parts.items() if not ours]
 
 
 def _class_weights(recipe: Recipe, images: Tensors, classes: int) -> Tensor | None:

@@ -11,11 +11,13 @@ from typing import Any, Literal, Self, cast, get_args, get_type_hints
 from pronas.data import Augmentation, Dataset, augmentation_names, default_augmentation
 from pronas.errors import UsageError, nearest
 from pronas.metrics import metric as find_metric
+from pronas.training._losses import LOSSES
+from pronas.training._optimizers import OPTIMIZERS
+from pronas.training._registry import Registry
+from pronas.training._schedules import SCHEDULES
 
-Optimizer = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["constant", "cosine", "exponential", "linear"]
-Loss = Literal["cross-entropy", "squared-hinge"]
 Policy = Literal["light", "standard", "strong"]
+_REGISTRIES: dict[str, Registry[Any]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES}
 CLASS_WEIGHTS = ("balanced",)
 
 
@@ -29,7 +31,8 @@ class Recipe:
         images: images an epoch, a fresh random choice each time; None: all. Large sets are trained on in parts, so that
             the schedule's end and the looks at the validation images come in time.
         batch: images a step; the images left over at the end of an epoch wait for the next shuffle.
-        optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (with Nesterov momentum).
+        optimizer: ``adam``, ``adamw`` (decoupled weight decay), ``sgd`` (with Nesterov momentum), or the name of one
+            that was registered (``pronas.register_optimizer``).
         learning_rate: the highest rate of the schedule, before a layer's own multiplier.
         momentum: SGD's momentum; Adam's first beta.
         beta2: Adam's second beta.
@@ -37,10 +40,12 @@ class Recipe:
         amsgrad: Adam with the largest second moment seen so far.
         weight_decay: on convolution and dense weights; never on batch norm, biases or latent binary weights.
         schedule: ``constant``, or ``cosine``, ``exponential`` or ``linear`` from the rate to ``final`` times the rate
-            (``linear`` with a long warm-up is known as one-cycle). It starts afresh with every network.
+            (``linear`` with a long warm-up is known as one-cycle), or one that was registered
+            (``pronas.register_schedule``). It starts afresh with every network.
         warmup: share of all steps over which the rate first rises linearly from (almost) nothing.
         final: the last step's rate as a share of ``learning_rate``.
-        loss: ``cross-entropy``, or ``squared-hinge`` (mean over images and classes of max(0, 1 - t y)^2, t = ±1).
+        loss: ``cross-entropy``, ``squared-hinge`` (mean over images and classes of max(0, 1 - t y)^2, t = ±1), or
+            one that was registered (``pronas.register_loss``).
         label_smoothing: share of the target spread over all classes (cross-entropy only).
         auxiliary: weight of the auxiliary head's loss, where the skeleton has such a head (drop path, too, belongs to
             the skeleton; its schedule follows the epochs).
@@ -61,17 +66,17 @@ class Recipe:
     epochs: int = 5
     images: int | None = None
     batch: int = 128
-    optimizer: Optimizer = "adam"
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     amsgrad: bool = False
     weight_decay: float = 0.0
-    schedule: Schedule = "cosine"
+    schedule: str = "cosine"
     warmup: float = 0.0
     final: float = 0.1
-    loss: Loss = "cross-entropy"
+    loss: str = "cross-entropy"
     label_smoothing: float = 0.0
     auxiliary: float = 0.4
     clip_norm: float | None = None
@@ -82,8 +87,8 @@ class Recipe:
     augmentation: Augmentation | Policy | None = None
 
     def __post_init__(self) -> None:
-        for field, kind in (("optimizer", Optimizer), ("schedule", Schedule), ("loss", Loss)):
-            _check_choice(field, getattr(self, field), get_args(kind))
+        for field, registry in _REGISTRIES.items():
+            registry[getattr(self, field)]
         for field, low, high in _RANGES:
             value = getattr(self, field)
             if value is not None and not low <= value <= high:
@@ -170,7 +175,7 @@ def _convert(key: str, value: Any) -> Any:
     kinds = get_args(hint) or (hint,)
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if all(isinstance(kind, str) for kind in kinds):  # a Literal: checked with its choices
+    if key in _REGISTRIES:  # checked with the names that are known
         return value
     if not any(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) for kind in kinds):
         raise UsageError(f"recipe: {key} must be {' or '.join(kind.__name__ for kind in kinds)}, not {value!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import final
 
@@ -44,13 +45,21 @@ class Replicas:
         count: number of copies, the network itself included; see `copies_for`.
         compute: loss and logits of a network for a batch.
         accelerated: how the network's steps are computed; the copies' are alike.
+        constants: tensors that ``compute`` reads besides its arguments and the network's.
     """
 
-    def __init__(self, network: Network, count: int, compute: Learn, accelerated: Accelerated) -> None:
+    def __init__(
+        self,
+        network: Network,
+        count: int,
+        compute: Learn,
+        accelerated: Accelerated,
+        constants: Sequence[Tensor] = (),
+    ) -> None:
         self._networks = [network, *(copy.deepcopy(network) for _ in range(count - 1))]
         self._pool = ThreadPoolExecutor(count - 1, "replica") if count > 1 else None
         ways = [accelerated, *(accelerated.alike(each) for each in self._networks[1:])]
-        self._steps = [Step(each, compute, way) for each, way in zip(self._networks, ways, strict=True)]
+        self._steps = [Step(each, compute, way, constants) for each, way in zip(self._networks, ways, strict=True)]
         self._parameters: list[list[Tensor]] = [list(each.parameters()) for each in self._networks]
 
     def train(self) -> None:

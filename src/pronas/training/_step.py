@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 from torch import Tensor
@@ -22,10 +22,13 @@ class Step:
         network: its parameters get the gradients, in training mode.
         compute: loss and logits.
         accelerated: how they are computed.
+        constants: tensors that ``compute`` reads besides its arguments and the network's.
     """
 
-    def __init__(self, network: Network, compute: Learn, accelerated: Accelerated) -> None:
-        self._compute, self._accelerated = compute, accelerated
+    def __init__(
+        self, network: Network, compute: Learn, accelerated: Accelerated, constants: Sequence[Tensor] = ()
+    ) -> None:
+        self._compute, self._accelerated, self._constants = compute, accelerated, constants
         self._network = network
 
     def begin_epoch(self) -> None:
@@ -48,7 +51,7 @@ class Step:
             loss.backward()  # type: ignore[no-untyped-call]
             return [loss.detach(), logits.detach(), *(parameter.grad for parameter in parameters)]
 
-        loss, logits, *gradients = self._accelerated.gradients(compute, [images, labels], share)
+        loss, logits, *gradients = self._accelerated.gradients(compute, [images, labels, *self._constants], share)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         assert loss is not None

@@ -15,6 +15,7 @@ from pronas.data import Dataset, joined, scale_of
 from pronas.errors import RunError
 from pronas.machine import torch_threads
 from pronas.networks import Network, Skeleton
+from pronas.networks import skeleton as named_skeleton
 from pronas.space import Cell
 from pronas.training._checkpoint import read_checkpoint, write_checkpoint
 from pronas.training._loop import DivergedError, Epoch, Training, derive_seed
@@ -56,7 +57,7 @@ class TrainedNetwork:
 def train_network(
     cell: Cell | str,
     dataset: Dataset,
-    skeleton: Skeleton,
+    skeleton: Skeleton | str,
     recipe: Recipe | str = "full",
     *,
     seed: int = 0,
@@ -78,7 +79,7 @@ def train_network(
     Args:
         cell: the cell or its text.
         dataset: its test images are not touched.
-        skeleton: the network around the cell.
+        skeleton: the network around the cell, or its name.
         recipe: a recipe or the name of one.
         seed: of weights, shuffles, augmentation and dropout.
         checkpoint: file written after every epoch and removed by nobody; None: none is written.
@@ -100,6 +101,7 @@ def train_network(
     """
     start = time.perf_counter()
     cell = Cell.parse(cell) if isinstance(cell, str) else cell
+    skeleton = named_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     chosen = named_recipe(recipe, binary=skeleton.binary) if isinstance(recipe, str) else recipe
     spec = _spec(cell, dataset, skeleton, chosen)
     network = _network(spec, seed, init).to(device)
