@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
@@ -13,7 +15,7 @@ _SHARES = ((150.0, 0.33, 0.15), (600.0, 0.30, 0.14), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 _TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
-_MACS_A_ROOT = 480.0  # multiply-accumulates of the winner for a root of the compute an image has (docs/experiments.md)
+_COST_A_ROOT = 800.0  # of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
 
 
@@ -25,20 +27,21 @@ class Plan:
     Attributes:
         budget: seconds in all.
         search, trials: seconds, counted from the beginning, at which the search and the trials should be over.
-        macs: multiply-accumulates an image of the networks compared.
+        cost: of training the networks compared on one image (`pronas.runs._sizing.training_cost`).
         first: children of level 1.
         children: of each further level.
         levels: of the search.
         child_images: images that a child learns from.
         trial_images: images that a finalist learns from in a trial.
         final_images: images that the winner learns from, as far as one can tell.
-        speed: of one thread: multiply-accumulates of images trained a second.
+        speed: of one thread: costs of images trained a second.
+        macs: multiply-accumulates of a hand-made network of that cost, to tell.
     """
 
     budget: float
     search: float
     trials: float
-    macs: float
+    cost: float
     first: int
     children: int
     levels: int
@@ -46,10 +49,17 @@ class Plan:
     trial_images: int
     final_images: int
     speed: float
+    macs: float = math.nan
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain data."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any] | None) -> Plan | None:
+        """Read ``to_dict``'s form; None where there is no plan, or one of another version."""
+        fields = {field.name for field in dataclasses.fields(cls)}
+        return cls(**stored) if stored is not None and set(stored) == fields else None
 
     def lines(self, images: int) -> list[str]:
         """Say the plan in a few lines; ``images``: of the training set."""
@@ -59,34 +69,34 @@ class Plan:
             f"plan: {spelled(self.budget)} in all; search until {spelled(self.search)}, trials of the finalists until "
             f"{spelled(self.trials)}, then the winner",
             f"plan: {self.first} children at level 1{further}; each learns from {self.child_images:,} images",
-            f"plan: networks of {self.macs / 1e6:.1f} M multiply-accumulates; about {passes:.0f} passes over "
+            f"plan: networks as fast as a ResNet of {self.macs / 1e6:.1f} M multiply-accumulates; about {passes:.0f} passes over "
             f"{images:,} images for the winner",
         ]
 
 
 def make_plan(
     budget: float, spent: float, *, speed: float, workers: int, threads: int, images: int, batch: int, levels: int,
-    most_macs: float,
+    most_cost: float = math.inf,
 ) -> Plan:  # fmt: skip
     """Plan a budget.
 
     Args:
         budget: seconds in all.
         spent: of them, by now.
-        speed: multiply-accumulates of images that one thread trains a second, measured.
+        speed: costs of images that one thread trains a second, measured.
         workers: children trained at once, a thread each.
         threads: that train the winner.
         images: in the training set.
         batch: images a step.
         levels: blocks that a cell may have.
-        most_macs: of the network that ships, where it is limited; else infinity.
+        most_cost: of the largest network that may ship.
     """
     search_share, trial_share = next(shares for most, *shares in _SHARES if budget <= most)
     left = max(budget * (1 - _RESERVE) - spent, budget * _LEAST_LEFT)
     search, trials = left * search_share, left * trial_share
     final = left - search - trials
     compute = final * speed * (1 + 0.7 * (threads - 1))
-    macs = min(most_macs, _MACS_A_ROOT * math.sqrt(compute / images))
+    cost = min(most_cost, _COST_A_ROOT * math.sqrt(compute / images))
     count = max(4, min(512, round(5 * (budget / 60) ** 0.65 * (workers / 2) ** 0.5)))
     levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)
     first = count if levels == 1 else max(4, count // 2)
@@ -94,19 +104,19 @@ def make_plan(
     total = first + children * (levels - 1)
 
     def images_in(seconds: float) -> int:
-        return max(_LEAST_STEPS * batch, int(seconds * speed / macs))
+        return max(_LEAST_STEPS * batch, int(seconds * speed / cost))
 
     return Plan(
         budget=budget,
         search=spent + search,
         trials=spent + search + trials,
-        macs=macs,
+        cost=cost,
         first=first,
         children=children,
         levels=levels,
         child_images=images_in(search * workers / total * 0.85),
         trial_images=images_in(trials * workers / _TRIALS * 0.85),
-        final_images=int(compute / macs),
+        final_images=int(compute / cost),
         speed=speed,
     )
 

@@ -1,4 +1,4 @@
-"""Sizes of networks: every cell gets the widest network that fits the limits and costs as much as all the others.
+"""Sizes of networks: every cell gets the widest network that fits the limits and trains as fast as all the others.
 
 Cells compared at equal cost are compared for what they are; a heavier operator has to pay for itself in filters.
 """
@@ -17,6 +17,23 @@ from pronas.space import Cell
 WIDTHS = tuple(i / 16 for i in (*range(4, 16), *range(16, 33, 2), *range(36, 49, 4)))
 SMALLEST = WIDTHS[0]
 
+# Multiply-accumulates that take as long as a byte of the activations: batch norm, ReLU and depthwise convolutions wait
+# for memory. Fitted to steps of eight networks, dense and depthwise, within 20 % (docs/experiments.md).
+_BYTE = 6.5
+
+
+def training_cost(cell: Cell, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int) -> float:
+    """Return what training on one image costs, in multiply-accumulates that take as long.
+
+    Args:
+        cell: of the network.
+        skeleton: around it.
+        input_shape: (C, H, W).
+        classes: number of classes.
+    """
+    network = describe(cell, skeleton, input_shape, classes)
+    return network.macs + network.binary_macs + _BYTE * network.total_activation_bytes
+
 
 @final
 class Sizer:
@@ -27,14 +44,14 @@ class Sizer:
         input_shape: (C, H, W).
         classes: number of classes.
         limits: of the network that ships.
-        macs: multiply-accumulates an image that it may take, for the time there is to train it.
+        cost: of training on one image (`training_cost`) that there is time for.
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, macs: float
+        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, cost: float
     ) -> None:
         self._skeleton, self._shape, self._classes = skeleton, input_shape, classes
-        self._limits, self._macs = limits, macs
+        self._limits, self._cost = limits, cost
         self.skeleton = lru_cache(maxsize=65536)(self._sized)
 
     def _sized(self, cell: Cell) -> Skeleton:
@@ -47,7 +64,6 @@ class Sizer:
 
     def _fits(self, cell: Cell, width: float) -> bool:
         skeleton = self._skeleton.scaled(width)
-        cost = describe(cell, skeleton, self._shape, self._classes)
-        if cost.macs + cost.binary_macs > self._macs:
+        if training_cost(cell, skeleton, self._shape, self._classes) > self._cost:
             return False
         return Constraints(skeleton, self._shape, self._classes, self._limits).feasible([cell])[0]

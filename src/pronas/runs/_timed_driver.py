@@ -14,7 +14,7 @@ from typing import Any
 from pronas.controller import ControllerManager
 from pronas.errors import RunError, SettingError
 from pronas.machine import cores
-from pronas.networks import Skeleton, references
+from pronas.networks import Skeleton, describe, references
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._clock import Clock
 from pronas.runs._config import LimitConfig
@@ -27,7 +27,7 @@ from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
 from pronas.runs._signal import signal
-from pronas.runs._sizing import Sizer
+from pronas.runs._sizing import Sizer, training_cost
 from pronas.runs._store import Child
 from pronas.runs._trials import Trials, Verdict
 from pronas.space import Cell
@@ -35,6 +35,7 @@ from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
 
 _LEAST_STEPS = 60  # of the winner, however late it is: fewer make no network
 _SLOWER = 0.2  # of a rate that diverged
+_MEASURED_COST = 2e7  # about ResNet-8: the speed is measured with a network of ordinary size
 _END = 1.0  # seconds that testing and saving take at the least
 
 
@@ -63,14 +64,14 @@ class TimedDriver(Driver):
         self.clock = Clock(run.store, seconds_of(self.config.search.budget), started)
         self.recipe = recipe_of(self.config.children).suited(self.dataset)
         self.plan = self._planned()
-        self.sizer = self._sizer(self.plan.macs)
+        self.sizer = self._sizer(self.plan.cost)
 
     # -- the plan
 
     def _planned(self) -> Plan:
-        known = self.run.store.meta("plan")
+        known = Plan.from_dict(self.run.store.meta("plan"))
         if known is not None:
-            return Plan(**known)
+            return known
         plan = self._make_plan()
         self.run.store.set_meta(plan=plan.to_dict(), spent=self.clock.spent)
         for line in plan.lines(len(self.dataset.train)):
@@ -78,18 +79,20 @@ class TimedDriver(Driver):
         return plan
 
     def _make_plan(self) -> Plan:
-        limits, data = self.config.limits, self.dataset
+        data = self.dataset
         cell, skeleton = self._reference()
         rate = self._measured(cell, skeleton)
         workers = self.config.execution.workers or cores()
         plan = make_plan(
             self.clock.budget, self.clock.spent, speed=rate, workers=workers,
             threads=self.config.execution.threads or 1, images=len(data.train), batch=self.recipe.batch,
-            levels=self.space.B, most_macs=limits.macs or math.inf,
+            levels=self.space.B, most_cost=self._cost(cell, self._sizer(math.inf).skeleton(cell)),
         )  # fmt: skip
         given = self.config.search  # what was said by hand is obeyed
+        network = describe(cell, self._sizer(plan.cost).skeleton(cell), data.input_shape, len(data.classes))
         plan = replace(
             plan,
+            macs=network.macs + network.binary_macs,
             first=plan.first if given.first is None else given.first or len(self.space.level1()),
             children=plan.children if given.children is None else given.children,
         )
@@ -100,22 +103,19 @@ class TimedDriver(Driver):
         return plan
 
     def _measured(self, cell: Cell, skeleton: Skeleton) -> float:
-        """Multiply-accumulates of images that one thread trains a second."""
+        """Costs of images that one thread trains a second."""
         data = self.dataset
         network = skeleton.build(cell, data.input_shape, len(data.classes))
         seconds = min(2.0, self.clock.budget / 60)
-        return images_per_second(network, data, self.recipe, seconds=seconds) * self._macs(cell, skeleton)
+        return images_per_second(network, data, self.recipe, seconds=seconds) * self._cost(cell, skeleton)
 
-    def _macs(self, cell: Cell, skeleton: Skeleton) -> int:
-        from pronas.networks import describe
-
-        cost = describe(cell, skeleton, self.dataset.input_shape, len(self.dataset.classes))
-        return cost.macs + cost.binary_macs
+    def _cost(self, cell: Cell, skeleton: Skeleton) -> float:
+        return training_cost(cell, skeleton, self.dataset.input_shape, len(self.dataset.classes))
 
     def _reference(self) -> tuple[Cell, Skeleton]:
         """The first hand-made network of this space, within the limits as far as they can be met."""
         cell = self._reference_cells()[0]
-        return cell, self._sizer(math.inf if self.config.limits.macs else 2e7).skeleton(cell)
+        return cell, self._sizer(_MEASURED_COST).skeleton(cell)
 
     def _reference_cells(self) -> list[Cell]:
         """The hand-made networks' cells that the space holds; else one of its own, so that there is one."""
@@ -128,10 +128,10 @@ class TimedDriver(Driver):
         names = {name for block in cell.blocks for name in (block.operator1, block.operator2)}
         return self.space.input_lookback_depth == 0 and names <= set(self.space.operators)
 
-    def _sizer(self, macs: float) -> Sizer:
+    def _sizer(self, cost: float) -> Sizer:
         data = self.dataset
         limits: LimitConfig = self.config.limits
-        return Sizer(skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, macs)
+        return Sizer(skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, cost)
 
     # -- the search
 
@@ -154,7 +154,7 @@ class TimedDriver(Driver):
         evaluator = super()._evaluator(manager)
         batch = self.recipe.batch
         epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=4, batch=batch)
-        seconds = 1.5 * self.plan.child_images * self.plan.macs / self.plan.speed
+        seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
         length = {"epochs": epochs, "images": images}
         return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
 
@@ -232,7 +232,7 @@ class TimedDriver(Driver):
             available = len(self.dataset.train) + len(self.dataset.validation)
             seconds = self.clock.left - self._ending(verdict.cell, skeleton)
             threads = self.config.execution.threads or 1
-            speed = self.plan.speed * (1 + 0.7 * (threads - 1)) / self._macs(verdict.cell, skeleton)
+            speed = self.plan.speed * (1 + 0.7 * (threads - 1)) / self._cost(verdict.cell, skeleton)
             images = max(_LEAST_STEPS * self.recipe.batch, int(max(0.0, seconds) * speed))
             known = epochs_of(images, available, least=8, batch=self.recipe.batch)
             self.run.store.set_meta(final_epochs=known)
@@ -242,7 +242,7 @@ class TimedDriver(Driver):
 
     def _ending(self, cell: Cell, skeleton: Skeleton) -> float:
         """Seconds to keep for testing and saving: a forward pass takes a third of a training's step."""
-        forward = len(self.dataset.test) * self._macs(cell, skeleton) / (3 * self.plan.speed)
+        forward = len(self.dataset.test) * self._cost(cell, skeleton) / (3 * self.plan.speed)
         return _END + forward + 0.01 * self.clock.budget
 
     def _replan(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> Callable[[Epoch], int]:
