@@ -18,7 +18,7 @@ import time
 import numpy as np
 import torch
 
-from pronas.predictors import Observed, TopK, _native, make_predictor, ranking
+from pronas.predictors import Observed, TopK, _native, make_predictor, rank_correlations
 from pronas.predictors import _lstm_core as core
 from pronas.predictors._tokens import compose
 from pronas.space import StateSpace
@@ -153,7 +153,7 @@ def one_at_a_time(data: Observed, test: Observed, epochs: int) -> tuple[float, f
         unseen = core.step_indexes(SPACE.ordered_tokens(test.rows), kinds, sizes, "halves")
         h, _ = core.run(parameters, core.gate_table(parameters, "halves"), unseen)
         found = core.logits(parameters, h)[0].numpy()
-    return ranking(found, test.rewards).spearman or 0.0, clock.cpu, clock.wall
+    return rank_correlations(found, test.rewards).spearman or 0.0, clock.cpu, clock.wall
 
 
 def reach() -> None:
@@ -173,7 +173,7 @@ def reach() -> None:
             predictor = make_predictor(kind, SPACE, **(options if steps is None else {"steps": steps} | options))
             with Clock() as clock:
                 predictor.fit([data], 0)
-            found = ranking(predictor.predict(test.rows)[0], test.rewards).spearman or 0.0
+            found = rank_correlations(predictor.predict(test.rows)[0], test.rewards).spearman or 0.0
             if found >= goal or steps == sizes[-1]:
                 print(
                     f"{kind} {options} {steps or ''}: Spearman {found:.3f} in {clock.cpu:.2f} CPU s ({clock.wall:.2f})"

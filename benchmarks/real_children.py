@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pronas.predictors import Observed, make_predictor, ranking
+from pronas.predictors import Observed, make_predictor, rank_correlations
 from pronas.space import Cell, StateSpace
 
 PREDICTORS = ("gp", "forest", "mlp", "mlp-ensemble", "lstm", "lstm-ensemble", "auto")
@@ -44,7 +44,7 @@ def extrapolation(space: StateSpace, levels: list[Observed], names: list[str], s
             for seed in range(seeds):
                 predictor = make_predictor(name, space)
                 predictor.fit(levels[:i], seed)
-                found.append(ranking(predictor.predict(levels[i].rows)[0], levels[i].rewards).spearman or 0.0)
+                found.append(rank_correlations(predictor.predict(levels[i].rows)[0], levels[i].rewards).spearman or 0.0)
             blocks = levels[i].rows.shape[1] // 4
             print(f"{name}: level {blocks - 1} to {blocks}: Spearman {show(found)} (n={len(levels[i])})", flush=True)
 

@@ -13,6 +13,11 @@ class PronasError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str = "", setting: str | None = None) -> None:
+        """Name the parameter that mends it as ``setting``, where there is one: the command line adds its flag."""
+        super().__init__(message)
+        self.setting = setting
+
 
 class UsageError(PronasError, ValueError):
     """A bad argument: a cell, an option, a configuration value. The command line exits with 2."""
@@ -24,8 +29,7 @@ class SettingError(UsageError):
     """A setting with a value that makes no sense. ``setting`` is its name; the command line adds the flag."""
 
     def __init__(self, message: str, setting: str) -> None:
-        super().__init__(message)
-        self.setting = setting
+        super().__init__(message, setting)
 
 
 class FolderTakenError(UsageError):
@@ -55,6 +59,11 @@ class MissingExtraError(PronasError, ImportError):
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional dependency.
 
+        >>> require("no_such_module", "hf")
+        Traceback (most recent call last):
+            ...
+        pronas.errors.MissingExtraError: no_such_module is not installed (...): pip install 'pronas[hf]'
+
     Raises:
         MissingExtraError: it is not installed; the message gives the ``pip install`` line.
     """
@@ -65,6 +74,10 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x'?`` for the known name closest to ``name``, or the empty string."""
+    """Return ``; did you mean 'x'?`` for the known name closest to ``name``, or the empty string.
+
+    >>> nearest("focl", ["focal", "hinge"])
+    "; did you mean 'focal'?"
+    """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

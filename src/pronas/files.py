@@ -11,7 +11,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on a clean exit it replaces ``path`` durably, otherwise it is removed."""
+    """Give a temporary path beside ``path``; on a clean exit it replaces ``path`` durably, otherwise it is removed.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "file.txt"
+    >>> with replacing(path) as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> path.read_text()
+    'whole'
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
@@ -27,7 +35,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_atomic(path: str | os.PathLike[str], data: str | bytes) -> None:
-    """Write ``data`` (text as UTF-8) so that a reader sees the old file or the new one, never a part."""
+    """Write ``data`` (text as UTF-8) so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "file.txt"
+        >>> write_atomic(path, "whole")
+        >>> path.read_text()
+        'whole'
+    """
     content = data.encode("utf-8") if isinstance(data, str) else data
     with replacing(path) as temporary:
         temporary.write_bytes(content)

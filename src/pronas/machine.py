@@ -12,12 +12,20 @@ from pronas.errors import UsageError
 
 
 def cores() -> int:
-    """Return the number of processor cores that this process may use."""
+    """Return the number of processor cores that this process may use.
+
+    >>> cores() >= 1
+    True
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> dict[str, int]:
-    """Return how many devices there are of each kind that is not the processor; asking starts none of them."""
+    """Return how many devices there are of each kind that is not the processor; asking starts none of them.
+
+    >>> sorted(gpus())
+    ['cuda', 'mps']
+    """
     import torch
 
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -26,6 +34,13 @@ def gpus() -> dict[str, int]:
 
 def device_named(name: str) -> str:
     """Return the device that PyTorch computes on; ``auto``: a GPU if there is one, else the processor.
+
+        >>> device_named("cpu")
+        'cpu'
+        >>> device_named("cuda:99")
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: device 'cuda:99' is not on this machine; there are 0 CUDA devices
 
     Raises:
         UsageError: there is no such device here.
@@ -51,6 +66,11 @@ def torch_threads(count: int) -> Iterator[None]:
 
     With one, results are the same to the bit whatever the number of cores, and nothing fights with the
     workers that train children.
+
+        >>> import torch
+        >>> with torch_threads(1):
+        ...     torch.get_num_threads()
+        1
     """
     import torch  # here, as who reads data needs none
 
@@ -64,7 +84,12 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def compiled_library(package: str, name: str) -> Path | None:
     """Where the compiled library ``name`` of an imported package lies: among its sources, or where an editable
-    installation put it; None where it was not compiled."""
+    installation put it; None where it was not compiled.
+
+        >>> import pronas.kernels
+        >>> compiled_library("pronas.kernels", "no such library") is None
+        True
+    """
     found = sys.modules[package]
     folders = [Path(found.__file__ or "").parent, *(Path(folder) for folder in found.__path__)]
     return next((path for path in (folder / name for folder in folders) if path.is_file()), None)

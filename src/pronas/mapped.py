@@ -27,6 +27,13 @@ def map_array(path: str | os.PathLike[str], dtype: str, shape: tuple[int, ...], 
 
     The mapping is private copy-on-write, since PyTorch warns of arrays that cannot be written; the file never changes.
 
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "numbers"
+        >>> path.write_bytes(np.arange(6, dtype="<i4").tobytes())
+        24
+        >>> map_array(path, "<i4", (2, 3)).tolist()
+        [[0, 1, 2], [3, 4, 5]]
+
     Raises:
         OSError: the file cannot be read.
         ValueError: it is shorter than the array.
@@ -45,5 +52,9 @@ def map_array(path: str | os.PathLike[str], dtype: str, shape: tuple[int, ...], 
 
 
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in C order: itself where it is already, so that a mapped one stays mapped."""
+    """The array in C order: itself where it is already, so that a mapped one stays mapped.
+
+    >>> contiguous(np.ones((2, 3)).T).flags.c_contiguous
+    True
+    """
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)

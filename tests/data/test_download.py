@@ -172,7 +172,7 @@ def test_failures_are_one_line_with_the_cure(server, tmp_path, faults, words):
     server.faults[IMAGES] = faults
     with pytest.raises(DataError, match=words) as caught:
         load_dataset("mnist")
-    assert "--data-dir" in str(caught.value)
+    assert "data_dir" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "cache" / "mnist" / IMAGES).exists()
     server.faults.clear()
@@ -190,7 +190,7 @@ def test_no_network(files, monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     monkeypatch.setenv("PRONAS_MIRROR", f"http://127.0.0.1:{port}")
-    with pytest.raises(DataError, match=r"refused.*--data-dir"):
+    with pytest.raises(DataError, match=r"refused.*data_dir"):
         load_dataset("mnist")
 
 

@@ -91,7 +91,7 @@ def test_loaded_models_need_an_out(models, tmp_path):
 
 
 def test_full_precision_is_not_packed_and_int8_needs_images(models, tmp_path):
-    with pytest.raises(UsageError, match="--format c, tflite or onnx"):
+    with pytest.raises(UsageError, match="as c, tflite or onnx"):
         export(models / "flat", "packed", tmp_path / "net.packed")
     for format in ("c", "tflite"):
         with pytest.raises(UsageError, match="give data"):
@@ -191,7 +191,7 @@ def test_int8_is_measured_beside_the_others_and_counted(models):
     forms = {m.name: m for m in measure(model, data.validation.images[:20], 2, integers)}
     assert set(forms) == {"PyTorch", "ONNX Runtime", "ONNX Runtime int8", "int8 C"}
     assert forms["int8 C"].agreement > 0.8
-    with pytest.raises(UsageError, match="give --data"):
+    with pytest.raises(UsageError, match="give data"):
         measure_on(model, data.validation.images[0], "cortex-m4")
     if shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc"):
         for name, one in (("flat", integers), ("binary", None)):

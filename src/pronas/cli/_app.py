@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from pronas.cli._flags import naming_flags
 from pronas.errors import PronasError
 
 #: Every command is a module ``pronas.cli._NAME`` whose function ``command`` is a typer command.
@@ -47,7 +48,7 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for name in COMMANDS:
         module = importlib.import_module(f"pronas.cli._{name}")
-        app.command(name)(module.command)
+        app.command(name)(naming_flags(module.command))
     return app
 
 

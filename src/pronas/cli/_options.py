@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from pronas.errors import FolderTakenError, SettingError, UsageError
+from pronas.cli._flags import with_flags
 from pronas.runs import Setting, default_of
 
 
@@ -39,18 +39,6 @@ def with_settings(settings: Mapping[str, Setting]) -> Callable[[Callable[..., No
         return run
 
     return decorate
-
-
-def with_flags(flags: Mapping[str, str], act: Callable[[], None]) -> None:
-    """Call ``act``; where it complains of a setting or a folder, say which flag is meant."""
-    try:
-        act()
-    except SettingError as error:
-        flag = flags.get(error.setting)
-        raise UsageError(f"{error} ({flag})" if flag else str(error)) from error
-    except FolderTakenError as error:
-        resume = f": pronas search --resume {error.folder}" if error.resumable else ""
-        raise UsageError(str(error).replace("another folder", "another --out") + resume) from error
 
 
 def _parameter(name: str, one: Setting) -> inspect.Parameter:

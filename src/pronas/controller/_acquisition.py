@@ -26,7 +26,13 @@ def acquire(name: str, mean: Floats, std: Floats, best: float) -> Floats:
 
 
 def log_expected_improvement(mean: ArrayLike, std: ArrayLike, best: float) -> Floats:
-    """log E[max(f - best, 0)] of normal f, stable far below ``best`` (z → -∞: -z²/2 - 2 log|z|)."""
+    """log E[max(f - best, 0)] of normal f, stable far below ``best`` (z → -∞: -z²/2 - 2 log|z|).
+
+    Arguments and result are (n,) float64; ``mean``, ``std`` and ``best`` in one unit, rewards for example.
+
+        >>> log_expected_improvement([0.9, 0.8], [0.1, 0.1], best=0.9).round(2).tolist()
+        [-3.22, -4.79]
+    """
     width = np.maximum(np.asarray(std, dtype=np.float64), 1e-12)
     z = np.clip((np.asarray(mean, dtype=np.float64) - best) / width, -1e8, 1e8)
     density = np.exp(-0.5 * np.minimum(z * z, 1400.0)) / np.sqrt(2 * np.pi)

@@ -34,6 +34,11 @@ def choose_batch(
 ) -> NDArray[np.int64]:
     """Indexes of up to ``count`` of n candidates, in the order of choice.
 
+        >>> mean = np.array([0.9, 0.89, 0.88])
+        >>> covariance = 0.01 * np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        >>> [choose_batch(way, "ei", mean, covariance, 0.85, 2, seed=0).tolist() for way in ("greedy", "believer")]
+        [[0, 1], [0, 2]]
+
     Args:
         way: one of `BATCHES`.
         acquisition: ``mean``, ``optimistic`` or ``ei``.

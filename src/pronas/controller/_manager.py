@@ -25,7 +25,7 @@ from pronas.predictors import (
     cross_validate,
     key_bytes,
     make_predictor,
-    ranking,
+    rank_correlations,
 )
 from pronas.space import Cell, Space
 
@@ -379,7 +379,7 @@ class ControllerManager:
             round=number,
             predictor=self.predictor.name,
             samples=len(rewards),
-            in_sample=ranking(predicted, rewards),
+            in_sample=rank_correlations(predicted, rewards),
             cross_validated=cross_validate(self.predictor, history, self.seed) if self.validate else None,
             extrapolation=extrapolation(self.space, self.archive, self._proposal),
             seconds=seconds,

@@ -51,7 +51,14 @@ def check_options(
 
 
 def check_objectives(objectives: Sequence[str], costs: Costs | None) -> None:
-    """Raise a UsageError unless the objectives are known and different, accuracy first, and costs are given."""
+    """Raise a UsageError unless the objectives are known and different, accuracy first, and costs are given.
+
+    >>> check_objectives(["accuracy", "macs"], costs=lambda cells: [[1.0] for _ in cells])
+    >>> check_objectives(["accuracy", "mac"], costs=None)
+    Traceback (most recent call last):
+        ...
+    pronas.errors.UsageError: unknown objective 'mac'; did you mean 'macs'?; there are accuracy, ...
+    """
     for name in objectives:
         if name not in OBJECTIVES:
             raise UsageError(

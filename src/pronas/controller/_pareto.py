@@ -9,7 +9,11 @@ Floats = NDArray[np.float64]
 
 
 def non_dominated(values: Floats) -> NDArray[np.bool_]:
-    """Which rows of ``values`` (n, m), lower is better, no other row is at least as good in all and better in one."""
+    """Which rows of ``values`` (n, m), lower is better, no other row is at least as good in all and better in one.
+
+    >>> non_dominated(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0]])).tolist()
+    [True, True, False]
+    """
     result = np.ones(len(values), dtype=bool)
     for i, value in enumerate(values):
         better = (values <= value).all(1) & (values < value).any(1)
@@ -29,7 +33,11 @@ def crowding(values: Floats) -> Floats:
 
 
 def select_front(values: Floats, count: int) -> NDArray[np.int64]:
-    """Indexes of ``count`` rows: whole fronts while they fit, then the least crowded of the next."""
+    """Indexes of ``count`` rows: whole fronts while they fit, then the least crowded of the next.
+
+    >>> select_front(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0], [0.3, 1.0]]), 3).tolist()
+    [0, 3, 1]
+    """
     left = np.arange(len(values))
     chosen: list[int] = []
     while len(left) and len(chosen) < count:

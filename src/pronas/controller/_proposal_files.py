@@ -9,7 +9,7 @@ import numpy as np
 from pronas.controller._archive import Archive
 from pronas.controller._strategies import Proposal
 from pronas.files import write_atomic
-from pronas.predictors import Ranking, key_bytes, ranking
+from pronas.predictors import RankCorrelations, key_bytes, rank_correlations
 from pronas.space import Space
 
 
@@ -23,10 +23,10 @@ def write_scores(directory: Path | None, space: Space, proposal: Proposal | None
     write_atomic(directory / f"scores_{proposal.level}.csv", text)
 
 
-def extrapolation(space: Space, archive: Archive, proposal: Proposal | None) -> Ranking | None:
+def extrapolation(space: Space, archive: Archive, proposal: Proposal | None) -> RankCorrelations | None:
     """Return how a proposal's predictions rank what was then measured; ``None`` where nothing was predicted."""
     if proposal is None or not len(proposal) or np.isnan(proposal.mean).any():
         return None
     keys = key_bytes(space, proposal.rows)
     told = [i for i, key in enumerate(keys) if key in archive.keys]
-    return ranking(proposal.mean[told], [archive.rewards[archive.keys[keys[i]]] for i in told])
+    return rank_correlations(proposal.mean[told], [archive.rewards[archive.keys[keys[i]]] for i in told])

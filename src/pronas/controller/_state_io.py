@@ -16,7 +16,7 @@ from pronas.controller._strategies import Proposal
 from pronas.errors import ModelFileError, UsageError
 from pronas.predictors import (
     Predictor,
-    Ranking,
+    RankCorrelations,
     Rows,
     predictor_values,
     read_checkpoint,
@@ -165,7 +165,9 @@ def _proposal(values: dict[str, Any]) -> Proposal:
 
 def _report(values: dict[str, Any]) -> FitReport:
     rankings = {
-        name: Ranking(**values[name]) for name in ("in_sample", "cross_validated", "extrapolation") if values[name]
+        name: RankCorrelations(**values[name])
+        for name in ("in_sample", "cross_validated", "extrapolation")
+        if values[name]
     }
     known = {name: value for name, value in values.items() if name != "detail"}  # of files of version 0.1
     return FitReport(**(known | rankings))

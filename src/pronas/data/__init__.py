@@ -11,7 +11,7 @@ from pronas.data._idx import read_idx
 from pronas.data._images import each_image_file, load_images, load_named_images
 from pronas.data._load import NAMES, is_named, load_dataset
 from pronas.data._probe import ImageSizes, probe_images, suggest_image_size
-from pronas.data._scale import Scale, scale_of
+from pronas.data._scale import PixelScale, scale_of
 from pronas.data._types import Dataset, Split, joined
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
     "Dataset",
     "Duplicates",
     "ImageSizes",
-    "Scale",
+    "PixelScale",
     "Split",
     "augmentation",
     "augmentation_names",

@@ -54,7 +54,8 @@ def download(urls: Sequence[str], target: Path, check: Check, most: int) -> None
             reasons.append(f"{url}: {reason}")
     raise DataError(
         f"{target.name} could not be downloaded ({'; '.join(reasons)}): "
-        "fetch it by other means and name its folder with --data-dir"
+        "fetch it by other means and name its folder with data_dir",
+        "data_dir",
     )
 
 

@@ -26,7 +26,9 @@ def load_named(named: NamedSet, data_dir: Path | None, options: ReadOptions) -> 
         DataError: ``data_dir`` is missing, what is found is not the published content, or it cannot be downloaded.
     """
     if data_dir is not None and not data_dir.is_dir():
-        raise DataError(f"{data_dir}: no such folder; --data-dir names one that holds the files of {named.name}")
+        raise DataError(
+            f"{data_dir}: no such folder; data_dir names one that holds the files of {named.name}", "data_dir"
+        )
     cache = cache_dir() / named.name
     for place in places(named, data_dir):
         source = _load_from(place, named, options, cached=place == cache)

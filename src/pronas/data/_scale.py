@@ -14,14 +14,14 @@ from pronas.data._types import Dataset, Split
 _CHUNK = 1 << 20
 
 
-class Scale(NamedTuple):
+class PixelScale(NamedTuple):
     """Per-channel mean and standard deviation, in pixel units (0…255)."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-def scale_of(dataset: Dataset | Split) -> Scale:
+def scale_of(dataset: Dataset | Split) -> PixelScale:
     """Mean and standard deviation of each channel over the training images alone.
 
     Counted from histograms in whole numbers, hence the same to the bit on every machine. A channel that never changes
@@ -33,7 +33,7 @@ def scale_of(dataset: Dataset | Split) -> Scale:
     else:
         counts = _histogram(dataset.images).tolist()
     pairs = [_moments(channel) for channel in counts]
-    return Scale(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
+    return PixelScale(tuple(mean for mean, _ in pairs), tuple(std for _, std in pairs))
 
 
 def _histogram(images: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -73,7 +73,7 @@ class _Order:
     def _dataset(self) -> Dataset:
         if self.data is None:
             raise UsageError(
-                "int8 needs training images to take its scales from: give data (--data, a data set's name or path)"
+                "int8 needs training images to take its scales from: give data, a data set's name or path", "data"
             )
         if isinstance(self.data, str | os.PathLike):
             from pronas.data import load_dataset
@@ -131,7 +131,9 @@ def export_with_facts(
 ) -> Exported:
     """`export`, with everything that there is to say about the result."""
     if format not in FORMATS:
-        raise UsageError(f"no format is called {format!r}{nearest(format, FORMATS)} (choose from {', '.join(FORMATS)})")
+        raise UsageError(
+            f"no format is called {format!r}{nearest(format, FORMATS)} (choose from {', '.join(FORMATS)})", "format"
+        )
     loaded, path = _load(model)
     if out is None and path is None:
         raise UsageError("say where to write: give out")
@@ -148,17 +150,17 @@ def export_with_facts(
 
 def _check(order: _Order, format: str) -> None:
     if order.binary and format == "tflite":
-        raise UsageError("a binary network has no int8 form: export it with --format packed, c or onnx")
+        raise UsageError("a binary network has no int8 form: export it as packed, c or onnx", "format")
     if not order.binary and format == "packed":
         raise UsageError(
-            "only binary networks can be packed; export this full-precision network with --format c, tflite or onnx"
+            "only binary networks can be packed; export this full-precision network as c, tflite or onnx", "format"
         )
     if (order.int8 or order.qat) and order.binary:
         raise UsageError("a binary network has no int8 form: leave int8 and qat out")
     if order.int8 and format not in ("onnx", "c", "tflite"):
-        raise UsageError(f"--format {format} has no int8 form: choose c, tflite or onnx")
+        raise UsageError(f"{format} has no int8 form: choose c, tflite or onnx", "format")
     if order.qat and format in ("onnx", "pt2") and not order.int8:
-        raise UsageError("qat trains for int8: give int8 as well, or choose --format c or tflite")
+        raise UsageError("qat trains for int8: give int8 as well, or choose c or tflite", "format")
 
 
 def _onnx(order: _Order) -> tuple[Path, ...]:

@@ -149,7 +149,7 @@ def measure_on(model: Model, image: Images, processor: str, integers: IntegerGra
         elif integers is not None:
             write_integer_c(integers, source)
         else:
-            raise UsageError("int8 needs training images to take its scales from: give --data")
+            raise UsageError("int8 needs training images to take its scales from: give data", "data")
         glue = f'#include "{folder}/net.h"\nint run(const uint8_t *image) {{ return net_classify(image); }}\n'
         return emulate([source], glue, image, processor, ["-O2"])
 

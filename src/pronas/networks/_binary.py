@@ -58,6 +58,10 @@ class BinaryHead(ModuleSpec):
 class Binary(Skeleton):
     """Strided cells whose maps are ±1, flattened, then binary dense layers; batch norm on the logits.
 
+        >>> from pronas.networks import describe
+        >>> describe(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), Binary(filters=(8, 8)), (3, 32, 32)).parameters
+        34322
+
     Attributes:
         filters: of each cell (``NUM_CELL_FILTERS``).
         strides: of each cell, or one for all.

@@ -47,6 +47,10 @@ class Flat(Skeleton):
     Operators give ``filters`` channels; where results are concatenated, pools and the identity keep the channels they
     read as long as these are not more. A value that looks back past the first cell reads the image (or the stem).
 
+        >>> from pronas.networks import describe
+        >>> describe(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), Flat(filters=(4, 8)), (3, 32, 32)).parameters
+        796
+
     Attributes:
         filters: of each cell.
         strides: of each cell, or one for all.

@@ -69,6 +69,11 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
 
     Out size is ceil(in / stride): ``dilation * (kernel // 2)`` zeros on every side, so a tap outside adds nothing.
 
+        >>> layer = QuantConv2d(8, 16, 3, stride=2, input_quantizer="ste_sign", kernel_quantizer="ste_sign")
+        >>> outputs = layer(torch.randn(2, 8, 7, 7))
+        >>> outputs.shape, bool((outputs == outputs.round()).all()), layer.latent_bound
+        (torch.Size([2, 16, 4, 4]), True, 1.0)
+
     Args:
         channels, filters: input and output channels.
         kernel: odd size, or (height, width).
@@ -120,7 +125,11 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
 
 
 class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
-    """Dense layer without bias, with quantizers for inputs and kernel; arguments as in `QuantConv2d`."""
+    """Dense layer without bias, with quantizers for inputs and kernel; arguments as in `QuantConv2d`.
+
+    >>> QuantLinear(8, 3, kernel_quantizer="ste_sign")(torch.ones(2, 8)).shape
+    torch.Size([2, 3])
+    """
 
     def __init__(
         self,
@@ -148,6 +157,9 @@ class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
 class Sign(nn.Module):
     """±1 activation ("binary tanh") as a layer.
 
+        >>> Sign()(torch.tensor([-0.5, 0.0, 2.0])).tolist()
+        [-1.0, 1.0, 1.0]
+
     Args:
         kind: the name of a quantizer of one bit; they differ in their gradients.
 
@@ -168,21 +180,36 @@ class Sign(nn.Module):
 
 
 class MaxPool(nn.MaxPool2d):
-    """Largest tap inside the image; out size ceil(in / stride)."""
+    """Largest tap inside the image; out size ceil(in / stride).
+
+    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+    >>> MaxPool(3, 2)(image).flatten().tolist()
+    [4.0, 5.0, 7.0, 8.0]
+    """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2)
 
 
 class AveragePool(nn.AvgPool2d):
-    """Mean of the taps inside the image (taps outside are not counted); out size ceil(in / stride)."""
+    """Mean of the taps inside the image (taps outside are not counted); out size ceil(in / stride).
+
+    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+    >>> AveragePool(3, 2)(image).flatten().tolist()
+    [2.0, 3.0, 5.0, 6.0]
+    """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, count_include_pad=False)
 
 
 class SumPool(nn.AvgPool2d):
-    """Sum of the taps inside the image: an exact integer for ±1 inputs; out size ceil(in / stride)."""
+    """Sum of the taps inside the image: an exact integer for ±1 inputs; out size ceil(in / stride).
+
+    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+    >>> SumPool(3, 2)(image).flatten().tolist()
+    [8.0, 12.0, 20.0, 24.0]
+    """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__(kernel, stride, kernel // 2, divisor_override=1)
@@ -190,7 +217,11 @@ class SumPool(nn.AvgPool2d):
 
 class DropoutNoScale(nn.Module):
     """Dropout without rescaling: while training, each value becomes 0 with probability
-    ``rate``; the others stay as they are. In evaluation the inputs pass unchanged."""
+    ``rate``; the others stay as they are. In evaluation the inputs pass unchanged.
+
+        >>> sorted(set(DropoutNoScale(0.5)(torch.ones(1000)).tolist()))
+        [0.0, 1.0]
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -212,6 +243,10 @@ class ImageScale(nn.Module):
 
     ``gain * x + offset`` for each channel: (x - mean) / std in full precision; 2x - 255, an odd integer in
     [-255, 255], in binary networks.
+
+        >>> binary = ImageScale(torch.full((1,), 2.0), torch.full((1,), -255.0))
+        >>> binary(torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)).flatten().tolist()
+        [-255.0, 1.0, 255.0]
     """
 
     gain: Tensor
@@ -228,7 +263,11 @@ class ImageScale(nn.Module):
 
 
 class GlobalAveragePool(nn.Module):
-    """Mean over the image, (n, c, h, w) to (n, c)."""
+    """Mean over the image, (n, c, h, w) to (n, c).
+
+    >>> GlobalAveragePool()(torch.ones(2, 3, 4, 4)).shape
+    torch.Size([2, 3])
+    """
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c)."""
@@ -237,7 +276,11 @@ class GlobalAveragePool(nn.Module):
 
 class FactorizedReduction(nn.Module):
     """Halves a map without losing half of its pixels: one half of the filters reads the even pixels, the other the odd
-    ones, then batch norm (Zoph et al. 2018, NASNet, appendix A.1). Out size ceil(in / 2)."""
+    ones, then batch norm (Zoph et al. 2018, NASNet, appendix A.1). Out size ceil(in / 2).
+
+        >>> FactorizedReduction(4, 6, epsilon=1e-3)(torch.randn(2, 4, 7, 7)).shape
+        torch.Size([2, 6, 4, 4])
+    """
 
     def __init__(self, channels: int, filters: int, epsilon: float) -> None:
         super().__init__()
@@ -252,7 +295,11 @@ class FactorizedReduction(nn.Module):
 
 
 class Zeros(nn.Module):
-    """A map of zeros: an operator that adds nothing (``none`` in DARTS, Liu et al. 2019)."""
+    """A map of zeros: an operator that adds nothing (``none`` in DARTS, Liu et al. 2019).
+
+    >>> Zeros(6, 2)(torch.ones(1, 4, 7, 7)).shape
+    torch.Size([1, 6, 4, 4])
+    """
 
     def __init__(self, filters: int, stride: int) -> None:
         super().__init__()

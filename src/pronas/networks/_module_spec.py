@@ -130,6 +130,12 @@ def meta_module(part: ModuleSpec) -> nn.Module:
 def operator_channels(part: Operator) -> int:
     """Output channels of an operator.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("flat", filters=(4,)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 2)
+        >>> operator_channels(plan.cells[0].blocks[0].left), operator_channels(plan.cells[0].blocks[0].right)
+        (4, 3)
+
     Raises:
         UsageError: its output has not the size or not the channels that its `OperatorContext` asks for.
     """

@@ -35,7 +35,12 @@ from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 
 
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
-    """Zero whole samples with probability ``rate`` and scale the others by 1 / (1 - rate) (Zoph et al. 2018)."""
+    """Zero whole samples with probability ``rate`` and scale the others by 1 / (1 - rate) (Zoph et al. 2018).
+
+    >>> images = drop_path(torch.ones(1000, 1, 1, 1), rate=0.5)
+    >>> sorted(set(images.flatten().tolist()))
+    [0.0, 2.0]
+    """
     keep = 1.0 - rate
     mask = torch.empty((inputs.shape[0], 1, 1, 1), dtype=inputs.dtype, device=inputs.device).bernoulli_(keep)
     return inputs * mask.div_(keep)
@@ -47,7 +52,15 @@ def concatenate(maps: Sequence[Tensor]) -> Tensor:
 
 
 class InputModule(nn.Module):
-    """One input of a cell: earlier maps, brought to one size and concatenated, then adapted."""
+    """One input of a cell: earlier maps, brought to one size and concatenated, then adapted.
+
+    >>> import torch
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+    >>> network.cells[1].inputs[0].sources  # the second cell reads the first one's output
+    (1,)
+    """
 
     def __init__(self, plan: InputPlan) -> None:
         super().__init__()
@@ -62,7 +75,16 @@ class InputModule(nn.Module):
 
 
 class BlockModule(nn.Module):
-    """Two operators whose results are added or concatenated."""
+    """Two operators whose results are added or concatenated.
+
+    >>> import torch
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+    >>> block = network.cells[0].blocks[0]
+    >>> block([torch.ones(1, 3, 16, 16)]).shape  # four filters and the three channels that the pool keeps
+    torch.Size([1, 7, 8, 8])
+    """
 
     def __init__(self, plan: BlockPlan) -> None:
         super().__init__()
@@ -79,7 +101,15 @@ class BlockModule(nn.Module):
 
 
 class CellModule(nn.Module):
-    """One cell."""
+    """One cell.
+
+    >>> import torch
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+    >>> network.cells[0]([torch.ones(1, 3, 16, 16)]).shape
+    torch.Size([1, 7, 8, 8])
+    """
 
     def __init__(self, plan: CellPlan) -> None:
         super().__init__()
@@ -97,6 +127,15 @@ class CellModule(nn.Module):
 
 class Network(nn.Module):
     """A network made of cells; see the head of this file for its parts.
+
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+        >>> network(torch.randint(0, 256, (2, 3, 16, 16))).shape
+        torch.Size([2, 10])
+        >>> [(group["lr_multiplier"], group["decay"]) for group in network.parameter_groups()]
+        [(1.0, True), (1.0, False)]
 
     Attributes:
         plan: what it was built from.

@@ -58,7 +58,14 @@ class BlockPlan:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """One cell: its inputs, its blocks, and which positions are concatenated into its output."""
+    """One cell: its inputs, its blocks, and which positions are concatenated into its output.
+
+    >>> from pronas.networks import skeleton
+    >>> cell = Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity")
+    >>> plan = skeleton("flat").plan(cell, (3, 16, 16), 10)
+    >>> [(block.sources, block.add) for block in plan.cells[0].blocks], plan.cells[0].outputs
+    ([((0, 0), False), ((1, 0), False)], (2,))
+    """
 
     inputs: tuple[InputPlan, ...]
     blocks: tuple[BlockPlan, ...]
@@ -68,7 +75,13 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A whole network. ``auxiliary`` is (number of the state it reads, the head)."""
+    """A whole network. ``auxiliary`` is (number of the state it reads, the head).
+
+    >>> from pronas.networks import skeleton
+    >>> plan = skeleton("flat", filters=(4, 8)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+    >>> [plan.shape(state) for state in plan.states]
+    [(3, 16, 16), (7, 8, 8), (15, 4, 4)]
+    """
 
     factory: LayerFactory
     input_shape: tuple[int, int, int]

@@ -93,6 +93,10 @@ class PnasCifar(_Pnas):
     """3x3 stem of 3F filters; 3N cells, of which those numbered N + 1 and 2N + 1 have stride 2 and twice the filters;
     ReLU, global average pooling, a dense layer. Search: F = 24, N = 2; final: F = 48, N = 3.
 
+        >>> from pronas.networks import describe
+        >>> describe(Cell.parse("-1:3x3 dconv + -2:identity"), PnasCifar(N=1, F=8), (3, 32, 32)).parameters
+        8210
+
     Attributes:
         N, F: as in the paper.
         dropout: rate before the dense layer.
@@ -122,6 +126,10 @@ class PnasCifar(_Pnas):
 @dataclass(frozen=True)
 class PnasImagenet(_Pnas):
     """3x3 stem of stride 2; two stem cells of stride 2 with F/4 and F/2 filters; then 3N cells as in `PnasCifar`.
+
+        >>> from pronas.networks import describe
+        >>> describe(Cell.parse("-1:3x3 dconv + -2:identity"), PnasImagenet(N=1, F=16), (3, 64, 64)).parameters
+        28562
 
     Attributes:
         N, F: as in the paper; F a multiple of 4. Large: N = 4, F = 216; mobile: N = 3, F = 54.

@@ -44,6 +44,11 @@ def ste_sign(inputs: Tensor) -> Tensor:
     Forward: :math:`q(x) = +1` where :math:`x \ge 0`, else :math:`-1` (both zeros give +1). Pseudo-gradient:
     :math:`\partial q/\partial x = 1` where :math:`|x| \le 1`, else 0.
 
+        >>> x = torch.tensor([-2.0, -0.5, 0.0, 0.5], requires_grad=True)
+        >>> ste_sign(x).sum().backward()
+        >>> ste_sign(x).tolist(), x.grad.tolist()
+        ([-1.0, -1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0])
+
     Args:
         inputs: any shape, any floating dtype.
 
@@ -73,6 +78,11 @@ def approx_sign(inputs: Tensor) -> Tensor:
     Forward as `ste_sign`, so it has the same packed form. Pseudo-gradient: :math:`\partial q/\partial x = 2 - 2|x|`
     where :math:`|x| < 1`, else 0: it is the nearer to the sign's own, the nearer x is to 0.
 
+        >>> x = torch.tensor([-2.0, -0.5, 0.0, 0.5], requires_grad=True)
+        >>> approx_sign(x).sum().backward()
+        >>> x.grad.tolist()
+        [0.0, 1.0, 2.0, 1.0]
+
     Args:
         inputs: any shape, any floating dtype.
 
@@ -89,6 +99,9 @@ class DoReFa:
     Forward: :math:`q(w) = 2\, r\left(\frac{\tanh w}{2 \max |\tanh w|} + \frac12\right) - 1` with
     :math:`r(u) = \mathrm{round}((2^k - 1) u) / (2^k - 1)`: :math:`2^k` values evenly from -1 to 1, none of which is 0.
     Pseudo-gradient: that of q with :math:`\partial r/\partial u = 1`. Not of -1 and +1, so it has no packed form.
+
+        >>> [round(value, 3) for value in DoReFa(2)(torch.tensor([-1.0, -0.2, 0.2, 1.0])).tolist()]
+        [-1.0, -0.333, 0.333, 1.0]
 
     Attributes:
         bits: k, 2 to 8.
@@ -157,12 +170,19 @@ def quantizer_bits(function: Quantizer) -> int:
 
 
 def quantizers() -> list[str]:
-    """Registered names in order."""
+    """Registered names in order.
+
+    >>> quantizers()[:4]
+    ['ste_sign', 'approx_sign', 'dorefa-2', 'dorefa-3']
+    """
     return list(_QUANTIZERS)
 
 
 def quantizer(value: str | Quantizer | None) -> Quantizer | None:
     """Return the quantizer of that name; functions and None are returned as they are.
+
+        >>> quantizer("ste_sign") is ste_sign, quantizer(None)
+        (True, None)
 
     Raises:
         UsageError: there is no quantizer of that name.

@@ -52,12 +52,21 @@ _REFERENCES = (
 
 
 def references(*, binary: bool = False) -> tuple[Reference, ...]:
-    """Return the hand-made networks of full precision, or the binary ones."""
+    """Return the hand-made networks of full precision, or the binary ones.
+
+    >>> [one.name for one in references()]
+    ['resnet8', 'resnet14', 'ds-cnn', 'mobilenetv2']
+    """
     return tuple(one for one in _REFERENCES if one.skeleton.binary == binary)
 
 
 def reference(name: str) -> Reference:
     """Return a hand-made network by name.
+
+        >>> from pronas.networks import describe
+        >>> resnet8 = reference("resnet8")  # 78,042 parameters, as published
+        >>> describe(resnet8.cell, resnet8.skeleton, (3, 32, 32)).parameters
+        78042
 
     Raises:
         UsageError: there is none of that name.

@@ -17,6 +17,11 @@ class LayerFactory(ABC):
 
     Every method returns a `torch.nn.Sequential` (possibly empty: the identity). Factories are frozen dataclasses, so
     they can be compared, hashed and memoised on.
+
+        >>> from pronas.networks import OperatorContext, skeleton
+        >>> factory = skeleton("flat").plan(space.Cell.parse("0:identity + 0:identity"), (3, 16, 16), 2).factory
+        >>> [type(layer).__name__ for layer in factory.convolution(OperatorContext(factory, 3, 8), 3)]
+        ['QuantConv2d', 'BatchNorm2d', 'ReLU']
     """
 
     binary: bool
@@ -87,6 +92,11 @@ class LayerFactory(ABC):
 @dataclass(frozen=True)
 class OperatorContext:
     """Where an operator stands; builders get one.
+
+        >>> from pronas.networks import skeleton
+        >>> factory = skeleton("flat").plan(space.Cell.parse("0:identity + 0:identity"), (3, 16, 16), 2).factory
+        >>> OperatorContext(factory, channels=3, filters=8, fixed=False).projects  # three channels may stay three
+        False
 
     Attributes:
         factory: the network's factory, with methods that build the usual operators.
@@ -192,6 +202,13 @@ def check_operator(name: str, binary: bool) -> None:
 def build_operator(name: str, context: OperatorContext) -> nn.Module:
     """Build the operator ``name`` at ``context``.
 
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> factory = skeleton("flat").plan(space.Cell.parse("0:identity + 0:identity"), (3, 16, 16), 2).factory
+        >>> module = build_operator("3x3 conv", OperatorContext(factory, channels=3, filters=8, stride=2))
+        >>> module(torch.ones(1, 3, 9, 9)).shape
+        torch.Size([1, 8, 5, 5])
+
     Raises:
         UsageError: unknown name, or one that belongs to the other kind of network.
     """
@@ -200,5 +217,9 @@ def build_operator(name: str, context: OperatorContext) -> nn.Module:
 
 
 def operators(binary: bool | None = None) -> list[str]:
-    """Registered names in order; with ``binary``, those that a network of that kind can use."""
+    """Registered names in order; with ``binary``, those that a network of that kind can use.
+
+    >>> "3x3 conv" in operators(binary=False), "3x3 conv" in operators(binary=True)
+    (True, False)
+    """
     return [n for n, e in _OPERATORS.items() if binary is None or e.binary is None or e.binary == binary]

@@ -134,6 +134,10 @@ class Residual(Skeleton):
 
     ResNet-8 of MLPerf Tiny (Banbury et al. 2021) is ``0:3x3-3x3 conv + 0:identity`` in this skeleton as it stands.
 
+        >>> from pronas.networks import describe
+        >>> describe(Cell.parse("0:3x3-3x3 conv + 0:identity"), Residual(), (3, 32, 32)).parameters  # ResNet-8
+        78042
+
     Attributes:
         filters: of the cells of each stage.
         strides: of the first cell of each stage, or one for all.

@@ -14,11 +14,16 @@ from pronas.networks._network import Network
 from pronas.networks._plan import NetworkPlan
 from pronas.space import Cell
 
-Scale = tuple[Sequence[float], Sequence[float]]
+PixelScale = tuple[Sequence[float], Sequence[float]]
 
 
 class Skeleton(ABC):
-    """How a cell is made into a network. Subclasses are frozen dataclasses whose fields are plain values."""
+    """How a cell is made into a network. Subclasses are frozen dataclasses whose fields are plain values.
+
+    >>> flat = skeleton("flat", filters=(8, 16))
+    >>> flat.scaled(0.5).filters, flat.to_dict()["name"]
+    ((4, 8), 'flat')
+    """
 
     name: ClassVar[str]
     binary: ClassVar[bool] = False
@@ -36,7 +41,7 @@ class Skeleton(ABC):
         """
 
     def build(
-        self, cell: Cell, input_shape: Sequence[int], classes: int, *, seed: int = 0, scale: Scale | None = None
+        self, cell: Cell, input_shape: Sequence[int], classes: int, *, seed: int = 0, scale: PixelScale | None = None
     ) -> Network:
         """Build and initialise the network, in training mode, on the CPU, kernels channels last.
 
@@ -58,7 +63,7 @@ class Skeleton(ABC):
             network = Network(plan, gain, offset)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _image_scale(self, scale: Scale | None, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _image_scale(self, scale: PixelScale | None, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
         if self.binary:
             return torch.full((channels,), 2.0), torch.full((channels,), -255.0)
         mean, std = scale or ([127.5] * channels, [127.5] * channels)
@@ -104,6 +109,18 @@ SKELETONS: dict[str, type[Skeleton]] = {}
 def register_skeleton(cls: type[Skeleton]) -> type[Skeleton]:
     """Class decorator: make a skeleton known by its ``name``; registering a name again replaces it.
 
+        >>> from dataclasses import dataclass
+        >>> @register_skeleton
+        ... @dataclass(frozen=True)
+        ... class Single(Skeleton):
+        ...     name = "single"
+        ...     filters: int = 8
+        ...
+        ...     def plan(self, cell, input_shape, classes):
+        ...         return skeleton("flat", filters=(self.filters,)).plan(cell, input_shape, classes)
+        >>> skeleton("single", filters=4).build(Cell.parse("0:3x3 conv + 0:identity"), (1, 8, 8), 2).plan.classes
+        2
+
     Raises:
         UsageError: not a dataclass of `Skeleton` with a name and defaults, or (with the defaults) its network does not
             give one logit a class.
@@ -138,6 +155,9 @@ def _try(cls: type[Skeleton]) -> None:
 def skeleton(name: str, **options: Any) -> Skeleton:
     """The skeleton of that name: ``flat``, ``binary``, ``pnas-cifar``, ``pnas-imagenet``; options are its fields.
 
+        >>> skeleton("flat", filters=(8, 16)).filters
+        (8, 16)
+
     Raises:
         UsageError: unknown name or option, or a value that makes no sense.
     """
@@ -154,6 +174,9 @@ def skeleton(name: str, **options: Any) -> Skeleton:
 
 def skeleton_from_dict(d: dict[str, Any]) -> Skeleton:
     """The inverse of `Skeleton.to_dict`.
+
+        >>> skeleton_from_dict(skeleton("flat", filters=(8,)).to_dict()) == skeleton("flat", filters=(8,))
+        True
 
     Raises:
         UsageError: as `skeleton`.

@@ -15,7 +15,7 @@ from pronas.predictors._level_scoring import (
     plan_level,
     score_chunk,
 )
-from pronas.predictors._metrics import Ranking, ranking
+from pronas.predictors._metrics import RankCorrelations, rank_correlations
 from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tile, check_history
 from pronas.predictors._registry import (
     PREDICTORS,
@@ -39,7 +39,7 @@ __all__ = [
     "Level",
     "Observed",
     "Predictor",
-    "Ranking",
+    "RankCorrelations",
     "Rows",
     "Tile",
     "TopK",
@@ -58,7 +58,7 @@ __all__ = [
     "merged",
     "plan_level",
     "predictor_values",
-    "ranking",
+    "rank_correlations",
     "read_checkpoint",
     "restore_predictor",
     "save_predictor",

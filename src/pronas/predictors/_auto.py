@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from pronas.errors import UsageError
 from pronas.predictors._cross_validation import FEWEST, out_of_fold
-from pronas.predictors._metrics import ranking
-from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, Tile, check_history
+from pronas.predictors._metrics import rank_correlations
+from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, Tile, check_history
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -59,7 +59,7 @@ class AutoPredictor(Predictor):
             fitted[name] = self.make(name, self.space)
             if len(contest) > 1:
                 self._predicted[name] = out_of_fold(fitted[name], parts, seed)
-                self.correlations[name] = ranking(self._predicted[name], rewards).spearman
+                self.correlations[name] = rank_correlations(self._predicted[name], rewards).spearman
         self.chosen_name = max(contest, key=lambda name: self.correlations.get(name) or -1.0)
         self.chosen = fitted[self.chosen_name]
         self.chosen.fit(parts, seed)
@@ -102,7 +102,7 @@ class AutoPredictor(Predictor):
         predicted = getattr(self, "_predicted", {}).get(self.chosen_name)
         return predicted if predicted is not None and len(predicted) == sum(len(part) for part in parts) else None
 
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """The chosen one's, and its name."""
         tensors, values = self._get().state()
         return tensors, {"chosen": self.chosen_name, "correlations": self.correlations, "values": values}

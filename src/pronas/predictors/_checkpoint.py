@@ -13,13 +13,29 @@ from safetensors.numpy import load, save
 
 from pronas.errors import ModelFileError
 from pronas.files import write_atomic
-from pronas.predictors._predictor import Predictor, Tensors
+from pronas.predictors._predictor import Arrays, Predictor
 
 FORMAT = "pronas controller 1"
 
 
-def write_checkpoint(path: str | Path, tensors: Tensors, values: dict[str, Any]) -> None:
-    """Write both files, each whole or not at all; the JSON, written last, has the digest of the arrays."""
+def write_checkpoint(path: str | Path, tensors: Arrays, values: dict[str, Any]) -> None:
+    """Write both files, each whole or not at all; the JSON, written last, has the digest of the arrays.
+
+    Args:
+        path: without suffix, or with either file's.
+        tensors: arrays by name.
+        values: JSON values.
+
+    Raises:
+        OSError: they cannot be written.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "predictor"
+        >>> write_checkpoint(path, {"weights": np.ones(3)}, {"level": 2})
+        >>> tensors, document = read_checkpoint(path)
+        >>> tensors["weights"].tolist(), document["level"]
+        ([1.0, 1.0, 1.0], 2)
+    """
     stem = _stem(path)
     data = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
     document = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **values}
@@ -27,8 +43,13 @@ def write_checkpoint(path: str | Path, tensors: Tensors, values: dict[str, Any])
     write_atomic(stem.with_name(stem.name + ".json"), json.dumps(document, indent=1) + "\n")
 
 
-def read_checkpoint(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
+def read_checkpoint(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """Read both files.
+
+        >>> read_checkpoint("nowhere")
+        Traceback (most recent call last):
+            ...
+        pronas.errors.ModelFileError: no controller checkpoint: [Errno 2] No such file or directory: 'nowhere.json'
 
     Raises:
         ModelFileError: missing, malformed, of another kind, or the two do not belong together.
@@ -53,8 +74,14 @@ def read_checkpoint(path: str | Path) -> tuple[Tensors, dict[str, Any]]:
         raise ModelFileError(f"{arrays} is damaged: {error}") from None
 
 
-def predictor_values(predictor: Predictor) -> tuple[Tensors, dict[str, Any]]:
-    """A predictor as arrays and JSON values."""
+def predictor_values(predictor: Predictor) -> tuple[Arrays, dict[str, Any]]:
+    """A predictor as arrays and JSON values.
+
+    >>> from pronas.predictors import make_predictor
+    >>> from pronas.space import named_space
+    >>> predictor_values(make_predictor("gp", named_space("flat")))[1]["fitted"]
+    False
+    """
     tensors, values = predictor.state() if predictor.fitted else ({}, {})
     head = {"name": predictor.name, "settings": predictor.settings(), "fitted": predictor.fitted, "values": values}
     return tensors, head

@@ -7,7 +7,7 @@ import copy
 import numpy as np
 
 from pronas.predictors._fit import fold_numbers
-from pronas.predictors._metrics import Ranking, ranking
+from pronas.predictors._metrics import RankCorrelations, rank_correlations
 from pronas.predictors._predictor import Floats, History, Observed, Predictor, check_history
 
 #: Parts in which the evaluated cells are left out in turn.
@@ -16,13 +16,22 @@ FOLDS = 5
 FEWEST = 10
 
 
-def cross_validate(predictor: Predictor, history: History, seed: int = 0) -> Ranking | None:
-    """Rank correlation of out-of-fold predictions; None when there are fewer than ten cells."""
+def cross_validate(predictor: Predictor, history: History, seed: int = 0) -> RankCorrelations | None:
+    """Rank correlation of out-of-fold predictions; None when there are fewer than ten cells.
+
+    >>> from pronas.predictors import make_predictor
+    >>> from pronas.space import named_space
+    >>> space = named_space("flat")
+    >>> rows = space.level1()  # the more expensive, the better
+    >>> history = [Observed(rows, 1 - rows[:, 1] / 10 - rows[:, 3] / 10)]
+    >>> cross_validate(make_predictor("gp", space), history).spearman > 0.8
+    True
+    """
     parts = check_history(history)
     rewards = np.concatenate([part.rewards for part in parts])
     if len(rewards) < FEWEST:
         return None
-    return ranking(out_of_fold(predictor, parts, seed), rewards)
+    return rank_correlations(out_of_fold(predictor, parts, seed), rewards)
 
 
 def out_of_fold(predictor: Predictor, parts: list[Observed], seed: int = 0) -> Floats:

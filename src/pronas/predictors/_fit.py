@@ -16,7 +16,7 @@ Batch = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class FitSettings:
     """Adam's settings: ``steps`` minibatches of ``batch`` cells for every member, the rate going down to ``rate / 20``.
 
     ``l2`` is added to the loss as l2 · Σ p² (the old systems' ``reg_param``).
@@ -61,34 +61,34 @@ def fold_numbers(count: int, parts: int, seed: int) -> NDArray[np.int64]:
     return part
 
 
-def batches(shares: list[NDArray[np.int64]], schedule: Schedule, generator: np.random.Generator) -> Iterator[Batch]:
+def batches(shares: list[NDArray[np.int64]], settings: FitSettings, generator: np.random.Generator) -> Iterator[Batch]:
     """Index arrays (members, batch): each member goes through its own share in its own order, epoch after epoch."""
-    size = min(schedule.batch, min(len(share) for share in shares))
-    need = schedule.steps * size
+    size = min(settings.batch, min(len(share) for share in shares))
+    need = settings.steps * size
     streams = []
     for share in shares:
         epochs = -(-need // len(share))
         streams.append(np.concatenate([generator.permutation(share) for _ in range(epochs)])[:need])
-    yield from np.stack(streams).reshape(len(shares), schedule.steps, size).swapaxes(0, 1)
+    yield from np.stack(streams).reshape(len(shares), settings.steps, size).swapaxes(0, 1)
 
 
 def minimise(
     parameters: dict[str, Tensor],
     loss: Callable[[Batch], Tensor],
     order: Iterator[Batch],
-    schedule: Schedule,
+    settings: FitSettings,
 ) -> None:
     """Adam over the batches. ``loss`` gives the mean loss of every member, (members,); members do not interact."""
     optimiser = Adam(parameters)
     for step, index in enumerate(order):
-        optimiser.step(loss(index).sum(), _rate(schedule, step), schedule.l2)
+        optimiser.step(loss(index).sum(), _rate(settings, step), settings.l2)
     for name, leaf in parameters.items():
         parameters[name] = leaf.detach().clone()
 
 
-def _rate(schedule: Schedule, step: int) -> float:
-    done = step / max(1, schedule.steps)
-    return float(schedule.rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done))))
+def _rate(settings: FitSettings, step: int) -> float:
+    done = step / max(1, settings.steps)
+    return float(settings.rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done))))
 
 
 def joined(parts: list[Observed]) -> NDArray[np.float64]:

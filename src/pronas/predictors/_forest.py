@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pronas.errors import UsageError
 from pronas.predictors._fit import floored, joined
-from pronas.predictors._predictor import Floats, History, Predictor, Rows, Tensors, check_history
+from pronas.predictors._predictor import Arrays, Floats, History, Predictor, Rows, check_history
 
 if TYPE_CHECKING:
     from pronas.space import Space
@@ -29,7 +29,7 @@ class ForestPredictor(Predictor):
         if min(trees, leaf) < 1:
             raise UsageError("trees and leaf of the forest predictor are at least 1")
         self.trees, self.leaf = trees, leaf
-        self.nodes: Tensors = {}
+        self.nodes: Arrays = {}
 
     @property
     def fitted(self) -> bool:
@@ -77,7 +77,7 @@ class ForestPredictor(Predictor):
             place = np.where(inner, below, place)
         return np.asarray(nodes["value"][place])
 
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """The trees' nodes."""
         self._must_be_fitted()
         return dict(self.nodes), {}

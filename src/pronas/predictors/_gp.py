@@ -12,7 +12,7 @@ from scipy import linalg
 from pronas.errors import UsageError
 from pronas.predictors._fit import floored, fold_numbers, joined
 from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
-from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history, known_noise
+from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, check_history, known_noise
 from pronas.predictors._target_transform import TargetTransform, fit_target_transform
 
 if TYPE_CHECKING:
@@ -222,11 +222,11 @@ class GaussianProcess(Predictor):
             result[index] = fresh.targets[index] - off
         return fresh.rewards(result)
 
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """What is known, and the hyperparameters."""
         self._must_be_fitted()
         assert self.transform is not None
-        tensors: Tensors = {
+        tensors: Arrays = {
             "features": self.known,
             "targets": self.targets,
             "noise": self.extra,

@@ -27,6 +27,19 @@ class Level:
     """The candidates of one level: ``base`` rows, extended by every block of ``between`` in turn, then by ``blocks``.
 
     The parents are never held: parent i is a base row and one block of each level between, counted off like digits.
+
+    Attributes:
+        base: int16 (p, w), rows of cells.
+        between: int16 (m, 4) each, blocks.
+        blocks: int16 (m, 4), the last.
+        chunk_size: candidates of a chunk, about.
+
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> level = plan_level(space, 2, None, chunk=12)
+        >>> level.parents, level.candidates, level.chunk, level.chunks, level.parent_rows(2).tolist()
+        (3, 30, 1, 3, [[0, 1, 0, 1]])
     """
 
     base: Rows
@@ -73,6 +86,12 @@ def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: i
     ``chunk``: candidates of a chunk, about; ``held``: levels of up to so many cells are held, each class once; beyond,
     parents are counted off with their renumberings.
 
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> plan_level(space, 2, space.level1()[:1]).candidates  # one parent, ten blocks
+        10
+
     Raises:
         UsageError: the level is below 2, or every cell of it cannot even be counted off.
     """
@@ -91,7 +110,20 @@ def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: i
 
 
 def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
-    """Parents of a chunk and the predicted rewards (parents, blocks) of their extensions."""
+    """Parents of a chunk and the predicted scores of their extensions.
+
+    Parents int16 (p, w), scores float32 (p, m), on the scale of `Predictor.scores`.
+
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> level = plan_level(space, 2, space.level1())
+        >>> rows, scores = score_chunk(predictor, level, 0)
+        >>> rows.shape, scores.shape, scores.dtype.name
+        ((3, 4), (3, 10), 'float32')
+    """
     parents = level.parent_rows(number)
     scores = np.empty((len(parents), len(level.blocks)), dtype=np.float32)
     for start, (mean, _) in predictor.extension_scores(parents, level.blocks):
@@ -100,7 +132,18 @@ def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, 
 
 
 def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, threshold: float) -> Best:
-    """The best of a chunk that are better than ``threshold``, up to k and a margin."""
+    """The best of a chunk that are better than ``threshold``, up to k and a margin.
+
+    >>> from pronas.predictors import Observed, make_predictor
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> predictor = make_predictor("gp", space)
+    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+    >>> level = plan_level(space, 2, space.level1())
+    >>> best = best_of_chunk(predictor, level, 0, k=2, threshold=-np.inf)
+    >>> len(best.rows), bool(best.scores[0] >= best.scores[1])
+    (27, True)
+    """
     parents, scores = score_chunk(predictor, level, number)
     top = TopK(predictor.space, k + MARGIN, seed=number)
     top.threshold = threshold
@@ -109,7 +152,17 @@ def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, thres
 
 
 def merged(space: Any, found: Sequence[Best], k: int) -> Best:
-    """The best k, and a margin, of several bests."""
+    """The best k, and a margin, of several bests.
+
+    >>> from pronas.predictors import Observed, make_predictor
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> from pronas.predictors import Best
+    >>> rows = space.level1()
+    >>> one, two = Best(rows[:1], np.array([0.5])), Best(rows[1:], np.array([0.9, 0.1]))
+    >>> merged(space, [one, two], k=2).scores.round(3).tolist()
+    [0.9, 0.5, 0.1]
+    """
     parts = [best for best in found if len(best.rows)]
     if not parts:
         return Best(np.empty((0, 4), np.int16), np.empty(0))
@@ -118,7 +171,17 @@ def merged(space: Any, found: Sequence[Best], k: int) -> Best:
 
 
 def exact(predictor: Predictor, best: Best, k: int) -> Best:
-    """The best k by plain scoring, with predicted rewards."""
+    """The best k by plain scoring, with predicted rewards.
+
+    >>> from pronas.predictors import Observed, make_predictor
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> predictor = make_predictor("gp", space)
+    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+    >>> level = plan_level(space, 2, space.level1())
+    >>> exact(predictor, best_of_chunk(predictor, level, 0, 2, -np.inf), k=2).rows.shape
+    (2, 8)
+    """
     if not len(best.rows):
         return best
     scores, _ = predictor.scores(best.rows)
@@ -127,7 +190,18 @@ def exact(predictor: Predictor, best: Best, k: int) -> Best:
 
 
 def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
-    """CSV lines ``score,input1,op1,…`` of every extension of a chunk's parents."""
+    """CSV lines ``score,input1,op1,…`` of every extension of a chunk's parents.
+
+    >>> from pronas.predictors import Observed, make_predictor
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> predictor = make_predictor("gp", space)
+    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+    >>> level = plan_level(space, 2, space.level1())
+    >>> lines = every_line(predictor, level, 0).decode().splitlines()
+    >>> len(lines), lines[0].partition(",")[2]
+    (30, '0,3x3 conv,0,3x3 conv,0,3x3 conv,0,3x3 conv')
+    """
     parents, scores = score_chunk(predictor, level, number)
     rewards = predictor.rewards(scores)
     heads = _texts(predictor.space, parents)
@@ -139,7 +213,18 @@ def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
 
 
 def every_row(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
-    """Rows (n, 4b) of every extension of a chunk's parents, and their predicted rewards (n,)."""
+    """Rows (n, 4b) of every extension of a chunk's parents, and their predicted rewards (n,).
+
+    >>> from pronas.predictors import Observed, make_predictor
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> predictor = make_predictor("gp", space)
+    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+    >>> level = plan_level(space, 2, space.level1())
+    >>> rows, rewards = every_row(predictor, level, 0)
+    >>> rows.shape, rewards.shape
+    ((30, 8), (30,))
+    """
     parents, scores = score_chunk(predictor, level, number)
     return compose(parents, level.blocks), predictor.rewards(scores).reshape(-1)
 

@@ -35,16 +35,16 @@ def extension_scores(parameters: Parameters, form: Form, parents: Tensor, ends: 
     """
     with torch_threads(1), torch.inference_mode():
         table = core.gate_table(parameters, form)
-        plan = Plan(ends.numpy())
-        tail = _TorchTail(parameters, table, plan) if native.library() is None else _NativeTail(parameters, table, plan)
+        tree = TokenTree(ends.numpy())
+        tail = _TorchTail(parameters, table, tree) if native.library() is None else _NativeTail(parameters, table, tree)
     for start in range(0, parents.shape[1], PARENTS):
         with torch_threads(1), torch.inference_mode():
             h, c = core.run(parameters, table, parents[:, start : start + PARENTS])
             logits = tail.logits(h, c)
-        yield sigmoid(logits if plan.back is None else logits[..., plan.back])
+        yield sigmoid(logits if tree.back is None else logits[..., tree.back])
 
 
-class Plan:
+class TokenTree:
     """Which starts the blocks (steps, m) have, and which last tokens follow each."""
 
     def __init__(self, steps: NDArray[np.int64]) -> None:
@@ -64,23 +64,23 @@ class Plan:
 class _TorchTail:
     """The steps of the last block in PyTorch."""
 
-    def __init__(self, parameters: Parameters, table: Tensor, plan: Plan) -> None:
-        self.parameters, self.table, self.plan = parameters, table, plan
+    def __init__(self, parameters: Parameters, table: Tensor, tree: TokenTree) -> None:
+        self.parameters, self.table, self.tree = parameters, table, tree
 
     def logits(self, h: Tensor, c: Tensor) -> Float32:
         """Pre-sigmoid scores (members, p, m) of parents' states (members, p, H), the blocks ordered by their starts."""
-        size = max(1, STARTS // self.plan.starts)
+        size = max(1, STARTS // self.tree.starts)
         tiles = [self._tile(h[:, i : i + size], c[:, i : i + size]) for i in range(0, h.shape[1], size)]
         return np.asarray(torch.cat(tiles, dim=1).numpy())
 
     def _tile(self, h: Tensor, c: Tensor) -> Tensor:
         h, c = h[:, :, None], c[:, :, None]
-        for before, token in self.plan.levels:
+        for before, token in self.tree.levels:
             gates = self._recurrent(h)[:, :, before] + self.table[:, None, token]
             h, c = core.advance(gates, c[:, :, before])
         recurrent, parts = self._recurrent(h), []
-        for s in range(self.plan.starts):
-            ends = torch.from_numpy(self.plan.following[self.plan.first[s] : self.plan.first[s + 1]]).long()
+        for s in range(self.tree.starts):
+            ends = torch.from_numpy(self.tree.following[self.tree.first[s] : self.tree.first[s + 1]]).long()
             final, _ = core.advance(recurrent[:, :, s, None] + self.table[:, None, ends], c[:, :, s, None])
             parts.append(final @ self.parameters["out"][:, None, :, None])
         return torch.cat(parts, dim=2)[..., 0] + self.parameters["out_bias"][:, None, None]
@@ -94,10 +94,10 @@ class _TorchTail:
 class _NativeTail:
     """The same with the compiled steps; cells are padded to whole vectors, with weights of zero."""
 
-    def __init__(self, parameters: Parameters, table: Tensor, plan: Plan) -> None:
-        self.plan, self.cells = plan, parameters["out"].shape[1]
+    def __init__(self, parameters: Parameters, table: Tensor, tree: TokenTree) -> None:
+        self.tree, self.cells = tree, parameters["out"].shape[1]
         self.width = -(-self.cells // native.LANES) * native.LANES
-        self.levels = [(before.int().numpy(), token.int().numpy()) for before, token in plan.levels]
+        self.levels = [(before.int().numpy(), token.int().numpy()) for before, token in tree.levels]
         self.tokens = self._wide(table).numpy()
         for tokens in self.tokens:
             native.exponentials(tokens)
@@ -115,8 +115,8 @@ class _NativeTail:
     def logits(self, h: Tensor, c: Tensor) -> Float32:
         """As `_TorchTail.logits`."""
         c = self._pad(c)
-        scores = np.empty((*h.shape[:2], len(self.plan.following)), np.float32)
-        size = max(1, STARTS // self.plan.starts)
+        scores = np.empty((*h.shape[:2], len(self.tree.following)), np.float32)
+        size = max(1, STARTS // self.tree.starts)
         for m in range(len(h)):
             for start in range(0, h.shape[1], size):
                 tile = slice(start, start + size)
@@ -131,7 +131,7 @@ class _NativeTail:
                 (h[:, : self.cells] @ self.recurrent[m]).numpy(), c, self.tokens[m], before, token, state, memory
             )
             h, c = torch.from_numpy(state), memory
-        first, following = self.plan.first, self.plan.following
+        first, following = self.tree.first, self.tree.following
         starts: Float32 = (h[:, : self.cells] @ self.recurrent[m]).numpy()
         native.last_step(starts, c, self.tokens[m], self.weights[m], first, following, self.biases[m], scores)
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
-class Ranking:
+class RankCorrelations:
     """Rank correlations of n predictions with what was measured; None where undefined (constant, or fewer than two)."""
 
     spearman: float | None
@@ -17,11 +17,15 @@ class Ranking:
     n: int
 
 
-def ranking(predicted: ArrayLike, measured: ArrayLike) -> Ranking:
-    """Rank correlations of two equally long sequences."""
+def rank_correlations(predicted: ArrayLike, measured: ArrayLike) -> RankCorrelations:
+    """Rank correlations of two sequences (n,): Spearman (1904) and Kendall (1938), -1 to 1.
+
+    >>> rank_correlations([0.1, 0.2, 0.3], [0.5, 0.6, 0.7])
+    RankCorrelations(spearman=1.0, kendall=1.0, n=3)
+    """
     left, right = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
-        return Ranking(None, None, len(left))
+        return RankCorrelations(None, None, len(left))
     from scipy import stats  # 60 MB, and not needed for scoring
 
-    return Ranking(float(stats.spearmanr(left, right)[0]), float(stats.kendalltau(left, right)[0]), len(left))
+    return RankCorrelations(float(stats.spearmanr(left, right)[0]), float(stats.kendalltau(left, right)[0]), len(left))

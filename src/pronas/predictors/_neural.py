@@ -15,8 +15,8 @@ from pronas.errors import UsageError
 from pronas.machine import torch_threads
 from pronas.predictors import _embedding as embedding
 from pronas.predictors._embedding import Parameters
-from pronas.predictors._fit import Batch, Schedule, batches, floored, fold_shares, folds, joined, minimise
-from pronas.predictors._predictor import Floats, History, Observed, Predictor, Rows, Tensors, check_history
+from pronas.predictors._fit import Batch, FitSettings, batches, floored, fold_shares, folds, joined, minimise
+from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, check_history
 from pronas.predictors._tokens import seen_values
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class NeuralPredictor(Predictor):
         self._note_seen(parts, tokens)
         sizes = [len(seen) for seen in self.seen]
         self.parameters = self._initial(torch.Generator().manual_seed(seed), sizes)
-        schedule = Schedule(self.steps, self.batch, self.rate, self.l2)
+        settings = FitSettings(self.steps, self.batch, self.rate, self.l2)
         read = [self._read(part.rows, values, sizes) for part, values in zip(parts, tokens, strict=True)]
         target = torch.from_numpy(floored(joined(parts))).float()
         deviation = float(target.std(correction=0)) or 1.0
@@ -115,7 +115,7 @@ class NeuralPredictor(Predictor):
                 scores = self._own(parameters, indexes[:, chosen], lengths[chosen])
                 return self._loss(scores, target[chosen], deviation)
 
-            minimise(parameters, loss, batches(shares, schedule, generator), schedule)
+            minimise(parameters, loss, batches(shares, settings, generator), settings)
 
     def _loss(self, scores: Tensor, target: Tensor, deviation: float) -> Tensor:
         value = (torch.sigmoid(scores) - target).abs().mean(1)
@@ -164,11 +164,11 @@ class NeuralPredictor(Predictor):
             )
         return self.parameters | tables
 
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """Parameters and which tokens were seen."""
         self._must_be_fitted()
         assert self.parameters is not None
-        tensors: Tensors = {name: value.numpy() for name, value in self.parameters.items()}
+        tensors: Arrays = {name: value.numpy() for name, value in self.parameters.items()}
         return tensors, {"seen": [seen.tolist() for seen in self.seen]}
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int16]
 #: Double precision; single where a whole level streams by.
 Floats = NDArray[np.floating[Any]]
-Tensors = dict[str, NDArray[Any]]
+Arrays = dict[str, NDArray[Any]]
 #: The place of the first of some parents, and mean and std (p, m) of their extensions.
 Tile = tuple[int, tuple[Floats, Floats]]
 
@@ -32,6 +32,9 @@ class Observed:
     """Evaluated cells of one level: ``rows`` (n, w) int16 (w = 4b) and their ``rewards`` (n,) in [0, 1].
 
     ``noise`` (n,): standard errors of the rewards, 0 where unknown; None: all unknown.
+
+        >>> len(Observed(np.zeros((2, 4), np.int16), np.array([0.9, 0.8])))
+        2
     """
 
     rows: Rows
@@ -51,6 +54,15 @@ class Predictor(ABC):
     ``fit`` forgets what was fitted before: the result is a function of the history, the settings and the seed alone, so
     a resumed search gets the same predictor. Predictions of a block and of the same block with its halves swapped are
     equal. Implementations keep their settings as plain attributes and their fitted state in ``tensors``.
+
+        >>> from pronas.predictors import make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> start, (mean, std) = next(predictor.extension_scores(space.level1(), space.extensions(2)))
+        >>> start, mean.shape, predictor.ensemble(space.level1()).shape[1]
+        (0, (3, 10), 3)
     """
 
     name: ClassVar[str]
@@ -71,7 +83,7 @@ class Predictor(ABC):
         """Keyword arguments (JSON values) that make this predictor again."""
 
     @abstractmethod
-    def state(self) -> tuple[Tensors, dict[str, Any]]:
+    def state(self) -> tuple[Arrays, dict[str, Any]]:
         """The fitted state: arrays, and JSON values beside them."""
 
     @abstractmethod
@@ -155,7 +167,13 @@ class Predictor(ABC):
 
 
 def check_history(history: History) -> list[Observed]:
-    """Return the parts that hold cells, fewest blocks first. Raises UsageError when no cell was evaluated."""
+    """Return the parts that hold cells, fewest blocks first. Raises UsageError when no cell was evaluated.
+
+    >>> check_history([])
+    Traceback (most recent call last):
+        ...
+    pronas.errors.UsageError: a predictor needs at least one evaluated cell to be fitted
+    """
     parts = sorted((part for part in history if len(part)), key=lambda part: part.rows.shape[1])
     if not parts:
         raise UsageError("a predictor needs at least one evaluated cell to be fitted")

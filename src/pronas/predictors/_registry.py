@@ -32,6 +32,21 @@ PREDICTORS = (*_MAKERS, "auto")
 def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
     """Make an unfitted predictor for cells of ``space``.
 
+    Args:
+        name: one of ``PREDICTORS``.
+        space: of the cells to be predicted.
+        **settings: of that predictor: ``ensemble`` (members), ``steps``, ``cells``, …
+
+        >>> import numpy as np
+        >>> from pronas.predictors import Observed
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> mean, std = predictor.predict(space.level1())
+        >>> bool(mean[0] > mean[2]), std.shape
+        (True, (3,))
+
     Raises:
         UsageError: the name or a setting is unknown.
     """
@@ -48,13 +63,31 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
 
 
 def save_predictor(predictor: Predictor, path: str | Path) -> None:
-    """Write ``path.safetensors`` and ``path.json``; the files know their space."""
+    """Write ``path.safetensors`` and ``path.json``; the files know their space.
+
+    Raises:
+        OSError: they cannot be written.
+
+        >>> import pathlib, tempfile
+        >>> from pronas.space import named_space
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "predictor"
+        >>> save_predictor(make_predictor("gp", named_space("flat")), path)
+        >>> sorted(file.name for file in path.parent.iterdir())
+        ['predictor.json', 'predictor.safetensors']
+    """
     tensors, head = predictor_values(predictor)
     write_checkpoint(path, tensors, {"space": predictor.space.to_dict(), "predictor": head})
 
 
 def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
     """Read a predictor from its own files or from a controller's; ``space`` is only needed for spaces of your own.
+
+        >>> import pathlib, tempfile
+        >>> from pronas.space import named_space
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "predictor"
+        >>> save_predictor(make_predictor("gp", named_space("flat")), path)
+        >>> load_predictor(path).name
+        'gp'
 
     Raises:
         ModelFileError: missing, malformed, or of another kind.
@@ -64,7 +97,20 @@ def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
 
 
 def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: Space | None) -> Predictor:
-    """Make the predictor of a checkpoint that was read."""
+    """Make the predictor of a checkpoint that was read.
+
+    Args:
+        tensors, document: from `read_checkpoint`.
+        space: theirs; None: as the document says.
+
+    Raises:
+        ModelFileError: the document describes no predictor.
+
+        >>> from pronas.space import named_space
+        >>> tensors, head = predictor_values(make_predictor("mlp", named_space("flat")))
+        >>> restore_predictor(tensors, {"predictor": head}, named_space("flat")).name
+        'mlp'
+    """
     try:
         head = document["predictor"]
         settings = {_RENAMED.get(key, key): value for key, value in head["settings"].items()}

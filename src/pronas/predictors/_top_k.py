@@ -31,6 +31,13 @@ class TopK:
     Renumbered copies of a cell are only recognised among candidates good enough to enter, so the cost of canonical
     forms does not grow with the stream. Cells in ``excluded`` (keys as bytes) and cells that are not ``feasible`` never
     enter; feasibility is asked best first, and only until k are known.
+
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> top = TopK(space, 2)
+        >>> top.offer(space.level1(), space.extensions(2), np.linspace(0, 1, 30).reshape(3, 10))
+        >>> [str(cell) for cell in space.decode(top.best().rows)][0]
+        '0:identity + 0:identity | 1:identity + 1:identity'
     """
 
     def __init__(
@@ -112,17 +119,43 @@ class TopK:
 
 
 def best_cells(space: Space, rows: Rows, scores: Floats, k: int, **options: object) -> Best:
-    """The best k classes of a set of cells that is held in memory; options as `TopK`."""
+    """The best k classes of a set of cells that is held in memory.
+
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> best_cells(space, space.level1(), np.array([0.1, 0.3, 0.2]), k=2).scores.round(6).tolist()
+        [0.3, 0.2]
+
+    Args:
+        space: theirs.
+        rows: int16 (n, 4b).
+        scores: (n,).
+        k: how many.
+        **options: of `TopK`.
+    """
     top = TopK(space, k, **options)  # type: ignore[arg-type]
     top.offer_rows(rows, scores)
     return top.best()
 
 
 def decode_best(space: Space, best: Best) -> list[Cell]:
-    """The cells of the best."""
+    """The cells of the best.
+
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> [str(cell) for cell in decode_best(space, Best(space.level1()[2:], np.array([0.9])))]
+    ['0:identity + 0:identity']
+    """
     return space.decode(best.rows) if len(best.rows) else []
 
 
 def key_bytes(space: Space, rows: Rows) -> list[bytes]:
-    """Keys as bytes, hashable."""
+    """Keys as bytes, hashable.
+
+    >>> from pronas.space import StateSpace
+    >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> rows = np.array([[0, 0, 0, 1], [0, 1, 0, 0]], np.int16)  # the halves swapped
+    >>> len(set(key_bytes(space, rows)))
+    1
+    """
     return [key.tobytes() for key in np.asarray(space.keys(rows))]

@@ -211,7 +211,7 @@ def _read_cell(text: str, given: Mapping[str, Any]) -> Cell:
         return Cell.parse(text, space)
     except UsageError as error:
         if Path(text).suffix or os.sep in text:
-            raise UsageError(f"{text} is no run folder, and no cell either: {error}") from error
+            raise UsageError(f"{text} is no run folder, and no cell either: {error}", error.setting) from error
         raise
 
 

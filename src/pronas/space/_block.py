@@ -14,6 +14,9 @@ class Block:
 
     Input values: negative is an earlier cell (-1 the previous one), 0, 1, … an earlier block of this cell. In flat
     cells 0 is the cell's own input and v >= 1 is block v - 1.
+
+        >>> print(Block(-1, "3x3 dconv", -2, "identity"))
+        -1:3x3 dconv + -2:identity
     """
 
     input1: int

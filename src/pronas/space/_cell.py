@@ -21,6 +21,13 @@ from pronas.space._text import CellSpace
 class Cell:
     """A cell: its blocks in order, and the skips between cells of the macro network (usually none).
 
+        >>> cell = Cell.parse("-2:5x5 dconv + -1:identity | 0:3x3 maxpool + -1:3x3 dconv")
+        >>> len(cell), cell.used_inputs, cell.unused, cell.depth
+        (2, (-2, -1), (1,), 2)
+        >>> swapped = Cell.parse("-1:identity + -2:5x5 dconv | -1:3x3 dconv + 0:3x3 maxpool")
+        >>> cell == swapped, cell.canonical() == swapped.canonical()
+        (False, True)
+
     Args:
         blocks: at least one; a block reads only inputs of the cell and blocks before it.
         skips: ``(source, target)`` positions of cells in the macro network joined by anchor points, source < target;

@@ -24,7 +24,12 @@ Cycles = tuple[int, ...]  # lengths of cycles, ascending
 
 
 class Size(NamedTuple):
-    """The number of cells of a level."""
+    """The number of cells of a level.
+
+    >>> from pronas.space import named_space
+    >>> named_space("pnas").size(2)
+    Size(raw=147456, unique=31620)
+    """
 
     raw: int
     """As written down: swapped halves and renumbered blocks count as different."""

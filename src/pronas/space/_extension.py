@@ -73,6 +73,13 @@ class Extension:
     Row ``p * len(blocks) + x`` of the level would be parent p followed by block x; `first` says whether it is the first
     of all pairs that make the same cell. Only the parents are held.
 
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> parents = space.level1()
+        >>> level = space.extension(parents)
+        >>> len(parents), len(level.blocks), len(level), sum(len(rows) for rows in level.chunks(100))
+        (3, 10, 30, 27)
+
     Attributes:
         parents: rows (k, 4(b-1)) int16, as given. They may hold the same cell several times; it counts once. Where only
             the first n blocks may be read, parents are followed by other numberings of them, in which other blocks

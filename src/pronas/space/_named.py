@@ -9,13 +9,20 @@ from pronas.space._state_space import StateSpace
 
 
 def space_names() -> tuple[str, ...]:
-    """Return the names that `named_space` knows."""
+    """Return the names that `named_space` knows.
+
+    >>> space_names()
+    ('pnas', 'flat', 'residual', 'binary')
+    """
     return tuple(SPACES)
 
 
 def named_space(name: str, B: int | None = None) -> StateSpace:  # noqa: N803 - the paper's name
     """Return a space by name: ``pnas`` (the paper's), ``flat`` (the old small search), ``residual`` (flat cells in
     which the hand-made small networks are points) or ``binary`` (flat, binarized).
+
+        >>> named_space("flat", 2).level1().shape
+        (21, 4)
 
     Args:
         name: one of `space_names`.
@@ -28,7 +35,14 @@ def named_space(name: str, B: int | None = None) -> StateSpace:  # noqa: N803 - 
 
 
 def space(name_or_path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
-    """Return `named_space`, or the space of a TOML file where the text ends in ``.toml`` or names a file."""
+    """Return `named_space`, or the space of a TOML file where the text ends in ``.toml`` or names a file.
+
+    Raises:
+        UsageError: as `named_space` and `StateSpace.from_toml`.
+
+        >>> space("pnas").B
+        5
+    """
     if str(name_or_path) in SPACES:
         return named_space(str(name_or_path), B)
     path = Path(name_or_path)
@@ -36,5 +50,12 @@ def space(name_or_path: str | Path, B: int | None = None) -> StateSpace:  # noqa
 
 
 def space_from_toml(path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
-    """Read a space from a TOML file; see `StateSpace.from_toml`."""
+    """Read a space from a TOML file; see `StateSpace.from_toml`.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "space.toml"
+    >>> _ = path.write_text('operators = ["3x3 conv", "identity"]')
+    >>> space_from_toml(path, B=2).operators
+    ('3x3 conv', 'identity')
+    """
     return StateSpace.from_toml(path, B)

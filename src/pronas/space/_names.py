@@ -71,6 +71,9 @@ def check_operator_name(name: object) -> str:
 def operator_names(binary: bool | None = None) -> tuple[str, ...]:
     """Return the known operators' names in order of registration.
 
+        >>> "3x3 bconv" in operator_names(binary=True), "3x3 bconv" in operator_names(binary=False)
+        (True, False)
+
     Args:
         binary: ``True``: those usable in binarized cells; ``False``: in full precision; ``None``: all.
     """
@@ -80,6 +83,9 @@ def operator_names(binary: bool | None = None) -> tuple[str, ...]:
 def operator_is_binary(name: str) -> bool | None:
     """Return ``True`` for a binary-only operator, ``False`` for a full-precision one, ``None`` for one that is both.
 
+        >>> operator_is_binary("3x3 bconv"), operator_is_binary("3x3 conv"), operator_is_binary("identity")
+        (True, False, None)
+
     Raises:
         UsageError: the operator is not known.
     """
@@ -88,6 +94,12 @@ def operator_is_binary(name: str) -> bool | None:
 
 def register_operator(name: str, binary: bool | None = None) -> None:
     """Make a user's operator known to spaces. Registering the same name again replaces what was said of it.
+
+    Only the name: `pronas.operator` registers what it builds, and calls this.
+
+        >>> register_operator("my operator", binary=False)
+        >>> "my operator" in operator_names(binary=False)
+        True
 
     Args:
         name: see `check_operator_name` for what a name may hold.
@@ -100,7 +112,11 @@ def register_operator(name: str, binary: bool | None = None) -> None:
 
 
 def canonical_operator(name: str) -> str:
-    """Return the name by which an operator is compared: ``identity`` for ``linear``, any other name as it is."""
+    """Return the name by which an operator is compared: ``identity`` for ``linear``, any other name as it is.
+
+    >>> canonical_operator("linear"), canonical_operator("3x3 conv")
+    ('identity', '3x3 conv')
+    """
     return _SYNONYMS.get(name, name)
 
 

@@ -188,7 +188,7 @@ def _numeric_groups(body: str) -> list[list[float]] | None:
 
 def _parse_representation(groups: list[list[float]], space: CellSpace | None) -> Blocks:
     if space is None:
-        raise UsageError("a representation string can only be read with its search space: give one (--space)")
+        raise UsageError("a representation string can only be read with its search space: give one", "space")
     if len(groups) % 4:
         raise UsageError(f"a representation string has four one-hot groups a block, not {len(groups)} in all")
     values, operators = space.inputs(space.B), space.operators

@@ -100,7 +100,7 @@ def test_training_mode_is_left_as_it_was():
 
 def test_full_precision_networks_say_what_to_do():
     network = Flat().build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 28, 28), 10)
-    with pytest.raises(UsageError, match="--format onnx"):
+    with pytest.raises(UsageError, match="network to onnx"):
         graph_of(network)
 
 

@@ -26,6 +26,9 @@ _F = TypeVar("_F", bound=Lowering)
 def lowering(*layers: type[nn.Module]) -> Callable[[_F], _F]:
     """Register how layers of these types (and of types derived from them) become nodes of the integer network.
 
+    >>> class MyNorm(nn.Module):  # gain x + offset for each channel
+    ...     gain: torch.Tensor
+    ...     offset: torch.Tensor
     >>> @lowering(MyNorm)
     ... def my_norm(layer, value, builder, fresh):
     ...     return builder.norm(value, layer.gain, layer.offset, fresh)
@@ -50,7 +53,7 @@ def lower(network: Network, **info: Any) -> FloatGraph:
         UsageError: a binary network, or a layer that has no integer form; the message names it.
     """
     if network.plan.factory.binary:
-        raise UsageError("a binary network has no int8 form; export it with --format c or --format packed (bits)")
+        raise UsageError("a binary network has no int8 form; export it as c or packed (bits)", "format")
     with torch.no_grad():
         return _Walk(network).graph(info)
 
@@ -103,7 +106,8 @@ class _Walk:
                 return _LOWERINGS[kind](layer, value, self.builder, fresh)
         raise UsageError(
             f"{where}: a layer {type(layer).__name__} has no integer form; register one with "
-            "pronas.deploy.integer.lowering, or export with --format onnx"
+            "pronas.deploy.integer.lowering, or export to onnx",
+            "format",
         )
 
 

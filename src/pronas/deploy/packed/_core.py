@@ -71,7 +71,7 @@ def _address(array: NDArray[Any]) -> int:
 
 
 @final
-class _Room:
+class _Workspace:
     """A workspace, with places of known address for one image and its results: asking an array where it lies takes
     longer than copying a small image."""
 
@@ -132,11 +132,11 @@ class Native:
         self.name = kernel or known[0]
         self.classes: int = core.pn_classes(self._network)
         self._run = core.pn_run
-        self._rooms: list[_Room] = []
-        self._rooms.append(self._room())
+        self._workspaces: list[_Workspace] = []
+        self._workspaces.append(self._workspace())
 
-    def _room(self) -> _Room:
-        return _Room(self._core, self._network, self.classes)
+    def _workspace(self) -> _Workspace:
+        return _Workspace(self._core, self._network, self.classes)
 
     @property
     def weight_bytes(self) -> int:
@@ -173,35 +173,41 @@ class Native:
     def _one(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
         # list.pop and list.append are atomic: each call has a workspace to itself
         try:
-            room = self._rooms.pop()
+            workspace = self._workspaces.pop()
         except IndexError:
-            room = self._room()
-        if room.image.shape != image.shape:
-            room.fit(image.shape)
-        np.copyto(room.image, image)
-        self._run(*room.arguments)
-        results = room.integers.copy(), room.logits.copy(), room.classes.copy()
-        self._rooms.append(room)
+            workspace = self._workspace()
+        if workspace.image.shape != image.shape:
+            workspace.fit(image.shape)
+        np.copyto(workspace.image, image)
+        self._run(*workspace.arguments)
+        results = workspace.integers.copy(), workspace.logits.copy(), workspace.classes.copy()
+        self._workspaces.append(workspace)
         return results
 
     def _part(self, source: int, target: int, count: int, first: int, last: int) -> None:
         """Images [first, last) of ``count``: pixels from ``source``, results to their places behind ``target``."""
         try:
-            room = self._rooms.pop()
+            workspace = self._workspaces.pop()
         except IndexError:
-            room = self._room()
+            workspace = self._workspace()
         row, block = 4 * self.classes, 4 * self.classes * count
         integers = target + first * row
         self._run(
-            self._network, room.space, source, last - first, integers, integers + block, target + 2 * block + 4 * first
+            self._network,
+            workspace.space,
+            source,
+            last - first,
+            integers,
+            integers + block,
+            target + 2 * block + 4 * first,
         )
-        self._rooms.append(room)
+        self._workspaces.append(workspace)
 
     def maps(self, images: NDArray[np.uint8], shapes: list[tuple[int, int, int]]) -> list[NDArray[np.uint8]]:
         """Every map, (n, C, H, W): bits as 0 and 1, images as pixels."""
         maps = [np.empty((len(images), *shape), np.uint8) for shape in shapes]
         for i in range(len(images)):
-            space = self._rooms[-1].space
+            space = self._workspaces[-1].space
             image = np.ascontiguousarray(images[i])
             self._core.pn_run(self._network, space, image.ctypes.data, 1, None, None, None)
             for index, target in enumerate(maps):
@@ -210,13 +216,13 @@ class Native:
 
     def profile(self) -> NDArray[np.uint64]:
         """Nanoseconds spent in each operation in calls of one thread; counting begins with the first call of this."""
-        space = self._rooms[-1].space
+        space = self._workspaces[-1].space
         count = self._core.pn_profile(self._network, space, None)
         times = np.zeros(count, np.uint64)
         self._core.pn_profile(self._network, space, times.ctypes.data)
         return times
 
     def __del__(self) -> None:
-        getattr(self, "_rooms", []).clear()  # workspaces before their network
+        getattr(self, "_workspaces", []).clear()  # workspaces before their network
         if getattr(self, "_network", None):
             self._core.pn_free(self._network)

@@ -46,7 +46,7 @@ def graph_of(network: Network, **info: Any) -> Graph:
         UsageError: a full-precision network, or a layer that has no packed form.
     """
     if not network.plan.factory.binary:
-        raise UsageError("only binary networks can be packed; export this full-precision network with --format onnx")
+        raise UsageError("only binary networks can be packed; export this full-precision network to onnx", "format")
     training = network.training
     network.eval()
     try:
@@ -117,7 +117,7 @@ class _Walk:
             pending = replace(pending, layers=(*pending.layers, layer))
             return self._signed(pending, where) if isinstance(layer, Sign) else pending
         if not isinstance(layer, (MaxPool, SumPool, QuantConv2d, QuantLinear)):
-            raise UsageError(f"{where}: a layer {type(layer).__name__} has no packed form; export with --format onnx")
+            raise UsageError(f"{where}: a layer {type(layer).__name__} has no packed form; export to onnx", "format")
         source = self._bits(value, where, image=True)
         if isinstance(layer, MaxPool):
             return self.builder.window("maxpool", source, *_window(layer))
