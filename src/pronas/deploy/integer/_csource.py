@@ -16,19 +16,20 @@ from numpy.typing import NDArray
 
 from pronas.deploy._ctext import facts, fill, identifier, numbers
 from pronas.deploy.integer import _ckernels as kernels
+from pronas.deploy.integer._cdepthwise import depthwise_parts, line_of
 from pronas.deploy.integer._ctemplate import HEADER, MAIN, TOP
 from pronas.deploy.integer._graph import WEIGHTED, FloatGraph, Node
-from pronas.deploy.integer._layout import Layout, Step, column, layout, padded
+from pronas.deploy.integer._layout import Layout, Step, band, column, kind_of, layout, padded
 from pronas.deploy.integer._quantize import IntegerGraph, Numbers
 from pronas.errors import UsageError
 from pronas.files import write_atomic
 
 _FIELDS = (
     "kind", "kh", "kw", "sh", "sw", "dh", "dw", "zero", "second_zero", "result_zero", "middle", "low", "middle_low",
-    "joined", "ph", "pw", "h", "w", "c", "step", "oh", "ow", "out", "result_step", "second_step", "unused",
+    "joined", "ph", "pw", "h", "w", "c", "step", "oh", "ow", "out", "result_step", "second_step", "band",
     "source", "second", "result", "scratch", "weights", "first", "extra",
 )  # fmt: skip
-_BYTE_FIELDS, _SHORT_FIELDS = ("kh", "kw", "sh", "sw", "dh", "dw"), ("h", "w", "c", "step", "oh", "ow", "out")
+_BYTE_FIELDS, _SHORT_FIELDS = ("kh", "kw", "sh", "sw", "dh", "dw"), ("h", "w", "c", "step", "oh", "ow", "out", "band")
 ROW_BYTES = 64
 """Bytes of a row of the operation table, on every processor."""
 
@@ -123,7 +124,7 @@ class _Constants:
         order = [_turned(n, node, plan) for n, node in enumerate(graph.nodes)]
         nodes = sorted(range(len(order)), key=lambda n: network.numbers[n].bias.size == 0)  # channels, then the others
         self.mantissa = np.concatenate([network.numbers[n].mantissa[order[n]] for n in nodes])
-        self.shift = np.concatenate([network.numbers[n].shift[order[n]] for n in nodes])
+        self.shift = -np.concatenate([network.numbers[n].shift[order[n]] for n in nodes])
 
 
 def _turned(number: int, node: Node, plan: Layout) -> slice | list[int]:
@@ -135,7 +136,7 @@ def _turned(number: int, node: Node, plan: Layout) -> slice | list[int]:
 def arranged(node: Node, own: Numbers) -> NDArray[np.int8]:
     """Weights in the order the C functions read them."""
     if node.kind == "depthwise":
-        return np.pad(own.weight.reshape(-1), (0, padded(own.weight.size) - own.weight.size))
+        return np.pad(own.weight.transpose(2, 0, 1).reshape(-1), (0, padded(own.weight.size) - own.weight.size))
     rows = own.weight.reshape(len(own.weight), -1)
     whole = np.zeros((len(rows) + len(rows) % 2, column(node)), np.int8)
     whole[: len(rows), : rows.shape[1]] = rows
@@ -166,7 +167,7 @@ def _row(network: IntegerGraph, plan: Layout, step: Step, constants: _Constants)
     if node.kind == "mean":
         row |= {"kh": 0, "kw": 0}
     row |= {
-        "kind": kernels.KINDS.index(_kind(number, node)),
+        "kind": kernels.KINDS.index(kind_of(graph, step)),
         "h": height,
         "w": width,
         "c": channels,
@@ -176,6 +177,8 @@ def _row(network: IntegerGraph, plan: Layout, step: Step, constants: _Constants)
     row |= {"source": source.at, "result": target.at, "scratch": step.scratch, "weights": constants.weights[number]}
     row |= {"first": constants.first[number], "extra": constants.extra[max(step.add, number)]}
     row |= {"zero": network.scales[node.sources[0]].zero + 128, "result_zero": network.scales[value].zero + 128}
+    if kind_of(graph, step) == "depthwise":
+        row["band"] = band(node)
     row |= {"middle": network.scales[number + 1].zero + 128, "middle_low": own.low + 128}
     row |= {"low": network.numbers[value - 1].low + 128, "joined": int(step.add >= 0)}
     if step.other >= 0:
@@ -191,22 +194,26 @@ def _check(row: dict[str, int], node: Node) -> None:
         raise UsageError(f"{node.where}: a window beyond 255 or a side beyond 65,535 has no C form")
 
 
-def _kind(number: int, node: Node) -> str:
-    return "image" if number == 0 else node.kind
-
-
 def kinds_used(graph: FloatGraph, plan: Layout) -> frozenset[str]:
-    """What the program has rows of, and "joined" where an addition is part of a convolution."""
+    """What the program has rows of, "joined" where an addition is part of a convolution, and the functions for rows of
+    depthwise convolutions."""
     joined = ["joined"] if any(step.add >= 0 for step in plan.steps) else []
-    return frozenset([*(_kind(step.node, graph.nodes[step.node]) for step in plan.steps), *joined])
+    lines = [f"line_{taps}_{stride}" for taps, stride in _lines(graph, plan)]
+    return frozenset([*(kind_of(graph, step) for step in plan.steps), *joined, *lines])
+
+
+def _lines(graph: FloatGraph, plan: Layout) -> set[tuple[int, int]]:
+    steps = (graph.nodes[step.node] for step in plan.steps if kind_of(graph, step) == "depthwise")
+    return {found for node in steps if (found := line_of(node)) is not None}
 
 
 def _functions(graph: FloatGraph, plan: Layout) -> str:
     used = kinds_used(graph, plan)
-    texts = [kernels.ADDED] if used & {"joined", "add"} else []
-    texts += [kernels.PUT, *(kernels.TEXTS[kind] for kind in kernels.KINDS if kind in used)]
+    texts = [kernels.FILL] if "conv" in used else []
+    texts += [kernels.ADDED] if used & {"joined", "add"} else []
+    texts += [kernels.TEXTS[kind] for kind in kernels.KINDS if kind in used]
     joins = {"JOIN": kernels.JOIN, "JOINONE": kernels.JOIN_ONE} if "joined" in used else {"JOIN": "", "JOINONE": ""}
-    return fill("".join(dict.fromkeys(texts)), joins)
+    return fill("".join(dict.fromkeys(texts)), joins | depthwise_parts(_lines(graph, plan)))
 
 
 def _cases(graph: FloatGraph, plan: Layout) -> str:

@@ -1,7 +1,8 @@
 """The C text of exported integer networks; words between @ signs are filled in.
 
 Maps are [row][column][channel], unsigned: u = q + 128. Weights of convolutions stand in rows of a multiple of four, two
-filters interleaved by four. Biases hold the zero point of what is read, so that products are taken of u as it is.
+filters interleaved by four; of depthwise ones channel after channel. Biases hold the zero point of what is read, so that
+products are taken of u as it is.
 """
 
 HEADER = """/* An int8 neural network made by pronas; see the source beside this file. */
@@ -32,24 +33,24 @@ int @NAME@_logits(const uint8_t image@SHAPE@, int8_t *logits);
 #endif
 """
 
-TOP = """/* An int8 neural network made by pronas: integers only, no allocation.@FACT@
+TOP = r"""/* An int8 neural network made by pronas: integers only, no allocation.@FACT@
  */
 #include "@FILE@.h"
 
 #include <string.h>
 
-#if defined(__ARM_FEATURE_DSP) && !defined(PRONAS_PORTABLE)
+#if defined(__ARM_FEATURE_DSP) && defined(__thumb2__) && !defined(PRONAS_PORTABLE)
 #include <arm_acle.h>
 #define DSP 1
 #endif
 
 /* One operation: its window, zero points (of what it reads, reads second, makes; `middle`: of a convolution before the
- * addition that is part of it), lowest results, sizes, bytes from pixel to pixel, places of maps in `arena`, of weights
- * and of numbers (`first`: of its channels, `extra`: of an addition). */
+ * addition that is part of it), lowest results, sizes, bytes from pixel to pixel, rows of a depthwise result that are made
+ * at once, places of maps in `arena`, of weights and of numbers (`first`: of its channels, `extra`: of an addition). */
 typedef struct {
   uint8_t kind, kh, kw, sh, sw, dh, dw, zero, second_zero, result_zero, middle, low, middle_low, joined;
   int8_t ph, pw;
-  uint16_t h, w, c, step, oh, ow, out, result_step, second_step, unused;
+  uint16_t h, w, c, step, oh, ow, out, result_step, second_step, band;
   int32_t source, second, result, scratch, weights, first, extra;
 } operation;
 
@@ -71,6 +72,7 @@ static const int32_t bias[@BIASES@] = {
 static const int32_t mantissa[@MULTIPLIERS@] = {
 @MANTISSA@};
 
+/* Bits to the right. */
 static const int8_t shift[@MULTIPLIERS@] = {
 @SHIFT@};
 
@@ -81,44 +83,46 @@ static union {
 
 #define AT(place) (arena.bytes + (place))
 
-/* x times m / 2^31, rounded. */
-static int32_t high_product(int32_t x, int32_t m) {
 #ifdef DSP
-  int32_t y;
-  __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(x * 2), "r"(m));
-  return y;
-#else
-  return (int32_t)(((int64_t)x * m + (1 << 30)) >> 31);
-#endif
+/* x times m / 2^32 less `right` bits, rounded twice, half away from zero; what `adds` carries is right for no bits. */
+#define RESCALE(x, m, right) \
+  "smmulr " x ", " x ", " m "\n\tadds " x ", " x ", " x ", asr #31\n\tasrs " x ", " x ", " right "\n\t"
+
+/* x times m / 2^31 less `right` bits, plus `zero`, from `low` to 255. */
+static inline uint32_t result(int32_t x, int32_t m, int32_t right, int32_t zero, int32_t low) {
+  if (right < 0) x = (int32_t)((uint32_t)x << -right), right = 0;
+  __asm__("lsl %0, %0, #1\n\t" RESCALE("%0", "%1", "%2") "adc %0, %0, %3\n\tusat %0, #8, %0\n\tuqadd8 %0, %0, %4"
+          : "+r"(x) : "r"(m), "r"(right), "r"(zero - low), "r"(low) : "cc");
+  return (uint32_t)x;
 }
 
-/* x times mantissa 2^shift / 2^31, rounded twice, half away from zero. */
-static int32_t rescale(int32_t x, int32_t m, int32_t s) {
-  if (s >= 0) return high_product(x * (1 << s), m);
-  const int32_t high = high_product(x, m);
-  return (((high + (high >> 31)) >> (-s - 1)) + 1) >> 1;
-}
-
-static int32_t clip(int32_t u, int32_t low) { return u < low ? low : u > 255 ? 255 : u; }
-
-#ifdef DSP
-static uint32_t word(const void *from) {
+static inline uint32_t word(const void *from) {
   uint32_t x;
   memcpy(&x, from, 4);
   return x;
 }
 
 /* Bytes 1 and 3 as 16 bits each. */
-static uint32_t odd_signed(uint32_t x) {
-  uint32_t y;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(y) : "r"(x));
-  return y;
-}
-
-static uint32_t odd_unsigned(uint32_t x) {
+static inline uint32_t odd_unsigned(uint32_t x) {
   uint32_t y;
   __asm__("uxtb16 %0, %1, ror #8" : "=r"(y) : "r"(x));
   return y;
+}
+
+/* Two words from where `from` points, which moves on. */
+#define LOAD(a, b, from) __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(a), "=&r"(b), "+r"(from) : : "memory")
+#else
+/* x times m / 2^31 less `right` bits, rounded twice, half away from zero. */
+static int32_t rescale(int32_t x, int32_t m, int32_t right) {
+  const int32_t left = right < 0 ? -right : 0;
+  const int32_t high = (int32_t)(((int64_t)(x * (1 << left)) * m + (1 << 30)) >> 31);
+  return right <= 0 ? high : (((high + (high >> 31)) >> (right - 1)) + 1) >> 1;
+}
+
+/* The same, plus `zero`, from `low` to 255. */
+static uint32_t result(int32_t x, int32_t m, int32_t right, int32_t zero, int32_t low) {
+  const int32_t u = rescale(x, m, right) + zero;
+  return (uint32_t)(u < low ? low : u > 255 ? 255 : u);
 }
 #endif
 

@@ -17,6 +17,12 @@ from pronas.deploy.integer._graph import FloatGraph, Node
 ALIGN = 4
 """Bytes that every place is a multiple of: words are loaded and stored."""
 
+_ROWS = 1024
+"""Bytes of a depthwise channel's rows, where that many are enough for a row of results."""
+
+
+_SCRATCH = ("conv", "depthwise")
+
 
 @final
 @dataclass(frozen=True)
@@ -71,9 +77,31 @@ def column(node: Node) -> int:
     return padded(prod(node.weight.shape[1:]))
 
 
+def row_length(node: Node) -> int:
+    """Numbers of 16 bits from row to row of a depthwise convolution's channel: four results at once, an even number."""
+    wide = -(-node.shape[2] // 4) * 4 * node.stride[1] + node.dilation[1] * (node.kernel[1] - 1) + 1
+    return wide // 2 * 2
+
+
+def _window_rows(node: Node, results: int) -> int:
+    return (results - 1) * node.stride[0] + node.dilation[0] * (node.kernel[0] - 1) + 1
+
+
+def band(node: Node) -> int:
+    """Rows of a depthwise convolution's result that are made at once: all, or as many as its rows leave room for."""
+    rows = _ROWS // (2 * row_length(node))
+    return max(1, min(node.shape[1], (rows - _window_rows(node, 1)) // node.stride[0] + 1))
+
+
 def _scratch(node: Node, joined: bool) -> int:
-    """Two columns of 16-bit numbers, and two pixels of results that are yet to be added to."""
-    return 4 * column(node) + 2 * padded(node.shape[0]) * joined if node.kind == "conv" else 0
+    """Convolutions: two columns of 16-bit numbers, then the window as bytes where channels are no multiple of 4, and two
+    pixels of results that are yet to be added to. Depthwise ones: a channel's rows, and its weights as pairs."""
+    assert node.weight is not None
+    if node.kind == "conv":
+        whole = node.weight.shape[1] % 4 == 0
+        return 4 * column(node) + max(0 if whole else column(node), 2 * padded(node.shape[0]) * joined)
+    rows = 2 * row_length(node) * _window_rows(node, band(node))
+    return rows + 8 * node.kernel[0] * (node.kernel[1] // 2 + 1)
 
 
 def layout(graph: FloatGraph) -> Layout:
@@ -84,7 +112,7 @@ def layout(graph: FloatGraph) -> Layout:
     owner = _shared(graph, steps, homes, life)
     roots = sorted(life)
     needs = [Need(padded(graph.nodes[r - 1].size), *life[r]) for r in roots]
-    sizes = [_scratch(graph.nodes[step.node], step.add >= 0) for step in steps]
+    sizes = [_scratch(graph.nodes[s.node], s.add >= 0) if kind_of(graph, s) in _SCRATCH else 0 for s in steps]
     scratch = [(n, size) for n, size in enumerate(sizes) if size]
     found, size = plan_arena([*needs, *(Need(bytes_, n, n) for n, bytes_ in scratch)], ALIGN)
     at = dict(zip(roots, found, strict=False))
@@ -95,6 +123,16 @@ def layout(graph: FloatGraph) -> Layout:
     columns = dict(zip((n for n, _ in scratch), found[len(roots) :], strict=True))
     placed = [Step(s.node, s.add, s.other, columns.get(n, 0)) for n, s in enumerate(steps)]
     return Layout(tuple(placed), tuple(places), padded(size))
+
+
+def kind_of(graph: FloatGraph, step: Step) -> str:
+    """The kind of C function that runs a step: its node's, but for the image's scaling and for other depthwise
+    convolutions that only scale."""
+    node = graph.nodes[step.node]
+    if step.node == 0:
+        return "image"
+    plain = (node.kernel, node.stride, node.padding) == ((1, 1), (1, 1), (0, 0))
+    return "scale" if node.kind == "depthwise" and plain else node.kind
 
 
 def _steps(graph: FloatGraph) -> list[Step]:
