@@ -1,5 +1,7 @@
 r"""The C of convolutions: windows become columns; on cores with DSP instructions two filters times two columns at once, two
 products an instruction, the columns as pairs of 16 bits that lie beside each other.
+
+What takes more registers than a compiler leaves at every level is written in assembly, in functions without a prologue.
 """
 
 CONV = r"""
@@ -24,13 +26,6 @@ static void gather(const operation *p, int32_t y, int32_t x, uint8_t *to) {
 }
 
 #ifdef DSP
-/* Bytes 1 and 3 as 16 bits each. */
-static inline uint32_t odd_signed(uint32_t x) {
-  uint32_t y;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(y) : "r"(x));
-  return y;
-}
-
 /* Two words of a column; those of the other column stand between them and the next. */
 #define STORE(a, b, to) __asm__ volatile("strd %1, %2, [%0], #16" : "+r"(to) : "r"(a), "r"(b) : "memory")
 #define UNFOLD(from, to) \
@@ -80,59 +75,62 @@ static void pairs(const operation *p, int32_t y, int32_t x, uint32_t *to, int32_
   }
 }
 
-/* Four inputs of two filters (`w`) times four inputs of two columns (`x`); both move on. */
-#define FOUR \
-  do { \
-    uint32_t a, c, e; \
-    register uint32_t m0 __asm__("r4"), m1 __asm__("r5"), n0 __asm__("r6"), n1 __asm__("r8"); \
-    LOAD(a, c, w); \
-    __asm__ volatile("ldm %0!, {%1, %2, %3, %4}" : "+r"(x), "=r"(m0), "=r"(m1), "=r"(n0), "=r"(n1) : : "memory"); \
-    e = __sxtb16(a), s = __smlad(e, m0, s), t = __smlad(e, n0, t); \
-    a = odd_signed(a), s = __smlad(a, m1, s), t = __smlad(a, n1, t); \
-    e = __sxtb16(c), u = __smlad(e, m0, u), v = __smlad(e, n0, v); \
-    c = odd_signed(c), u = __smlad(c, m1, u), v = __smlad(c, n1, v); \
-  } while (0)
+/* Two columns `x` and the numbers of the filters that they are multiplied with; `left` filters. Order matters. */
+typedef struct {
+  const int32_t *m;
+  const int8_t *s;
+  int32_t zero, low;
+  uint8_t *one, *two;
+  const uint32_t *x;
+  int32_t fours, left;
+  const int32_t *b;
+} columns;
 
-/* The sums of two filters, which begin at `b`, over two columns. By itself, so that all of it stays in registers. */
-__attribute__((noinline)) static void multiply(
-    const int8_t *w, const uint32_t *x, int32_t fours, const int32_t *b, int32_t *sums) {
-  int32_t s = b[0], t = s, u = b[1], v = u;
-  for (int32_t k = fours & 3; k > 0; k--) FOUR;
-  for (int32_t k = fours >> 2; k > 0; k--) {
-    FOUR;
-    FOUR;
-    FOUR;
-    FOUR;
-  }
-  sums[0] = s, sums[1] = t, sums[2] = u, sums[3] = v;
-}
+/* Four inputs of two filters (r0) times four inputs of two columns (r1); sums in r9 to r12. */
+#define FOUR \
+  "ldrd r3, r8, [r0], #8\n\t ldm r1!, {r4, r5, r6, r7}\n\t" \
+  "sxtb16 lr, r3\n\t smlad r9, lr, r4, r9\n\t smlad r10, lr, r6, r10\n\t" \
+  "sxtb16 r3, r3, ror #8\n\t smlad r9, r3, r5, r9\n\t smlad r10, r3, r7, r10\n\t" \
+  "sxtb16 lr, r8\n\t smlad r11, lr, r4, r11\n\t smlad r12, lr, r6, r12\n\t" \
+  "sxtb16 r8, r8, ror #8\n\t smlad r11, r8, r5, r11\n\t smlad r12, r8, r7, r12\n\t"
+
+/* A filter's two sums (u, v) become its results, which are stored; r7: its multiplier. */
+#define FILTER(u, v, m, skip) \
+  "ldrsb r1, [r2], #1\n\t cmp r1, #0\n\t bge " skip "f\n\t" \
+  "rsb r1, r1, #0\n\t lsl " u ", " u ", r1\n\t lsl " v ", " v ", r1\n\t mov r1, #0\n" skip ":\n\t" \
+  RESULT(u, m, "r1", "r3", "r4") RESULT(v, m, "r1", "r3", "r4") \
+  "strb " u ", [r5], #1\n\t strb " v ", [r6], #1\n\t"
 
 /* Both columns times all filters, two at a time. */
-static void filters(const operation *p, const uint32_t *x, int32_t fours, uint8_t *one, uint8_t *two) {
-  const int8_t *w = weight + p->weights, *s = shift + p->first;
-  const int32_t *b = bias + p->first, *m = mantissa + p->first, zero = p->middle, low = p->middle_low;
-  int32_t o = p->out, sums[4];
-  for (; o > 0; o -= 2, w += 8 * fours, b += 2, m += 2, s += 2) {
-    const int32_t last[2] = {b[0], 0};
-    multiply(w, x, fours, o > 1 ? b : last, sums);
-    *one++ = (uint8_t)result(sums[0], m[0], s[0], zero, low);
-    *two++ = (uint8_t)result(sums[1], m[0], s[0], zero, low);
-    if (o == 1) return;
-    *one++ = (uint8_t)result(sums[2], m[1], s[1], zero, low);
-    *two++ = (uint8_t)result(sums[3], m[1], s[1], zero, low);
-  }
+NAKED static void filters(UNUSED const int8_t *w, UNUSED columns *k) {
+  __asm__ volatile(
+      "push {r1, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t mov lr, r1\n"
+      "1:\n\t ldr r3, [lr, #36]\n\t ldrd r9, r11, [r3], #8\n\t str r3, [lr, #36]\n\t"
+      "mov r10, r9\n\t mov r12, r11\n\t ldrd r1, r2, [lr, #24]\n\t"
+      "subs r2, r2, #4\n\t blt 3f\n"
+      "2:\n\t" FOUR FOUR FOUR FOUR "subs r2, r2, #4\n\t bge 2b\n"
+      "3:\n\t adds r2, r2, #4\n\t beq 5f\n"
+      "4:\n\t" FOUR "subs r2, r2, #1\n\t bne 4b\n"
+      "5:\n\t ldr lr, [sp]\n\t ldm lr, {r1, r2, r3, r4, r5, r6}\n\t ldrd r7, r8, [r1], #8\n\t str r1, [lr]\n\t"
+      FILTER("r9", "r10", "r7", "6")
+      "ldr r9, [lr, #32]\n\t subs r9, r9, #2\n\t str r9, [lr, #32]\n\t bmi 8f\n\t"
+      FILTER("r11", "r12", "r8", "7")
+      "str r2, [lr, #4]\n\t strd r5, r6, [lr, #16]\n\t cmp r9, #0\n\t bne 1b\n"
+      "8:\n\t pop {r1, r4, r5, r6, r7, r8, r9, r10, r11, pc}");
 }
 
 static void conv(const operation *p) {
   const int32_t fours = (p->kh * p->kw * p->c + 3) / 4, count = p->oh * p->ow;
   uint32_t *const x = (uint32_t *)(void *)AT(p->scratch);
+  const int32_t *const b = bias + p->first, *const m = mantissa + p->first;
   for (int32_t i = 0; i < count; i += 2) {
     const int32_t j = i + 1 < count ? i + 1 : i;
     uint8_t *one = AT(p->result) + i * p->result_step, *two = AT(p->result) + j * p->result_step;
     if (p->joined) one = AT(p->scratch) + 16 * fours, two = one + p->out;
     pairs(p, i / p->ow * p->sh - p->ph, i % p->ow * p->sw - p->pw, x, fours);
     pairs(p, j / p->ow * p->sh - p->ph, j % p->ow * p->sw - p->pw, x + 2, fours);
-    filters(p, x, fours, one, two);
+    columns k = {m, shift + p->first, p->middle - p->middle_low, p->middle_low, one, two, x, fours, p->out, b};
+    filters(weight + p->weights, &k);
     @JOIN@
   }
 }

@@ -14,27 +14,51 @@ static uint8_t *fill(uint8_t *to, const volatile uint8_t *value, int32_t count) 
 """
 
 ADDED = r"""
-/* Sums of `count` values u and v, each with 20 more bits, in the result's scale. */
+/* Sums of values u and v, each with 20 more bits, in the result's scale. */
+#ifdef DSP
+/* Zero points have 21 bits more; the order matters. */
+typedef struct {
+  const uint8_t *u, *v;
+  uint8_t *to;
+  int32_t zero_u, zero_v, m0, s0, m1, s1, m2, s2, zero, low;
+} summing;
+
+#define SUM \
+  "ldrb r12, [r0], #1\n\t rsb r12, r3, r12, lsl #21\n\t" RESCALE("r12", "r5", "r6") "adc r12, r12, #0\n\t" \
+  "ldrb lr, [r1], #1\n\t rsb lr, r4, lr, lsl #21\n\t" RESCALE("lr", "r7", "r8") "adc lr, lr, #0\n\t" \
+  "add r12, r12, lr\n\t ldr lr, [sp, #4]\n\t" RESULT("r12", "r9", "r10", "r11", "lr") "strb r12, [r2], #1\n\t"
+
+/* `count` of them, two at a time. */
+NAKED static void sums(UNUSED const summing *k, UNUSED int32_t count) {
+  __asm__ volatile(
+      "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t ldr r2, [r0, #48]\n\t"
+      "lsrs r3, r1, #1\n\t adc r1, r3, #0\n\t push {r1, r2, r3}\n\t"
+      "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11}\n\t bcs 2f\n"
+      "1:\n\t" SUM
+      "2:\n\t" SUM
+      "ldr lr, [sp]\n\t subs lr, lr, #1\n\t str lr, [sp]\n\t bne 1b\n\t"
+      "add sp, sp, #12\n\t pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}");
+}
+
+static void added(const operation *p, const uint8_t *u, int32_t zero, const uint8_t *v, uint8_t *to, int32_t count) {
+  const int32_t *m = mantissa + p->extra;
+  const int8_t *s = shift + p->extra;
+  const summing k = {u, v, to, zero << 21, p->second_zero << 21, m[0], s[0], m[1], s[1], m[2], s[2],
+                     p->result_zero - p->low, p->low};
+  sums(&k, count);
+}
+#else
 static void added(const operation *p, const uint8_t *u, int32_t zero, const uint8_t *v, uint8_t *to, int32_t count) {
   const int32_t *m = mantissa + p->extra, m0 = m[0], m1 = m[1], m2 = m[2], second = p->second_zero;
   const int8_t *s = shift + p->extra;
   const int32_t s0 = s[0], s1 = s[1], s2 = s[2], more = p->result_zero, low = p->low;
-#ifdef DSP
-  const int32_t z0 = zero << 21, z1 = second << 21;
-  for (; count > 0; count--) {
-    int32_t a = (*u++ << 21) - z0, b = (*v++ << 21) - z1;
-    __asm__(RESCALE("%0", "%1", "%2") "adc %0, %0, #0" : "+r"(a) : "r"(m0), "r"(s0) : "cc");
-    __asm__(RESCALE("%0", "%1", "%2") "adc %0, %0, #0" : "+r"(b) : "r"(m1), "r"(s1) : "cc");
-    *to++ = (uint8_t)result(a + b, m2, s2, more, low);
-  }
-#else
   for (; count > 0; count--) {
     int32_t sum = rescale((*u++ - zero) * (1 << 20), m0, s0);
     sum += rescale((*v++ - second) * (1 << 20), m1, s1);
     *to++ = (uint8_t)result(sum, m2, s2, more, low);
   }
-#endif
 }
+#endif
 """
 
 SCALE = r"""
@@ -118,9 +142,11 @@ static void mean(const operation *p) {
 
 ADD = r"""
 static void add(const operation *p) {
-  for (int32_t i = 0; i < p->oh * p->ow; i++)
+  const int whole = p->step == p->c && p->second_step == p->c && p->result_step == p->c;
+  const int32_t count = whole ? p->oh * p->ow * p->c : p->c;
+  for (int32_t i = 0; i < p->oh * p->ow; i += count / p->c)
     added(p, AT(p->source) + i * p->step, p->zero, AT(p->second) + i * p->second_step,
-          AT(p->result) + i * p->result_step, p->c);
+          AT(p->result) + i * p->result_step, count);
 }
 """
 

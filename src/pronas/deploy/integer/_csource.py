@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def integer_c(network: IntegerGraph, name: str) -> IntegerSource:
 def constant_bytes(graph: FloatGraph, plan: Layout) -> int:
     """Bytes of all constants: weights, 9 bytes a channel, 5 a multiplier, the operation table."""
     weighted = [node for node in graph.nodes if node.kind in WEIGHTED]
-    channels = sum(node.shape[0] for node in weighted)
+    channels = sum(map(_filters, weighted))
     return (
         sum(map(_weight_bytes, weighted))
         + 9 * channels
@@ -97,7 +97,12 @@ def constant_bytes(graph: FloatGraph, plan: Layout) -> int:
 def _weight_bytes(node: Node) -> int:
     """Convolutions: rows of a multiple of four for an even number of filters."""
     assert node.weight is not None
-    return column(node) * (node.shape[0] + node.shape[0] % 2) if node.kind == "conv" else padded(node.weight.numel())
+    return column(node) * _filters(node) if node.kind == "conv" else padded(node.weight.numel())
+
+
+def _filters(node: Node) -> int:
+    """Channels of a result, for convolutions an even number: they are made two at a time."""
+    return node.shape[0] + node.shape[0] % 2 if node.kind == "conv" else node.shape[0]
 
 
 def _extras(node: Node) -> int:
@@ -115,16 +120,21 @@ class _Constants:
         for n, (node, own) in enumerate(zip(graph.nodes, network.numbers, strict=True)):
             if node.kind in WEIGHTED:
                 weights.append(arranged(node, own))
-                biases.append(folded_bias(node, own, network.scales[node.sources[0]].zero + 128))
+                biases.append(_even(node, folded_bias(node, own, network.scales[node.sources[0]].zero + 128)))
                 self.weights[n], self.first[n] = place, at
-                place, at = place + weights[-1].size, at + node.shape[0]
+                place, at = place + weights[-1].size, at + biases[-1].size
         for n, node in enumerate(graph.nodes):
             self.extra[n], at = at, at + _extras(node)
         self.weight, self.bias = np.concatenate(weights), np.concatenate(biases)
         order = [_turned(n, node, plan) for n, node in enumerate(graph.nodes)]
         nodes = sorted(range(len(order)), key=lambda n: network.numbers[n].bias.size == 0)  # channels, then the others
-        self.mantissa = np.concatenate([network.numbers[n].mantissa[order[n]] for n in nodes])
-        self.shift = -np.concatenate([network.numbers[n].shift[order[n]] for n in nodes])
+        self.mantissa = np.concatenate([_even(graph.nodes[n], network.numbers[n].mantissa[order[n]]) for n in nodes])
+        self.shift = -np.concatenate([_even(graph.nodes[n], network.numbers[n].shift[order[n]]) for n in nodes])
+
+
+def _even(node: Node, values: NDArray[Any]) -> NDArray[Any]:
+    """A number a channel; of convolutions with an odd number of filters one more."""
+    return np.pad(values, (0, _filters(node) - node.shape[0])) if node.kind == "conv" else values
 
 
 def _turned(number: int, node: Node, plan: Layout) -> slice | list[int]:

@@ -84,15 +84,22 @@ static union {
 #define AT(place) (arena.bytes + (place))
 
 #ifdef DSP
+/* Functions in assembly: what they are given is not to be changed or left out by a compiler. */
+#define NAKED __attribute__((naked, noinline, used))
+#define UNUSED __attribute__((unused))
+
 /* x times m / 2^32 less `right` bits, rounded twice, half away from zero; what `adds` carries is right for no bits. */
 #define RESCALE(x, m, right) \
-  "smmulr " x ", " x ", " m "\n\tadds " x ", " x ", " x ", asr #31\n\tasrs " x ", " x ", " right "\n\t"
+  "smmulr " x ", " x ", " m "\n\t adds " x ", " x ", " x ", asr #31\n\t asrs " x ", " x ", " right "\n\t"
 
-/* x times m / 2^31 less `right` bits, plus `zero`, from `low` to 255. */
+/* x times m / 2^31 less `right` bits, plus `zero` (less `low`), from `low` to 255. */
+#define RESULT(x, m, right, zero, low) \
+  "lsl " x ", " x ", #1\n\t" RESCALE(x, m, right) \
+  "adc " x ", " x ", " zero "\n\t usat " x ", #8, " x "\n\t uqadd8 " x ", " x ", " low "\n\t"
+
 static inline uint32_t result(int32_t x, int32_t m, int32_t right, int32_t zero, int32_t low) {
   if (right < 0) x = (int32_t)((uint32_t)x << -right), right = 0;
-  __asm__("lsl %0, %0, #1\n\t" RESCALE("%0", "%1", "%2") "adc %0, %0, %3\n\tusat %0, #8, %0\n\tuqadd8 %0, %0, %4"
-          : "+r"(x) : "r"(m), "r"(right), "r"(zero - low), "r"(low) : "cc");
+  __asm__(RESULT("%0", "%1", "%2", "%3", "%4") : "+r"(x) : "r"(m), "r"(right), "r"(zero - low), "r"(low) : "cc");
   return (uint32_t)x;
 }
 
