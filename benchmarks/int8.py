@@ -2,6 +2,7 @@
 
     python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, and models of one's own (full precision)
     python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C, LiteRT, TFLM; footprints
+    python benchmarks/int8.py code                  # bytes of code by kind of operation, for deploy/targets.toml
 
 `count` runs the exported C on a Cortex-M4 (DSP instructions) and a Cortex-M0+ under QEMU (arm-none-eabi-gcc,
 qemu-system-arm), and, where it is installed, what BakeNN makes of the same .tflite at -O2: portable, and with
@@ -20,12 +21,14 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests/deploy"))
 from integer_graphs import integer_network, unruly
 
 from pronas.deploy._emulate import emulate
 from pronas.deploy.integer import (
+    Builder,
     calibrate,
     integer_c,
     integer_footprint,
@@ -162,15 +165,60 @@ def c_logits(integers, images):
         return found
 
 
+def code():
+    """Bytes of code at -Os: what every network has, and what each kind of operation adds."""
+    window = {"padding": (1, 1), "depthwise": True}
+    depthwise = {
+        f"line_{width // 2 + 1}_{stride}": (width, {"stride": (stride, stride), "padding": (width // 2,) * 2})
+        for width in (3, 5, 7)
+        for stride in (1, 2)
+    }
+
+    def filters(b, x, width, **options):
+        return b.conv(x, torch.randn(8, 1 if "depthwise" in options else 8, width, width), **options)
+
+    kinds = {
+        "depthwise": lambda b, x: filters(b, x, 3, **window | {"dilation": (2, 2), "padding": (2, 2)}),
+        "maxpool": lambda b, x: b.pool("maxpool", x, 3, 1), "avgpool": lambda b, x: b.pool("avgpool", x, 3, 1),
+        "relu": lambda b, x: b.relu(b.pool("maxpool", x, 3, 1), False), "rescale": lambda b, x: b.rescale(x),
+        "add": lambda b, x: b.add(b.pool("maxpool", x, 3, 1), x), "joined": lambda b, x: b.add(filters(b, x, 1), x),
+        **{name: lambda b, x, n=n: filters(b, x, n[0], depthwise=True, **n[1]) for name, n in depthwise.items()},
+    }  # fmt: skip
+    for processor in ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"):
+        base = code_bytes(processor, lambda b, x: x)
+        found = {kind: code_bytes(processor, make) - base for kind, make in kinds.items()}
+        found |= {kind: found[kind] - found["maxpool"] for kind in ("relu", "add")}
+        found |= {kind: found[kind] - found["depthwise"] for kind in depthwise}
+        listed = ", ".join(f"{kind} = {max(0, size)}" for kind, size in ({"base": base} | found).items())
+        print(f"[processors.{processor}]\ncode = {{ {listed} }}")
+
+
+def code_bytes(processor, make):
+    builder = Builder((1, 8, 8))
+    image = builder.conv(0, torch.ones(1, 1, 1, 1), depthwise=True)
+    value = make(builder, builder.conv(image, torch.randn(8, 1, 3, 3), padding=(1, 1)))
+    graph = builder.finish(builder.conv(builder.mean(value), torch.randn(4, 8, 1, 1)))
+    integers = quantize(graph, calibrate(graph, np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)))
+    with tempfile.TemporaryDirectory() as folder:
+        source = write_integer_c(integers, Path(folder) / "net.c")
+        target = ["-Os", f"-mcpu={processor}", "-mthumb", "-ffunction-sections", "-c", source, "-o", f"{folder}/net.o"]
+        subprocess.run(["arm-none-eabi-gcc", *target], check=True)
+        sizes = subprocess.run(["arm-none-eabi-size", f"{folder}/net.o"], check=True, capture_output=True, text=True)
+    return int(sizes.stdout.splitlines()[1].split()[0]) - integer_c(integers, "net").constant_bytes
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["count", "same"])
+    parser.add_argument("what", choices=["count", "same", "code"])
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--cells", type=int, default=300)
     parser.add_argument("--first", type=int, default=1000)
     args = parser.parse_args()
     if args.what == "same":
         sys.exit(same(args.cells, args.first))
+    if args.what == "code":
+        code()
+        return
     count("resnet8", resnet8())
     for path in args.models:
         with contextlib.suppress(KeyboardInterrupt):

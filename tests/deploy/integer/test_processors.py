@@ -2,39 +2,19 @@
 bytes as NumPy, on 200 images."""
 
 import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from integer_graphs import integer_network
+from integer_programs import STRICT, on_cortex_m, printed, run, write_program
 
 from pronas.deploy._emulate import emulate
-from pronas.deploy.integer import integer_c, run_integer, write_integer_c
+from pronas.deploy.integer import Builder, calibrate, integer_c, quantize, run_integer, write_integer_c
 from pronas.errors import UsageError
 
-MCU = Path(__file__).parents[1] / "mcu"
-STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
 SEEDS = (0, 3, 5, 8, 11)
 IMAGES = 40
-
-MAIN = r"""
-#include "images.h"
-#include "net.h"
-void put_char(char c);
-int main(void) {
-  for (int i = 0; i < IMAGES; i++) {
-    int8_t logits[NET_CLASSES];
-    put_char((char)('0' + net_logits(images[i], logits)));
-    for (int k = 0; k < NET_CLASSES; k++) {
-      put_char("0123456789abcdef"[(uint8_t)logits[k] >> 4]);
-      put_char("0123456789abcdef"[(uint8_t)logits[k] & 15]);
-    }
-    put_char('\n');
-  }
-  return 0;
-}
-"""
 
 
 def need(*programs):
@@ -43,52 +23,70 @@ def need(*programs):
         pytest.skip(f"{', '.join(missing)} not installed")
 
 
-def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[:2000]
-    return done.stdout
-
-
-def write_program(folder, seed):
-    """The network's C, images and a main that prints every byte; returns what it must print."""
-    integers, images, _ = integer_network(seed)
-    more = np.random.default_rng(seed).integers(0, 256, (IMAGES - len(images), *images.shape[1:]), dtype=np.uint8)
-    images = np.concatenate([images, more])
-    write_integer_c(integers, folder / "net.c")
-    rows = ",\n".join("{" + ",".join(map(str, image.reshape(-1))) + "}" for image in images)
-    head = f"#include <stdint.h>\n#define IMAGES {IMAGES}\n"
-    (folder / "images.h").write_text(f"{head}static const uint8_t images[IMAGES][{images[0].size}] = {{\n{rows}}};\n")
-    (folder / "main.c").write_text(MAIN)
-    logits = run_integer(integers, images)
-    return [f"{row.argmax()}{row.tobytes().hex()}" for row in logits]
+@pytest.fixture(scope="module")
+def networks():
+    """(integer network, 40 images, what must be printed) for each seed."""
+    found = {}
+    for seed in SEEDS:
+        integers, images, _ = integer_network(seed)
+        more = np.random.default_rng(seed).integers(0, 256, (IMAGES - len(images), *images.shape[1:]), dtype=np.uint8)
+        images = np.concatenate([images, more])
+        found[seed] = integers, images, printed(run_integer(integers, images))
+    return found
 
 
 @pytest.mark.parametrize(
-    ("cpu", "machine", "options"),
-    [("cortex-m4", "mps2-an386", ["-O2"]), ("cortex-m0plus", "mps2-an385", ["-Os"])],
+    ("processor", "option"), [("cortex-m4", "-O2"), ("cortex-m4", "-O0"), ("cortex-m0plus", "-Os")]
 )
-def test_cortex_m_gives_the_same_bytes(tmp_path, cpu, machine, options):
-    """QEMU has no Cortex-M0+; its instructions are a part of the Cortex-M3's, on which they run."""
+def test_cortex_m_gives_the_same_bytes(networks, tmp_path, processor, option):
     need("arm-none-eabi-gcc", "qemu-system-arm")
-    target = [f"-mcpu={cpu}", "-mthumb", *options, "-ffunction-sections", "-fdata-sections"]
-    link = ["-nostartfiles", "--specs=nosys.specs", "-T", MCU / "memory.ld", "-I", tmp_path]
-    semihosting = ["-semihosting-config", "enable=on,target=native,chardev=out", "-chardev", "stdio,id=out"]
-    for seed in SEEDS:
-        expected = write_program(tmp_path, seed)
-        run("arm-none-eabi-gcc", *STRICT, *target, "-c", tmp_path / "net.c", "-o", tmp_path / "net.o")
-        sources = [MCU / "startup.c", tmp_path / "main.c", tmp_path / "net.o"]
-        run("arm-none-eabi-gcc", *target, *link, *sources, "-o", tmp_path / "net.elf")
-        quiet = ["-nographic", "-monitor", "none", "-serial", "none"]
-        found = run("qemu-system-arm", "-M", machine, *quiet, *semihosting, "-kernel", tmp_path / "net.elf")
-        assert found.split() == expected, f"seed {seed}"
+    for seed, (integers, images, expected) in list(networks.items())[: 2 if option == "-O0" else None]:
+        assert on_cortex_m(tmp_path, integers, images, processor, option) == expected, f"seed {seed}"
 
 
-def test_aarch64_gives_the_same_bytes(tmp_path):
+def every_loop(rng):
+    """A network with depthwise layers and convolutions of all widths, strides and paddings, on odd numbers of channels
+    and on maps that are not wider than their windows."""
+    builder, parts = Builder((1, 9, 11)), []
+    image = builder.conv(0, torch.full((1, 1, 1, 1), 0.02), torch.full((1,), -2.5), depthwise=True)
+
+    def filters(value, out, kernel, **options):
+        size = (out, 1 if options.get("depthwise") else builder.shape(value)[0], *kernel)
+        weight = torch.from_numpy(rng.normal(0, (size[1] * kernel[0] * kernel[1]) ** -0.5, size).astype(np.float32))
+        return builder.conv(value, weight, torch.from_numpy(rng.normal(0, 0.2, out).astype(np.float32)), **options)
+
+    for channels, source in ((5, image), (4, builder.pool("maxpool", image, 3, 2))):
+        value = filters(source, channels, (3, 3), padding=(1, 1))
+        for width in (1, 2, 3, 5, 7, 9):
+            for stride in (1, 2, 3):
+                options = {"stride": (stride, stride), "padding": (width // 2, width // 2)}
+                kernels = ((width, width), (3, width)) if width == 3 else ((width, width),)
+                made = [filters(value, channels, kernel, depthwise=True, **options) for kernel in kernels]
+                parts += [filters(one, 1, builder.shape(one)[1:]) for one in made]
+        for kernel, more in (((1, 7), {"padding": (0, 3)}), ((3, 3), {"dilation": (2, 2), "padding": (2, 2)})):
+            one = builder.relu(filters(value, 7, kernel, **more), True)
+            parts.append(filters(builder.pool("avgpool", one, 3, 2), 1, [(s + 1) // 2 for s in builder.shape(one)[1:]]))
+    return builder.finish(builder.concat(parts))
+
+
+def test_every_loop_gives_the_same_bytes(tmp_path):
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (32, 1, 9, 11), dtype=np.uint8)
+    graph = every_loop(rng)
+    integers = quantize(graph, calibrate(graph, images))
+    expected = printed(run_integer(integers, images))
+    assert len(set(expected)) == len(images)
+    for processor in ("cortex-m4", "cortex-m0plus"):
+        assert on_cortex_m(tmp_path, integers, images, processor, "-O2") == expected, processor
+
+
+def test_aarch64_gives_the_same_bytes(networks, tmp_path):
     need("aarch64-linux-gnu-gcc", "qemu-aarch64")
     put = "#include <stdio.h>\nvoid put_char(char c);\nvoid put_char(char c) { putchar(c); }\n"
     (tmp_path / "put.c").write_text(put)
-    for seed in SEEDS:
-        expected = write_program(tmp_path, seed)
+    for seed, (integers, images, expected) in networks.items():
+        write_program(tmp_path, integers, images)
         sources = [tmp_path / "net.c", tmp_path / "main.c", tmp_path / "put.c"]
         run("aarch64-linux-gnu-gcc", *STRICT, "-O2", "-static", "-I", tmp_path, *sources, "-o", tmp_path / "net")
         assert run("qemu-aarch64", tmp_path / "net").split() == expected, f"seed {seed}"

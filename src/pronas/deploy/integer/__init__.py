@@ -1,5 +1,6 @@
 """Full-precision networks in int8: one integer network, exact to the bit; C, TensorFlow Lite and ONNX."""
 
+from pronas.deploy.integer._builder import Builder
 from pronas.deploy.integer._calibrate import METHODS, Scale, calibrate
 from pronas.deploy.integer._csource import IntegerSource, integer_c, write_integer_c
 from pronas.deploy.integer._footprint import integer_footprint, largest_node
@@ -13,6 +14,7 @@ from pronas.deploy.integer._tflite import tflite_bytes
 __all__ = [
     "METHODS",
     "Agreement",
+    "Builder",
     "FloatGraph",
     "IntegerGraph",
     "IntegerSource",

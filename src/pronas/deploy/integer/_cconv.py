@@ -1,5 +1,5 @@
-r"""The C of convolutions: windows become columns; on cores with DSP instructions two filters times two columns at once, two
-products an instruction, the columns as pairs of 16 bits that lie beside each other.
+r"""The C of convolutions: windows become columns; on cores with DSP instructions two filters times two columns at once,
+two products an instruction, the columns as pairs of 16 bits that lie beside each other.
 
 What takes more registers than a compiler leaves at every level is written in assembly, in functions without a prologue.
 """

@@ -1,5 +1,5 @@
-r"""The C of depthwise convolutions: one channel after another, its rows laid out as numbers of 16 bits with the zero point
-around them, so that no window needs looking after.
+r"""The C of depthwise convolutions: one channel after another, its rows laid out as numbers of 16 bits with the zero
+point around them, so that no window needs looking after.
 
 On cores with DSP instructions four results of a row are made at once, two products an instruction; there is a function
 for each width of window and each stride that a network has, in assembly as in `_cconv`.
@@ -10,9 +10,9 @@ from __future__ import annotations
 from pronas.deploy.integer._graph import Node
 
 DEPTHWISE = r"""
-/* What makes a row of a channel's results: multiplier, zero point less the lowest result, bytes from pixel to pixel, where
- * it goes, its first window, its length, bias, weights as pairs of 16 bits, the window's rows, bytes from the end of one
- * to the next. The order matters up to there. */
+/* What makes a row of a channel's results: multiplier, zero point less the lowest result, bytes from pixel to pixel,
+ * where it goes, its first window, its length, bias, weights as pairs of 16 bits, the window's rows, bytes from the end
+ * of one to the next. The order matters up to there. */
 typedef struct {
   int32_t m, s, zero, low, step;
   uint8_t *to;
@@ -32,8 +32,12 @@ static void line(channel *k) {
     int32_t sum = k->b;
     const int8_t *w = k->w;
     const uint16_t *x = k->from;
-    for (int32_t a = k->kh; a > 0; a--, x += more)
-      for (int32_t b = kw; b > 0; b--, x += dw) sum += *w++ * *x;
+    for (int32_t a = k->kh; a > 0; a--, x += more) {
+      int32_t b = kw;
+      if (dw == 1)
+        for (; b >= 3; b -= 3, w += 3, x += 3) sum += w[0] * x[0] + w[1] * x[1] + w[2] * x[2];
+      for (; b > 0; b--, x += dw) sum += *w++ * *x;
+    }
     *k->to = (uint8_t)result(sum, k->m, k->s, k->zero + k->low, k->low);
   }
 }

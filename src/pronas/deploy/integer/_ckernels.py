@@ -66,7 +66,7 @@ SCALE = r"""
 static void scale(const operation *p, const uint8_t *pixels, int32_t apart, int32_t step) {
   const int32_t zero = p->middle, low = p->middle_low;
   for (int32_t c = 0; c < p->out; c++) {
-    const int32_t w = weight[p->weights + c], b = bias[p->first + c], m = mantissa[p->first + c], s = shift[p->first + c];
+    const int32_t w = weight[p->weights + c], at = p->first + c, b = bias[at], m = mantissa[at], s = shift[at];
     const uint8_t *from = pixels + c * apart;
     uint8_t *to = AT(p->result) + c;
     for (int32_t i = p->oh * p->ow; i > 0; i--, from += step, to += p->result_step)
@@ -182,4 +182,4 @@ TEXTS = {
     "image": SCALE, "conv": CONV, "depthwise": DEPTHWISE, "maxpool": POOL, "avgpool": POOL, "mean": MEAN,
     "add": ADD, "relu": RELU, "rescale": RESCALE, "scale": SCALE,
 }  # fmt: skip
-__all__ = ["ADDED", "FILL", "CALLS", "JOIN", "JOIN_ONE", "KINDS", "TEXTS"]
+__all__ = ["ADDED", "CALLS", "FILL", "JOIN", "JOIN_ONE", "KINDS", "TEXTS"]

@@ -1,8 +1,8 @@
 """The C text of exported integer networks; words between @ signs are filled in.
 
 Maps are [row][column][channel], unsigned: u = q + 128. Weights of convolutions stand in rows of a multiple of four, two
-filters interleaved by four; of depthwise ones channel after channel. Biases hold the zero point of what is read, so that
-products are taken of u as it is.
+filters interleaved by four; of depthwise ones channel after channel. Biases hold the zero point of what is read, so
+that products are taken of u as it is.
 """
 
 HEADER = """/* An int8 neural network made by pronas; see the source beside this file. */
@@ -45,8 +45,8 @@ TOP = r"""/* An int8 neural network made by pronas: integers only, no allocation
 #endif
 
 /* One operation: its window, zero points (of what it reads, reads second, makes; `middle`: of a convolution before the
- * addition that is part of it), lowest results, sizes, bytes from pixel to pixel, rows of a depthwise result that are made
- * at once, places of maps in `arena`, of weights and of numbers (`first`: of its channels, `extra`: of an addition). */
+ * addition that is part of it), lowest results, sizes, bytes from pixel to pixel, rows of a depthwise result that are
+ * made at once, places of maps in `arena`, of weights and of numbers (`first`: of its channels, `extra`: of an addition). */
 typedef struct {
   uint8_t kind, kh, kw, sh, sw, dh, dw, zero, second_zero, result_zero, middle, low, middle_low, joined;
   int8_t ph, pw;
@@ -115,15 +115,23 @@ static inline uint32_t odd_unsigned(uint32_t x) {
   __asm__("uxtb16 %0, %1, ror #8" : "=r"(y) : "r"(x));
   return y;
 }
-
-/* Two words from where `from` points, which moves on. */
-#define LOAD(a, b, from) __asm__ volatile("ldrd %0, %1, [%2], #8" : "=&r"(a), "=&r"(b), "+r"(from) : : "memory")
 #else
+/* x times m / 2^31, rounded. Without a product of 64 bits: from halves; the lowest does not reach what is kept. */
+static int32_t high_product(int32_t x, int32_t m) {
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+  const uint32_t x0 = x & 65535, m0 = m & 65535, m1 = (uint32_t)m >> 16, low = x0 * m1 + (x0 * m0 >> 16);
+  const int32_t x1 = x >> 16, middle = x1 * (int32_t)m0 + (int32_t)(low & 65535);
+  return 2 * (x1 * (int32_t)m1 + (int32_t)(low >> 16)) + ((middle + (1 << 14)) >> 15);
+#else
+  return (int32_t)(((int64_t)x * m + (1 << 30)) >> 31);
+#endif
+}
+
 /* x times m / 2^31 less `right` bits, rounded twice, half away from zero. */
 static int32_t rescale(int32_t x, int32_t m, int32_t right) {
-  const int32_t left = right < 0 ? -right : 0;
-  const int32_t high = (int32_t)(((int64_t)(x * (1 << left)) * m + (1 << 30)) >> 31);
-  return right <= 0 ? high : (((high + (high >> 31)) >> (right - 1)) + 1) >> 1;
+  if (right <= 0) return high_product(x * (1 << -right), m);
+  const int32_t high = high_product(x, m);
+  return (((high + (high >> 31)) >> (right - 1)) + 1) >> 1;
 }
 
 /* The same, plus `zero`, from `low` to 255. */

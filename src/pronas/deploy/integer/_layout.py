@@ -94,8 +94,8 @@ def band(node: Node) -> int:
 
 
 def _scratch(node: Node, joined: bool) -> int:
-    """Convolutions: two columns of 16-bit numbers, then the window as bytes where channels are no multiple of 4, and two
-    pixels of results that are yet to be added to. Depthwise ones: a channel's rows, and its weights as pairs."""
+    """Convolutions: two columns of 16-bit numbers, then the window as bytes where channels are no multiple of 4, and
+    two pixels of results that are yet to be added to. Depthwise ones: a channel's rows, and its weights as pairs."""
     assert node.weight is not None
     if node.kind == "conv":
         whole = node.weight.shape[1] % 4 == 0
