@@ -73,6 +73,12 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtraError(f"{module} is not installed ({error}): pip install 'pronas[{extra}]'") from error
 
 
+def shown(value: object, most: int = 80) -> str:
+    """Return a value as a message shows it: its ``repr``, cut where it has more than ``most`` characters."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the known name closest to ``name``, or the empty string.
 

@@ -1,7 +1,8 @@
-"""Whole files or none: write beside, then rename."""
+"""Whole files or none: write beside, then rename; and what a disk says where it refuses."""
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
     os.close(handle)
@@ -49,6 +52,18 @@ def write_atomic(path: str | os.PathLike[str], data: str | bytes) -> None:
     content = data.encode("utf-8") if isinstance(data, str) else data
     with replacing(path) as temporary:
         temporary.write_bytes(content)
+
+
+def explained(error: OSError, place: object = "") -> str:
+    """Return what the system refused, of which file (or of ``place``, where it does not say), and the cure if known."""
+    where = error.filename or place
+    text = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
+    return f"{text}; make room and try again" if disk_is_full(error) else text
+
+
+def disk_is_full(error: OSError) -> bool:
+    """Whether there was no room, on the disk or in what this user may fill of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _sync(path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from pronas.errors import RunError
 from pronas.runs import Experiment, search
+from small_disk import fill, small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -134,44 +134,29 @@ def test_an_odd_child_fails_alone(tmp_path, small, quiet, monkeypatch, name):
     assert sum(child.status == "done" for child in children) == 3
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", folder], capture_output=True).returncode:
-        pytest.skip("mounting a small tmpfs is not permitted here")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-def _fill(folder: Path) -> Path:
-    filler = folder / "filler"
-    with open(filler, "wb", buffering=0) as file:
-        for size in (2**16, 1):
-            try:
-                while file.write(b"0" * size):
-                    pass
-            except OSError:
-                continue
-    return filler
-
-
-def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(small_disk, small, facts, quiet):
-    done, filler = [], []
+@pytest.mark.parametrize("moment", ["child", "final", "epoch"])
+def test_a_full_disk_stops_the_search_and_room_lets_it_go_on(tmp_path, small, facts, quiet, moment):
+    """While children are trained, when the winner begins, and while it is trained and saved."""
+    seen, filler = [], []
 
     def on_event(event):
-        if event["event"] == "child":
-            done.append(event["id"])
-            if len(done) == 3:
-                filler.append(_fill(small_disk))
+        if event["event"] == moment:
+            seen.append(event)
+            if len(seen) == (3 if moment == "child" else 1):
+                filler.append(fill(disk))
 
-    out = small_disk / "run"
-    with pytest.raises(RunError, match="make room and run the same command again"):
-        search("digits", out=out, execution="inline", on_event=on_event, **small)
-    recorded = {child.id: child.reward for child in Experiment(out).children() if child.settled}
-    assert set(done) <= set(recorded)
-    filler[0].unlink()
-    again = []
-    experiment = search("digits", out=out, execution="inline", on_event=again.append, **small)
-    assert facts(experiment) == quiet
-    assert {event["id"] for event in again if event["event"] == "child" and event["known"]} >= set(recorded)
+    with small_disk(tmp_path / "disk") as disk:
+        out = disk / "run"
+        with pytest.raises(RunError, match="make room and run the same command again"):
+            search("digits", out=out, execution="inline", on_event=on_event, **small)
+        recorded = {child.id for child in Experiment(out).children() if child.settled}
+        assert len(recorded) >= (3 if moment == "child" else 10)
+        assert Experiment(out).state == ("searching" if moment == "child" else "training")
+        filler[0].unlink()
+        again = []
+        experiment = search("digits", out=out, execution="inline", on_event=again.append, **small)
+        assert facts(experiment) == quiet
+        assert {event["id"] for event in again if event["event"] == "child" and event["known"]} >= recorded or (
+            moment != "child"
+        )
+        assert not [path for path in out.rglob(".*") if path.name != ".lock"]  # nothing half written is left

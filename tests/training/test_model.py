@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from mutants import bytes_mutant, model_mutant, sealed
 from pronas.errors import ModelFileError
 from pronas.networks import Network, skeleton
 from pronas.space import Cell
@@ -73,7 +81,7 @@ def _rewrite(path: Path, change) -> None:
 
 def _sealed(change):
     """Change tensors and seal them again: what a wrong writer, not a broken disk, would leave."""
-    from pronas.training._model import digest_of
+    from pronas.training._tensor_files import digest_of
 
     def both(header, tensors) -> None:
         change(tensors)
@@ -117,7 +125,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, network: Network, spec: Mo
     [{"cell": "0:3x3 konv + 0:identity"}, {"cell": 3}, {"skeleton": {"name": "x"}}, {"input_shape": [1, 8]}, {"x": 1}],
 )
 def test_a_specification_that_cannot_be_built_is_refused(tmp_path, network, spec, spec_changes) -> None:
-    from pronas.training._model import digest_of
+    from pronas.training._tensor_files import digest_of
 
     path = save_model(tmp_path / "m", network, spec)
     (tmp_path / "m.json").unlink()
@@ -182,8 +190,101 @@ def test_a_save_that_cannot_be_written_keeps_the_old_model(tmp_path, network, sp
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("pronas.training._model.save_file", full)
+    monkeypatch.setattr("pronas.training._tensor_files.save", full)
     with pytest.raises(OSError, match="space"):
         save_model(tmp_path / "m", network, spec)
     assert path.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["m.json", "m.safetensors"]
+
+
+FORGED = [
+    ({"skeleton": {"name": "flat", "filters": [10**6]}}, "none above 65,536"),
+    ({"skeleton": {"name": "flat", "filters": [65_536] * 2}}, "the file holds"),
+    ({"skeleton": {"name": "flat", "filters": [4] * 10**6}}, "at most 1024 numbers"),
+    ({"skeleton": {"name": "residual", "repeats": [10**7]}}, "none above 1,024"),
+    (
+        {"skeleton": {"name": "residual", "repeats": 1024, "filters": [4] * 9, "strides": [1]}},
+        "9,216 cells of 1 blocks",
+    ),
+    ({"skeleton": {"name": "pnas-cifar", "N": 10**7}}, "none above 1,024"),
+    ({"skeleton": {"name": "pnas-imagenet", "stem": "x"}}, "stem is 'x'"),
+    ({"skeleton": {"name": "flat", "stem": "x"}}, "stem is 'x'"),
+    ({"cell": " | ".join(["0:3x3 conv + 0:3x3 conv"] * 5000)}, "at most 64 blocks"),
+    ({"input_shape": [1, 10**5, 10**5]}, "values an image"),
+    ({"input_shape": [True, 8, 8]}, "three positive integers"),
+    ({"classes": ["x"] * 10**6}, "the file holds"),
+    ({"classes": [1, 2]}, "not all text"),
+    ({"scale": "x"}, "not means and deviations"),
+    ({"scale": [["1"], ["2"]]}, "not means and deviations"),
+    ({"scale": [[1, 2, 3], [1, 2, 3]]}, "does not fit"),
+    (None, "it is None"),
+    ("text", "it is 'text'"),
+    ([], "it is []"),
+]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("changes", "said"), FORGED)
+def test_a_forged_specification_with_its_digest_is_one_line_in_bounded_memory(
+    tmp_path, network, spec, changes, said
+) -> None:
+    import resource
+
+    path = save_model(tmp_path / "m", network, spec)
+    (tmp_path / "m.json").unlink()
+
+    def change(own: str) -> str:
+        return json.dumps({**json.loads(own), **changes} if isinstance(changes, dict) else changes)
+
+    data = path.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    path.write_bytes(sealed(json.loads(data[8 : 8 + size]), data[8 + size :], change))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelFileError, match=re.escape(said)) as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
+def test_mutants_are_read_or_refused(tmp_path, network, spec, seed) -> None:
+    path = save_model(tmp_path / "m", network, spec)
+    (tmp_path / "m.json").unlink()
+    path.write_bytes(model_mutant(random.Random(seed), path.read_bytes()))
+    with suppress(ModelFileError):
+        load_model(path)
+
+
+def test_equal_weights_give_equal_files(tmp_path) -> None:
+    """In every process: the library's own order of the header is another in each."""
+    code = (
+        "import sys; from pronas.training import ModelSpec, save_model; from pronas.networks import skeleton;"
+        "spec = ModelSpec('0:3x3 conv + 0:identity', skeleton('flat', filters=[4]).to_dict(), (1, 8, 8), ('a', 'b'));"
+        "save_model(sys.argv[1], spec.build(seed=1), spec)"
+    )
+    for name in ("one", "two"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True)
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path) -> None:
+    from pronas.training._checkpoint import read_checkpoint, write_checkpoint
+
+    path = tmp_path / "c"
+    write_checkpoint(path, {"a": torch.ones(4)}, {"epoch": 1}, {"seed": 1})
+    assert read_checkpoint(path, {"seed": 1})[1] == {"epoch": 1}
+    data = path.read_bytes()
+    refused = 0
+    for seed in range(300):
+        path.write_bytes(bytes_mutant(random.Random(seed), data))
+        try:
+            tensors, values = read_checkpoint(path, {"seed": 1})
+        except ModelFileError:
+            refused += 1
+            continue
+        assert torch.equal(tensors["a"], torch.ones(4))  # only what says nothing was changed
+        assert values == {"epoch": 1}
+    assert refused > 250

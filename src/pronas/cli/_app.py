@@ -72,6 +72,7 @@ def main() -> NoReturn:
     try:
         # not standalone: typer would draw a box around its errors
         code = build_app()(_shield(sys.argv[1:]), standalone_mode=False)
+        sys.stdout.flush()  # a full disk behind it is told here, not when Python ends
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except SystemExit as error:
@@ -86,13 +87,27 @@ def main() -> NoReturn:
         _fail(message, error.exit_code) if message else sys.exit(error.exit_code)
     except PronasError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written, …: the system's own words are clear
+        from pronas.files import explained
+
+        _fail(explained(error), 1)
+    except MemoryError:
+        _fail("there is not enough memory for this", 1)
     except Exception as error:  # the last net: whatever was not foreseen is still one line
         if os.environ.get("PRONAS_DEBUG"):
             raise
+        if _out_of_memory(error):
+            _fail(f"there is not enough memory for this ({error})", 1)
         _fail(f"unexpected {type(error).__name__}: {error} (PRONAS_DEBUG=1 shows where)", 1)
     if code == _INTERRUPTED:
         _fail("interrupted; run the same command again to go on", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether it is PyTorch's own error of that kind, which is no MemoryError."""
+    words = ("allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -68,7 +68,7 @@ def _table(best: list[dict[str, Any]]) -> list[str]:
     rows = [("rank", "reward", "blocks", "parameters", "cell")]
     for rank, child in enumerate(best, start=1):
         blocks = child["cell"].count("|") + 1
-        rows.append((str(rank), f"{child['reward']:.4f}", str(blocks), f"{child['parameters']:,}", child["cell"]))
+        rows.append((str(rank), f"{child['reward']:.4f}", str(blocks), f"{child['parameters'] or 0:,}", child["cell"]))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return ["  ".join([*(row[column].rjust(widths[column]) for column in range(4)), row[4]]) for row in rows]
 

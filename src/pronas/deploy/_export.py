@@ -140,6 +140,8 @@ def export_with_facts(
     target = Path(out) if out is not None else Path(path or "").with_suffix(FORMATS[format])
     order = _Order(loaded, target, data, int8, calibration, qat)
     _check(order, format)
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder; name a file, such as {target / ('net' + FORMATS[format])}")
     beside = _WRITERS[format](order)
     from pronas.deploy._text import facts_of, write_text
 

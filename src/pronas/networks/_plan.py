@@ -11,6 +11,8 @@ from pronas.networks._module_spec import Adapter, AfterAdd, ModuleSpec, Operator
 from pronas.networks._registry import LayerFactory, OperatorContext, check_operator
 from pronas.space import Cell
 
+_MOST_OF_A_CELL, _MOST_BLOCKS = 64, 4096  # more are a slip of the finger or a forged file, and take minutes
+
 
 @dataclass(frozen=True)
 class State:
@@ -130,6 +132,9 @@ def plan_cells(
         check_operator(block.operator1, factory.binary)
         check_operator(block.operator2, factory.binary)
     _check_skips(cell, len(stages))
+    if len(cell.blocks) > _MOST_OF_A_CELL or len(cell.blocks) * len(stages) > _MOST_BLOCKS:
+        most = f"a cell has at most {_MOST_OF_A_CELL} blocks and a network {_MOST_BLOCKS:,}"
+        raise UsageError(f"{len(stages):,} cells of {len(cell.blocks):,} blocks: {most}")
     wiring, states, cells = _wire(cell, all_outputs), [first], []
     for position, stage in enumerate(stages):
         plan = _plan_cell(cell, wiring, factory, states, position, stage, add)

@@ -13,7 +13,15 @@ from pronas.errors import UsageError
 from pronas.networks._layer_factory import PnasFactory
 from pronas.networks._module_spec import ModuleSpec, PoolHead, Stem
 from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
-from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
+from pronas.networks._skeleton import (
+    MOST_ENTRIES,
+    MOST_FILTERS,
+    Skeleton,
+    check_fraction,
+    check_ints,
+    check_shape,
+    register_skeleton,
+)
 from pronas.space import Cell
 
 _AUXILIARY_FILTERS, _AUXILIARY_UNITS = 128, 768
@@ -65,7 +73,9 @@ class _Pnas(Skeleton):
 
     def __post_init__(self) -> None:
         for field in ("N", "F"):
-            if len(check_ints(field, getattr(self, field))) != 1 or isinstance(getattr(self, field), tuple | list):
+            most = MOST_ENTRIES if field == "N" else MOST_FILTERS
+            value = getattr(self, field)
+            if len(check_ints(field, value, most=most)) != 1 or isinstance(value, tuple | list):
                 raise UsageError(f"{field} is {getattr(self, field)!r}: give one positive integer")
         check_fraction("dropout", self.dropout)
         check_fraction("drop_path", self.drop_path)
@@ -149,6 +159,10 @@ class PnasImagenet(_Pnas):
     drop_path: float = 0.0
     auxiliary: bool = False
     outputs: str = "unused"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ints("stem", self.stem)
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""

@@ -14,7 +14,15 @@ from pronas.networks._layers import AveragePool, GlobalAveragePool, MaxPool, Qua
 from pronas.networks._module_spec import ModuleSpec
 from pronas.networks._plan import NetworkPlan, Stage, State, plan_cells
 from pronas.networks._registry import LayerFactory, OperatorContext
-from pronas.networks._skeleton import Skeleton, check_fraction, check_ints, check_shape, register_skeleton
+from pronas.networks._skeleton import (
+    MOST_ENTRIES,
+    MOST_FILTERS,
+    Skeleton,
+    check_fraction,
+    check_ints,
+    check_shape,
+    register_skeleton,
+)
 from pronas.space import Cell
 
 
@@ -163,7 +171,8 @@ class Residual(Skeleton):
 
     def __post_init__(self) -> None:
         for field in ("filters", "strides", "repeats"):
-            object.__setattr__(self, field, check_ints(field, getattr(self, field)))
+            most = MOST_ENTRIES if field == "repeats" else MOST_FILTERS
+            object.__setattr__(self, field, check_ints(field, getattr(self, field), most=most))
         check_ints("stem", self.stem)
         check_ints("stem_stride", self.stem_stride)
         check_ints("head", self.head, 0)

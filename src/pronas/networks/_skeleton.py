@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 
-from pronas.errors import UsageError, nearest
+from pronas.errors import UsageError, nearest, shown
 from pronas.networks._network import Network
 from pronas.networks._plan import NetworkPlan
 from pronas.space import Cell
@@ -192,7 +192,7 @@ def check_shape(input_shape: Sequence[int], classes: int) -> tuple[int, int, int
         UsageError: not (channels, height, width), smaller than 8x8, or fewer than two classes.
     """
     shape = tuple(int(v) for v in input_shape)
-    if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 8:
+    if len(shape) != 3 or shape[0] < 1 or min(shape[1:]) < 8 or max(shape) > MOST_FILTERS:
         raise UsageError(
             f"the input shape {shape} is not (channels, height, width) with a height and width of 8 or more"
         )
@@ -201,8 +201,12 @@ def check_shape(input_shape: Sequence[int], classes: int) -> tuple[int, int, int
     return (shape[0], shape[1], shape[2])
 
 
-def check_ints(what: str, values: Any, least: int = 1) -> tuple[int, ...]:
-    """Return ``values`` as a non-empty tuple of integers of at least ``least``.
+#: More filters, or more entries of a list, are a slip of the finger or a forged file, and would take all memory.
+MOST_FILTERS, MOST_ENTRIES = 65_536, 1024
+
+
+def check_ints(what: str, values: Any, least: int = 1, most: int = MOST_FILTERS) -> tuple[int, ...]:
+    """Return ``values`` as a non-empty tuple of integers from ``least`` to ``most``.
 
     Raises:
         UsageError: they are not.
@@ -212,7 +216,9 @@ def check_ints(what: str, values: Any, least: int = 1) -> tuple[int, ...]:
     except TypeError:
         result = (values,)
     if not result or any(isinstance(v, bool) or not isinstance(v, int) or v < least for v in result):
-        raise UsageError(f"{what} is {values!r}: give one or more integers of {least} or more")
+        raise UsageError(f"{what} is {shown(values)}: give one or more integers of {least} or more")
+    if max(result) > most or len(result) > MOST_ENTRIES:
+        raise UsageError(f"{what} is {shown(values)}: at most {MOST_ENTRIES} numbers, and none above {most:,}")
     return result
 
 

@@ -38,7 +38,8 @@ def write_checkpoint(path: str | Path, tensors: Arrays, values: dict[str, Any]) 
     """
     stem = _stem(path)
     data = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
-    document = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **values}
+    document = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **json.loads(json.dumps(values))}
+    document["whole"] = _digest(document)
     write_atomic(stem.with_name(stem.name + ".safetensors"), data)
     write_atomic(stem.with_name(stem.name + ".json"), json.dumps(document, indent=1) + "\n")
 
@@ -60,7 +61,7 @@ def read_checkpoint(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         document, data = json.loads(text.read_text("utf-8")), arrays.read_bytes()
     except OSError as error:
         raise ModelFileError(f"no controller checkpoint: {error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{text} is not a controller checkpoint: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ModelFileError(f"{text} is not a controller checkpoint of this version (it should say {FORMAT!r})")
@@ -68,6 +69,8 @@ def read_checkpoint(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         raise ModelFileError(
             f"{arrays} does not belong to {text.name}: one of the two is from another moment or damaged"
         )
+    if "whole" in document and document.pop("whole") != _digest(document):  # version 0.1 wrote none
+        raise ModelFileError(f"{text} was changed, or is damaged: restore a copy, or search again")
     try:
         return load(data), document
     except SafetensorError as error:
@@ -85,6 +88,10 @@ def predictor_values(predictor: Predictor) -> tuple[Arrays, dict[str, Any]]:
     tensors, values = predictor.state() if predictor.fitted else ({}, {})
     head = {"name": predictor.name, "settings": predictor.settings(), "fitted": predictor.fitted, "values": values}
     return tensors, head
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _stem(path: str | Path) -> Path:

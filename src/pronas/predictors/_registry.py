@@ -117,6 +117,6 @@ def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: 
         predictor = make_predictor(head["name"], space or space_from_dict(document["space"]), **settings)
         if head["fitted"]:
             predictor.set_state(tensors, head["values"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError) as error:
         raise ModelFileError(f"the checkpoint's predictor cannot be read: {error}") from None
     return predictor

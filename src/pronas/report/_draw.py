@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from pathlib import Path
 from typing import Any
 
 from pronas.errors import UsageError
-from pronas.files import replacing, write_atomic
+from pronas.files import write_atomic
 from pronas.report._reader import RunReader
 from pronas.space import PALETTES, SIZES, Cell, CellLayout, cell_layout, cell_svg, input_label, operator_family, shorten
 
@@ -42,17 +43,26 @@ def draw_cell(cell: Cell, out: str | Path, theme: str = "auto") -> Path:
         UsageError: an unknown ending or theme.
     """
     path = Path(out)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file, such as {path / 'cell.svg'}")
     kind = path.suffix[1:].lower()
     if kind == "svg":
         write_atomic(path, cell_svg(cell, theme))
     elif kind in ("png", "pdf"):
         if theme not in ("auto", *PALETTES):
             raise UsageError(f"unknown theme {theme!r}; known: auto, light, dark")
-        with replacing(path) as temporary:
-            _figure(cell, PALETTES["light" if theme == "auto" else theme]).savefig(temporary, format=kind, dpi=200)
+        figure = _figure(cell, PALETTES["light" if theme == "auto" else theme])
+        write_atomic(path, picture_of(figure, kind, dpi=200))
     else:
         raise UsageError(f"cannot write {path.name!r}: the ending should be .svg, .png or .pdf")
     return path
+
+
+def picture_of(figure: Any, kind: str, **options: Any) -> bytes:
+    """A figure as a file's content: matplotlib's own way to a full disk ends in errors of its own."""
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, **options)
+    return content.getvalue()
 
 
 def _figure(cell: Cell, colours: dict[str, str]) -> Any:

@@ -12,6 +12,7 @@ from pronas.space import SIZES, Cell, StateSpace, cell_layout
 
 FIELDS = (*COLUMNS, "genes")
 _PRECISE = {"started", "finished"}
+_MOST_BLOCKS = 64  # that a search may have
 
 
 def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = None) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def space_facts(config: Any) -> dict[str, Any]:
     """Sizes of the space that a run's configuration names; empty where it does not say."""
     try:
         table = config["space"]
-        blocks, operators = int(table["blocks"]), [str(name) for name in table["operators"]]
+        blocks, operators = min(int(table["blocks"]), _MOST_BLOCKS), [str(name) for name in table["operators"]]
         space = StateSpace(
             blocks,
             operators=operators,
@@ -70,7 +71,7 @@ def space_facts(config: Any) -> dict[str, Any]:
             input_lookforward_depth=table.get("lookforward"),
         )
         sizes = [space.size(b) for b in range(1, blocks + 1)]
-    except (KeyError, TypeError, ValueError, AttributeError, PronasError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, PronasError):
         return {}
     levels = [{"level": b, "raw": int(s.raw), "unique": int(s.unique)} for b, s in enumerate(sizes, 1)]
     return {"blocks": blocks, "operators": operators, "unique": sum(int(s.unique) for s in sizes), "levels": levels}

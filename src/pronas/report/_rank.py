@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pronas.errors import DataError, UsageError
-from pronas.files import replacing
+from pronas.files import write_atomic
+from pronas.report._draw import picture_of
 from pronas.report._scores import ScoreFile, cell_text
 
 if TYPE_CHECKING:
@@ -117,12 +118,11 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 5.6), dpi=140, layout="constrained")
-    known = sorted(figure.canvas.get_supported_filetypes())
+    known = sorted(set(figure.canvas.get_supported_filetypes()) - {"pgf"})  # which needs LaTeX
     if path.suffix[1:].lower() not in known:
         raise UsageError(f"cannot write {path.name!r}: the ending should be one of {', '.join(known)}")
     draw_ranking(figure, ranking)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower())
+    write_atomic(path, picture_of(figure, path.suffix[1:].lower()))
 
 
 def show_ranking(ranking: Ranking) -> None:

@@ -115,16 +115,17 @@ class RunReader:
         names = ("child", "epoch", "epochs", "accuracy", "loss", "updated")
         return Snapshot(
             run=str(meta.get("created", "")),
-            revision=max(int(meta.get("revision") or 0), newest[0][0] or 0),
+            revision=max(_whole(meta.get("revision")), _whole(newest[0][0])),
             children=self._rows(f"SELECT {', '.join(COLUMNS)} FROM children WHERE revision > ? ORDER BY id", since),
             running=[dict(zip(names, row, strict=True)) for row in running],
-            fits=[{"level": level, "round": round_, "report": _json(report) or {}} for level, round_, report in fits],
+            fits=[{"level": level, "round": round_, "report": _table(report)} for level, round_, report in fits],
             meta=meta,
-            metrics=_json(best[0][0]) or {} if best else {},
+            metrics=_table(best[0][0]) if best else {},
         )
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, values).fetchall()
+        rows = self._connection.execute(query, values).fetchall()
+        return [tuple(None if isinstance(value, bytes) else value for value in row) for row in rows]
 
     def _connect(self) -> sqlite3.Connection:
         uri = self.path.resolve().as_uri() + "?mode=ro"
@@ -156,9 +157,18 @@ def _may_write(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-def _json(text: str | None) -> Any:
+def _json(text: Any) -> Any:
     """Decode, or None for what is not JSON: a page shows what it can."""
     try:
-        return json.loads(text) if text else None
-    except ValueError:
+        return json.loads(text, parse_constant=lambda constant: None) if text else None
+    except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _table(text: Any) -> dict[str, Any]:
+    found = _json(text)
+    return found if isinstance(found, dict) else {}
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0

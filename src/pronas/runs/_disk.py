@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pronas.errors import RunError
+from pronas.files import disk_is_full
 
 
 @contextmanager
@@ -18,7 +18,6 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, (RunError, BrokenPipeError)):
             raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        cure = "make room and run the same command again" if full else "mend that and run it again"
+        cure = "make room and run the same command again" if disk_is_full(error) else "mend that and run it again"
         where = error.filename or folder
         raise RunError(f"{where}: {error.strerror or error}; nothing recorded before is lost: {cure}") from error

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pronas.errors import RunError, UsageError
+from pronas.errors import ModelFileError, RunError, UsageError
 from pronas.files import write_atomic
 from pronas.predictors import (
     CHUNK,
@@ -88,8 +88,13 @@ class LevelScorer:
                 f"{request.run} has no fitted controller (weights/controller.json); run `pronas search` first"
             )
         tensors, document = read_checkpoint(self.checkpoint)
-        space = space_from_dict(document["space"])
-        self.evaluated = _by_level(document)
+        try:
+            space = space_from_dict(document["space"])
+            self.evaluated = _by_level(document)
+            for rows in self.evaluated.values():
+                space.decode(rows)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+            raise ModelFileError(f"{self.checkpoint}.json is damaged ({error}); run `pronas search` again") from error
         reached = max(self.evaluated, default=0)
         self.blocks = request.blocks if request.blocks is not None else reached + 1
         self.space = space.with_blocks(max(space.B, self.blocks))

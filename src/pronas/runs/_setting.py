@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args, get_origin
 
-from pronas.errors import SettingError, nearest
+from pronas.errors import SettingError, nearest, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +156,7 @@ class Setting:
         """
         converted = _converted(value, self.kinds)
         if converted is _WRONG:
-            raise self._error(where, f"must be {self._types()}, not {_shown(value)}")
+            raise self._error(where, f"must be {self._types()}, not {shown(value)}")
         for part in converted if isinstance(converted, tuple) else (converted,):
             problem = self._problem(part)
             if problem:
@@ -176,18 +176,18 @@ class Setting:
     def _problem(self, value: Any) -> str | None:
         own = self.declared
         if isinstance(value, str) and not _is_text(value):
-            return f"must be text, not {_shown(value)}"
+            return f"must be text, not {shown(value)}"
         if isinstance(value, float) and not math.isfinite(value):
             return f"must be a finite number, not {value!r}"
         if own.at_least is not None and value < own.at_least:
-            return f"must be at least {own.at_least:g}, not {_shown(value)}"
+            return f"must be at least {own.at_least:g}, not {shown(value)}"
         if own.above is not None and value <= own.above:
-            return f"must be above {own.above:g}, not {_shown(value)}"
+            return f"must be above {own.above:g}, not {shown(value)}"
         if own.at_most is not None and value > own.at_most:
-            return f"must be at most {own.at_most:g}, not {_shown(value)}"
+            return f"must be at most {own.at_most:g}, not {shown(value)}"
         choices = self.choices
         if choices is not None and value not in choices:
-            return f"unknown {_shown(value)}{nearest(str(value), choices)} (there are {', '.join(choices)})"
+            return f"unknown {shown(value)}{nearest(str(value), choices)} (there are {', '.join(choices)})"
         return own.check(value) if own.check else None
 
     def _error(self, where: str, problem: str) -> SettingError:
@@ -238,11 +238,6 @@ def _is_text(value: str) -> bool:
         return bool(value.strip()) and b"\0" not in value.encode()
     except UnicodeEncodeError:
         return False
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}…"
 
 
 def kinds_of(hint: Any) -> tuple[Any, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._schema import connect, create, to_json
+from pronas.runs._stored import child_values, legible, meta_value
 from pronas.space import Cell
 
 STORE = "store.sqlite"
@@ -64,22 +64,28 @@ class Child:
 
 def read_children(connection: sqlite3.Connection) -> list[Child]:
     """Return every child in the order of proposal."""
-    rows = connection.execute("SELECT * FROM children ORDER BY id").fetchall()
-    return [_child(row) for row in rows]
+    with legible(connection, "the table of children"):
+        rows = connection.execute("SELECT * FROM children ORDER BY id").fetchall()
+    return [_child(connection, row) for row in rows]
 
 
-def _child(row: sqlite3.Row) -> Child:
-    values = dict(row)
-    values.update(cell=Cell.parse(values["cell"]), metrics=json.loads(values["metrics"] or "{}"))
+def _child(connection: sqlite3.Connection, row: sqlite3.Row) -> Child:
+    with legible(connection, f"child {row['id']!r}"):
+        values = child_values(dict(row))
     if "linear" in values["canonical"]:  # written before linear and identity were one operator
         values["canonical"] = str(values["cell"].canonical())
     return Child(**values)
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> Any:
-    """Return one entry of ``meta``, or ``None``."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if row is None else json.loads(row["value"])
+    """Return one entry of ``meta``, or ``None``.
+
+    Raises:
+        RunError: it cannot be read, or is not what the key holds.
+    """
+    with legible(connection, f"the entry {key!r}"):
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else meta_value(key, row["value"])
 
 
 class Store:
@@ -135,8 +141,8 @@ class Store:
 
     def propose(self, rows: Sequence[Mapping[str, Any]]) -> list[int]:
         """Add children, all or none; each row holds columns of ``children``. Returns their ids, in order."""
-        first = (self._connection.execute("SELECT max(id) FROM children").fetchone()[0] or 0) + 1
         with self._writing() as cursor:
+            first = (cursor.execute("SELECT max(id) FROM children").fetchone()[0] or 0) + 1
             for number, row in enumerate(rows, start=first):
                 entry = {**row, "id": number, "status": "proposed", "revision": self._revision}
                 columns, marks = ", ".join(entry), ", ".join("?" * len(entry))
@@ -174,8 +180,9 @@ class Store:
     def add_fit(self, level: int, round_: int, report: Mapping[str, Any]) -> None:
         """Record what the predictor knew after a fit; a second record of the same fit (a replay) changes nothing."""
         known = "SELECT 1 FROM fits WHERE level = ? AND round = ?"
-        if self._connection.execute(known, (level, round_)).fetchone():
-            return
+        with legible(self._connection, "the table of fits"):
+            if self._connection.execute(known, (level, round_)).fetchone():
+                return
         with self._writing() as cursor:
             row = (level, round_, to_json(report), time.time())
             cursor.execute("INSERT INTO fits(level, round, report, time) VALUES (?, ?, ?, ?)", row)

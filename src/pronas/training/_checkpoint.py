@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pronas.errors import ModelFileError
 from pronas.files import replacing
+from pronas.training._tensor_files import digest_of, write_tensors
 
 VERSION = 1
 _FORMAT = "pronas-checkpoint"
@@ -30,9 +30,11 @@ def write_checkpoint(
         values: its plain values.
         config: what the training is, to be recognised when it is continued.
     """
+    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"format": _FORMAT, "version": str(VERSION), "values": json.dumps(values), "config": _text(config)}
+    header["digest"] = digest_of(kept, header["values"])
     with replacing(path) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, header)
+        write_tensors(kept, temporary, header)
 
 
 def read_checkpoint(
@@ -55,8 +57,20 @@ def read_checkpoint(
             f"{path}: not a checkpoint of version {VERSION} (it says {header.get('format')!r}, "
             f"version {header.get('version')!r}); delete it to start afresh"
         )
-    _check_same(path, json.loads(header["config"]), json.loads(_text(config)))
-    return tensors, json.loads(header["values"])
+    try:
+        old, values = json.loads(header["config"]), json.loads(header["values"])
+        whole = "digest" not in header or header["digest"] == digest_of(tensors, header["values"])  # 0.1 wrote none
+    except (KeyError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    if not (isinstance(old, dict) and isinstance(values, dict) and whole):
+        raise damaged(path, "its content does not match its digest")
+    _check_same(path, old, json.loads(_text(config)))
+    return tensors, values
+
+
+def damaged(path: str | os.PathLike[str], why: object) -> ModelFileError:
+    """The error of a checkpoint that cannot be gone on from."""
+    return ModelFileError(f"{path}: is damaged ({why}); delete it to start afresh")
 
 
 def _check_same(path: str | os.PathLike[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,15 +13,16 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from pronas.errors import ModelFileError, PronasError
+from pronas.errors import ModelFileError, shown
 from pronas.files import replacing, write_atomic
-from pronas.networks import Network, skeleton_from_dict
+from pronas.networks import Network, describe, skeleton_from_dict
 from pronas.space import Cell
+from pronas.training._tensor_files import digest_of, write_tensors
 
 VERSION = 1
+_MOST_PIXELS = 2**26  # values of an image: a larger one is a forged file
 _FORMAT = "pronas-model"
 
 
@@ -97,7 +98,7 @@ def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) 
     digest = digest_of(tensors, content)
     header = {"format": _FORMAT, "version": str(VERSION), "spec": content, "digest": digest}
     with replacing(weights) as temporary:
-        save_file(tensors, temporary, header)
+        write_tensors(tensors, temporary, header)
     beside = {"format": _FORMAT, "version": VERSION, "digest": digest, **spec.to_dict()}
     write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
     return weights
@@ -120,13 +121,34 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     if digest_of(tensors, content) != header.get("digest"):
         raise ModelFileError(f"{weights}: the content does not match its digest: the file is damaged, restore a copy")
     _check_text(text, header["digest"], content)
-    try:
-        spec = ModelSpec.from_dict(json.loads(content))
-        network = spec.build()
-    except (ValueError, PronasError) as error:
-        raise ModelFileError(f"{weights}: its specification cannot be built: {error}") from error
+    spec, network = _built(content, tensors, weights)
     fill(network, tensors, weights)
     return Model(network.eval(), spec)
+
+
+def _built(content: str, tensors: Mapping[str, Tensor], path: Path) -> tuple[ModelSpec, Network]:
+    """The network that a specification asks for, if it is that of ``tensors``: first built without memory, so that a
+    forged one of a million filters costs none."""
+    try:
+        spec = ModelSpec.from_dict(json.loads(content))
+        _check_size(spec, tensors)
+        with torch.device("meta"):
+            outline = spec.build().state_dict()
+        check_tensors(outline, tensors, path)
+        return spec, spec.build()
+    except ModelFileError:
+        raise
+    except Exception as error:  # whatever the builders, users' among them, make of words and numbers of any kind
+        reason = str(error) or type(error).__name__
+        raise ModelFileError(f"{path}: its specification cannot be built: {reason}") from error
+
+
+def _check_size(spec: ModelSpec, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse what asks for far more numbers than the file holds, before even an outline of it is built."""
+    asked = describe(Cell.parse(spec.cell), skeleton_from_dict(spec.skeleton), spec.input_shape, len(spec.classes))
+    held = sum(value.numel() for value in tensors.values())
+    if asked.parameters > 2 * held + 10_000:
+        raise ValueError(f"it asks for {asked.parameters:,} parameters, the file holds {held:,} numbers")
 
 
 def fill(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path | str) -> None:
@@ -135,7 +157,16 @@ def fill(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path | s
     Raises:
         ModelFileError: a tensor is missing, left over, or of another shape or type; the message names it and ``path``.
     """
-    own = network.state_dict()
+    check_tensors(network.state_dict(), tensors, path)
+    network.load_state_dict(dict(tensors))
+
+
+def check_tensors(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path | str) -> None:
+    """Compare names, shapes and types of a network's tensors with those of a file.
+
+    Raises:
+        ModelFileError: as `fill`.
+    """
     for name, value in own.items():
         if name not in tensors:
             raise ModelFileError(f"{path}: tensor {name!r} is missing")
@@ -148,7 +179,6 @@ def fill(network: torch.nn.Module, tensors: Mapping[str, Tensor], path: Path | s
     for name in tensors:
         if name not in own:
             raise ModelFileError(f"{path}: tensor {name!r} belongs to no layer of the network")
-    network.load_state_dict(dict(tensors))
 
 
 def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -160,16 +190,6 @@ def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
 
 def _text(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
-
-
-def digest_of(tensors: Mapping[str, Tensor], content: str = "") -> str:
-    """SHA-256 over names, types, shapes and bytes of all tensors, after the text ``content``."""
-    digest = hashlib.sha256(content.encode("utf-8"))
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -195,7 +215,7 @@ def _check_text(path: Path, digest: str, content: str) -> None:
     try:
         beside = json.loads(path.read_text(encoding="utf-8"))
         version, own = beside["version"], beside["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{path}: not a model's JSON ({error}); delete it, the weights hold a copy") from error
     if version != VERSION:
         raise ModelFileError(f"{path}: model version {version!r}; this pronas reads version {VERSION}")
@@ -205,6 +225,8 @@ def _check_text(path: Path, digest: str, content: str) -> None:
 
 
 def _check_fields(values: Mapping[str, Any]) -> None:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"it is {shown(values)}, not a table")
     kinds: dict[str, type | tuple[type, ...]] = {
         "cell": str,
         "skeleton": dict,
@@ -215,10 +237,25 @@ def _check_fields(values: Mapping[str, Any]) -> None:
     }
     for name, kind in kinds.items():
         if not isinstance(values.get(name), kind):
-            raise ValueError(f"its {name} is {values.get(name)!r}")
+            raise ValueError(f"its {name} is {shown(values.get(name))}")
     unknown = set(values) - {item.name for item in dataclasses.fields(ModelSpec)}
     if unknown:
         raise ValueError(f"unknown field {min(unknown)!r}")
     shape = values["input_shape"]
-    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
-        raise ValueError(f"its input_shape is {shape!r}, not three positive integers")
+    if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
+        raise ValueError(f"its input_shape is {shown(shape)}, not three positive integers")
+    if math.prod(shape) > _MOST_PIXELS:
+        raise ValueError(f"its input_shape is {shown(shape)}: more than {_MOST_PIXELS:,} values an image")
+    if not all(isinstance(name, str) for name in values["classes"]):
+        raise ValueError("its classes are not all text")
+    _check_scale(values.get("scale"))
+
+
+def _check_scale(scale: Any) -> None:
+    """None, or means and deviations: what `Skeleton.build` cannot check of a file's."""
+    if scale is None:
+        return
+    parts = scale if isinstance(scale, (list, tuple)) else ()
+    fits = len(parts) == 2 and all(isinstance(part, (list, tuple)) for part in parts)
+    if not fits or not all(type(value) in (int, float) and math.isfinite(value) for part in parts for value in part):
+        raise ValueError(f"its scale is {shown(scale)}, not means and deviations")

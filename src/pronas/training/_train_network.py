@@ -17,12 +17,13 @@ from pronas.machine import torch_threads
 from pronas.networks import Network, Skeleton
 from pronas.networks import skeleton as named_skeleton
 from pronas.space import Cell
-from pronas.training._checkpoint import read_checkpoint, write_checkpoint
+from pronas.training._checkpoint import damaged, read_checkpoint, write_checkpoint
 from pronas.training._loop import DivergedError, Epoch, Training, derive_seed
-from pronas.training._model import ModelSpec, digest_of, fill
+from pronas.training._model import ModelSpec, fill
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import recipe as named_recipe
 from pronas.training._replicas import copies_for
+from pronas.training._tensor_files import digest_of
 from pronas.training._tensors import Tensors, training_split
 
 #: Epochs that there are to be in all, after what one epoch brought.
@@ -167,8 +168,12 @@ def _config(
 
 def _restore(training: Training, checkpoint: str | os.PathLike[str], config: Mapping[str, Any]) -> None:
     found = read_checkpoint(checkpoint, config)
-    if found is not None:
+    if found is None:
+        return
+    try:
         training.restore(*found)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError) as error:
+        raise damaged(checkpoint, error) from error
 
 
 def _train(

@@ -63,7 +63,9 @@ def torch_program(network: nn.Module, input_shape: tuple[int, int, int], out: st
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(_Pixels(_portable(network.eval())), (example,), dynamic_shapes=batch)
-        torch.export.save(program, os.fspath(out))
+        content = io.BytesIO()  # its own way to files has errors of its own for a full disk
+        torch.export.save(program, content)
+    Path(out).write_bytes(content.getbuffer())
 
 
 def _portable(network: nn.Module) -> nn.Module:
