@@ -13,7 +13,7 @@ from deploy_graphs import adversarial
 from pronas.data import dataset_from_arrays
 from pronas.deploy import export, export_with_facts, load_packed, measure, measure_on
 from pronas.deploy.integer import integer_model, run_integer
-from pronas.deploy.onnx import session
+from pronas.deploy.onnx import TOLERANCE, check_onnx, export_onnx, session, torch_program
 from pronas.errors import ModelFileError, UsageError
 from pronas.networks import Binary, Flat
 from pronas.space import Cell
@@ -65,6 +65,15 @@ def test_onnx_gives_pytorch_s_answers_for_any_batch(models, tmp_path, name):
         found = runtime.run(None, {"images": pixels(count)})[0]
         assert np.abs(found - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
         assert np.array_equal(found.argmax(1), expected.argmax(1))
+
+
+def test_networks_that_are_not_files_are_written_too(models, tmp_path):
+    network = load_model(models / "flat").network
+    path = export_onnx(network, (1, 16, 16), tmp_path / "net.onnx")
+    assert check_onnx(network, (1, 16, 16), path, "net") <= TOLERANCE
+    torch_program(network, (1, 16, 16), tmp_path / "net.pt2")
+    found = torch.export.load(tmp_path / "net.pt2").module()(torch.from_numpy(pixels(5)))
+    assert np.allclose(found.detach().numpy(), torch_logits(models / "flat", pixels(5)), atol=1e-5)
 
 
 def test_a_run_s_winner_is_packed_beside_it(models):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from pronas.networks import skeleton
@@ -26,3 +29,10 @@ def test_only_processes_of_their_own_are_tuned(digits, monkeypatch: pytest.Monke
         shared |= {f"{part}_images": split.images, f"{part}_labels": split.labels}
     _worker.setup(shared)
     assert tuned == [True]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc alone can be told")
+def test_who_asks_for_it_is_told_whether_it_could_be_done() -> None:
+    code = "from pronas.training import keep_freed_memory; print(keep_freed_memory(), keep_freed_memory())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() in (["True", "True"], ["False", "False"])

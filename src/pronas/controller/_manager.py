@@ -36,13 +36,14 @@ FEWEST_JUDGED = 10
 class ControllerManager:
     """Proposes cells level by level and learns from their rewards (arXiv 1712.00559, algorithm 1).
 
-    The loop of the old systems::
-
-        controller = ControllerManager(space, K=256)
-        for level in range(space.B):
-            cells = controller.get_actions()
-            controller.train([reward_of(cell) for cell in cells])
-            controller.update()
+        >>> from pronas.space import StateSpace
+        >>> controller = ControllerManager(StateSpace(2, ["3x3 conv", "identity"]), K=2, predictor="gp")
+        >>> for level in range(2):
+        ...     cells = controller.get_actions()
+        ...     report = controller.train([1 / (1 + len(str(cell))) for cell in cells])  # their rewards
+        ...     controller.update() if level < 1 else None
+        >>> len(cells), report.samples
+        (2, 12)
 
     or, in any order and any numbers, ``ask(n)`` and ``tell(cells, rewards)``. Everything is a function of the
     arguments, the seed and the rewards, so feeding the same rewards to a new manager leads to the same state.

@@ -36,6 +36,11 @@ def dataset_from_arrays(
 ) -> Dataset:
     """A data set of arrays in memory.
 
+        >>> generator = np.random.default_rng(0)
+        >>> images, labels = generator.integers(0, 256, (60, 16, 16, 3)), generator.integers(0, 2, 60)
+        >>> dataset_from_arrays((images, labels), classes=["cat", "dog"])
+        Dataset('arrays', 43 + 5 + 12 images of (3, 16, 16), 2 classes)
+
     Args:
         train: images and labels. Images: pixel values 0…255 of any numeric type, (n, H, W), (n, H, W, C) or
             (n, C, H, W); labels: whole numbers from 0, words, or one-hot rows.

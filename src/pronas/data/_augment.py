@@ -40,7 +40,12 @@ def augmentation(name: str) -> Callable[[Change], Change]:
 
 
 def augmentation_names() -> tuple[str, ...]:
-    """The names that were registered."""
+    """The names that were registered.
+
+    >>> _ = augmentation("mirrored twice")(lambda images, generator: images.flip(3).flip(3))
+    >>> "mirrored twice" in augmentation_names()
+    True
+    """
     return tuple(_REGISTERED)
 
 
@@ -71,6 +76,11 @@ def _checked(name: str, result: Tensor, images: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Augmentation:
     """Random changes to training images that keep their class.
+
+        >>> import torch
+        >>> images = torch.arange(128, dtype=torch.uint8).view(2, 1, 8, 8)
+        >>> Augmentation(crop=2, flip=True, fill=255).apply(images, torch.Generator().manual_seed(0)).shape
+        torch.Size([2, 1, 8, 8])
 
     Attributes:
         crop: pixels added on every side before a window of the old size is cut out at random (He et al. 2016); 0: none.
@@ -251,6 +261,10 @@ def default_augmentation(dataset: Dataset, *, strength: str = "standard") -> Aug
 
     Handwritten digits are not flipped, Fashion-MNIST and colour photographs are; other grayscale sets are not, since
     they may be writing. Colour is cropped with reflected edges.
+
+        >>> from pronas.data import load_dataset
+        >>> default_augmentation(load_dataset("digits", limit=100)).flip  # a mirrored digit is none
+        False
 
     Args:
         dataset: names and shapes decide; the pixel mean of its training images is the fill (0 for the MNIST family).

@@ -13,7 +13,11 @@ from pronas.files import write_atomic
 
 
 def cache_dir() -> Path:
-    """Where downloads and decoded images are kept: ``$PRONAS_CACHE``, else ``pronas`` in the XDG cache folder."""
+    """Where downloads and decoded images are kept: ``$PRONAS_CACHE``, else ``pronas`` in the XDG cache folder.
+
+    >>> cache_dir().name != ""
+    True
+    """
     if own := os.environ.get("PRONAS_CACHE"):
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")

@@ -16,6 +16,9 @@ def class_weights(counts: ArrayLike) -> NDArray[np.float32]:
     so that the mean weight of an image is 1 (King & Zeng 2001; scikit-learn's ``balanced``). A class without images
     weighs 0.
 
+        >>> [round(float(weight), 4) for weight in class_weights([75, 25])]
+        [0.6667, 2.0]
+
     Args:
         counts: images of each class, (classes,), as ``Dataset.class_counts``.
 

@@ -52,6 +52,10 @@ def find_duplicates(dataset: Dataset) -> tuple[Duplicates, ...]:
     neighbour (pictures of simple shapes all look alike). This finds copies that were saved again, scaled or made
     brighter; it does not find mirrored, turned or far shifted ones.
 
+        >>> from pronas.data import load_dataset
+        >>> [(one.split, one.other, len(one.exact)) for one in find_duplicates(load_dataset("digits", limit=100))]
+        [('test', 'training', 0), ('test', 'validation', 0), ('validation', 'training', 0)]
+
     Returns:
         An entry for each of the three pairs of splits, remembered in the cache for data sets that have a key.
     """

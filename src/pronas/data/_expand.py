@@ -25,6 +25,10 @@ def expand(split: Split, seed: int, *, copies: int = 4, degrees: float = 15.0, s
     Rotations are uniform within ±``degrees``, shifts are whole pixels uniform within ±``shift`` in either direction.
     What comes in from outside has the image's background: per channel, the median of its border pixels.
 
+        >>> from pronas.data import load_dataset
+        >>> len(expand(load_dataset("digits", limit=100).train, seed=0))
+        500
+
     Returns:
         ``(copies + 1) * n`` images: the originals in their order, then each round of copies in the same order.
     """

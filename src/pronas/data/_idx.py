@@ -25,6 +25,13 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray[np.generic]:
     """Read an idx file, plain or gzipped (told by its content).
 
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+        >>> path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))  # uint8, one side, of three
+        11
+        >>> read_idx(path).tolist()
+        [7, 2, 1]
+
     Args:
         path: the file.
         sha256: what the SHA-256 (hex) of the decompressed content must be.

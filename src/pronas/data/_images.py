@@ -23,7 +23,15 @@ Images = NDArray[np.uint8]
 
 
 def load_images(paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int, int, int]) -> Images:
-    """Images for a network: uint8, (n, C, H, W); see :func:`load_named_images`."""
+    """Images for a network: uint8, (n, C, H, W); see :func:`load_named_images`.
+
+    >>> import pathlib, tempfile
+    >>> from PIL import Image
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "grey.png"
+    >>> Image.new("RGB", (20, 10), (128, 128, 128)).save(path)
+    >>> load_images([path], (3, 8, 8))[0, :, 0, 0].tolist()
+    [128, 128, 128]
+    """
     return load_named_images(paths, input_shape)[1]
 
 
@@ -31,6 +39,14 @@ def load_named_images(
     paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int, int, int]
 ) -> tuple[list[str], Images]:
     """Images for a network, and what to call each.
+
+        >>> import pathlib, tempfile
+        >>> from PIL import Image
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "grey.png"
+        >>> Image.new("RGB", (20, 10), (128, 128, 128)).save(path)
+        >>> names, images = load_named_images([path], (1, 8, 8))
+        >>> names[0].endswith("grey.png"), images.shape
+        (True, (1, 1, 8, 8))
 
     Args:
         paths: picture files (resized and converted to the network's channels), ``.npy`` or ``.npz`` arrays (of exactly
@@ -60,6 +76,9 @@ def each_image_file(
     paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int, int, int]
 ) -> Iterator[tuple[list[str], Images | DataError]]:
     """:func:`load_named_images` file by file: the names and images of each, or no name and what is wrong with it.
+
+        >>> [(names, str(problem)) for names, problem in each_image_file(["nowhere.png"], (1, 8, 8))]
+        [([], 'nowhere.png: ...')]
 
     Raises:
         UsageError: no path, or a picture for a network of other than 1, 3 or 4 channels.

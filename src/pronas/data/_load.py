@@ -20,6 +20,7 @@ from pronas.data._source import ReadOptions, Source, no_file_names, resized, to_
 from pronas.data._types import Dataset
 from pronas.errors import DataError, UsageError, nearest
 
+#: The data sets that are known by name.
 NAMES = ("digits", *NAMED)
 
 
@@ -37,6 +38,9 @@ def load_dataset(
     skip_bad: bool = False,
 ) -> Dataset:
     """Load a data set and split it into training, validation and test images.
+
+        >>> load_dataset("digits", limit=100, validation=50)
+        Dataset('digits', 100 + 50 + 359 images of (1, 8, 8), 10 classes)
 
     Args:
         name_or_path: ``digits`` (bundled), ``mnist``, ``fashion-mnist``, ``cifar10``, ``cifar100``, ``hf:NAME``
@@ -82,7 +86,11 @@ def load_dataset(
 
 
 def is_named(name: str) -> bool:
-    """Whether ``load_dataset`` takes ``name`` as that of a data set, not as a path."""
+    """Whether ``load_dataset`` takes ``name`` as that of a data set, not as a path.
+
+    >>> is_named("mnist"), is_named("photos/")
+    (True, False)
+    """
     return ALIASES.get(name.lower(), name.lower()) in NAMES or name.startswith("hf:")
 
 

@@ -76,6 +76,10 @@ def probe_images(
 ) -> ImageSizes | None:
     """Look at a data set's image sizes: headers of 200 pictures of a folder or zip, of arrays their shape.
 
+        >>> from pronas.data import load_dataset
+        >>> probe_images(load_dataset("digits", limit=100)).sizes[0]
+        (8, 8)
+
     Args:
         data: what :func:`load_dataset` takes, or a data set.
         data_dir: as there.
@@ -103,6 +107,9 @@ def suggest_image_size(sizes: ImageSizes, pixels: int) -> Size | None:
 
     Sides are multiples of 8 where they can be, no larger than the median image's, and keep the aspect ratio where all
     images have it (within a tenth), else they are equal.
+
+        >>> suggest_image_size(ImageSizes(images=100, classes=2, channels=3, sizes=((480, 640),) * 10), pixels=64 * 64)
+        (48, 72)
 
     Args:
         sizes: of the images.

@@ -26,6 +26,10 @@ def scale_of(dataset: Dataset | Split) -> PixelScale:
 
     Counted from histograms in whole numbers, hence the same to the bit on every machine. A channel that never changes
     gets a standard deviation of 1.
+
+        >>> from pronas.data import load_dataset
+        >>> [round(value) for value in scale_of(load_dataset("digits", limit=100)).mean]
+        [77]
     """
     if isinstance(dataset, Dataset):
         train = dataset.train.images

@@ -24,6 +24,10 @@ SMALLEST_SIDE = 8  # smaller images leave nothing after the reductions of any sk
 class Split:
     """Images with their labels.
 
+        >>> import numpy as np
+        >>> len(Split(np.zeros((3, 1, 8, 8), np.uint8), np.array([0, 1, 0])))
+        3
+
     Attributes:
         images: uint8, (n, C, H, W), pixel values 0…255.
         labels: int64, (n,), each in 0…classes-1.
@@ -65,7 +69,13 @@ class Split:
 
 
 def joined(one: Split, other: Split) -> Split:
-    """The images of both, the one's first: in memory, or, large images that lie in files, in another file."""
+    """The images of both, the one's first: in memory, or, large images that lie in files, in another file.
+
+    >>> from pronas.data import load_dataset
+    >>> dataset = load_dataset("digits", limit=100)
+    >>> len(joined(dataset.train, dataset.validation)) == len(dataset.train) + len(dataset.validation)
+    True
+    """
     return Split(together(one.images, other.images), np.concatenate([one.labels, other.labels]))
 
 
@@ -75,6 +85,11 @@ class Dataset:
     """Training, validation and test images of one classification task.
 
     The search sees ``train`` and ``validation``; ``test`` is for the final report alone.
+
+        >>> from pronas.data import load_dataset
+        >>> dataset = load_dataset("digits", limit=100)
+        >>> len(dataset.train), dataset.input_shape, dataset.num_classes, dataset.train.images.dtype.name
+        (100, (1, 8, 8), 10, 'uint8')
 
     Attributes:
         name: what reports call it.

@@ -94,6 +94,15 @@ def export(
 ) -> Path:
     """Write a trained model for deployment.
 
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> export(path, "packed").name
+        'model.packed'
+
     Args:
         model: a run's folder (its winner is taken), a model file, or what `pronas.training.load_model` gives.
         format: "onnx" (any network), "packed" (binary ones: read it with `pronas.load_packed`), "c" (one C99 file, its
@@ -129,7 +138,18 @@ def export_with_facts(
     calibration: str = "mse",
     qat: int = 0,
 ) -> Exported:
-    """`export`, with everything that there is to say about the result."""
+    """`export`, with everything that there is to say about the result.
+
+    >>> import pathlib, tempfile
+    >>> from pronas.networks import skeleton
+    >>> from pronas.training import ModelSpec, save_model
+    >>> binary = skeleton("binary", filters=(8,)).to_dict()
+    >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+    >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+    >>> made = export_with_facts(path, "c")
+    >>> sorted(file.name for file in made.beside)
+    ['model.c.txt', 'model.h', 'model_main.c']
+    """
     if format not in FORMATS:
         raise UsageError(
             f"no format is called {format!r}{nearest(format, FORMATS)} (choose from {', '.join(FORMATS)})", "format"
@@ -226,6 +246,16 @@ _WRITERS: dict[str, Callable[[_Order], tuple[Path, ...]]] = {
 def model_graph(model: Model) -> Graph:
     """The packed form of a loaded binary model.
 
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> from pronas.training import load_model
+        >>> model_graph(load_model(path)).classes
+        2
+
     Raises:
         UsageError: as `export`.
     """
@@ -238,6 +268,15 @@ def model_graph(model: Model) -> Graph:
 
 def find_model(path: str | os.PathLike[str]) -> Path:
     """The weights file that ``path`` means: a run's folder, or a model with or without its suffix.
+
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> find_model(path).name
+        'model.safetensors'
 
     Raises:
         ModelFileError: there is none.

@@ -35,6 +35,13 @@ class Footprint:
 def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
     """Flash and RAM of the int8 C that `export` would write of a network with this plan, trained however.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
+        >>> found = footprint(plan, "cortex-m4")
+        >>> found.constants, found.ram, found.flash == found.constants + found.code
+        (3032, 6656, True)
+
     Args:
         plan: `Skeleton.plan(cell, input_shape, classes)`, full precision.
         on: a board or processor (`target_names`).
@@ -53,6 +60,12 @@ def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
 
 def check_fits(plan: NetworkPlan, on: str | Target) -> Footprint:
     """`footprint`, where it is within the target's flash and RAM.
+
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
+        >>> check_fits(plan, "cortex-m4").ram
+        6656
 
     Raises:
         UsageError: it is not; the message says by how much and names the largest layer.

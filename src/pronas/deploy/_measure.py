@@ -53,6 +53,16 @@ class Measurement:
 def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGraph | None = None) -> list[Measurement]:
     """Measure PyTorch, the packed network (binary models), ONNX Runtime (where installed) and int8, taking turns.
 
+        >>> import numpy as np
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import Model, ModelSpec
+        >>> small = skeleton("binary", filters=(4,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", small, (1, 8, 8), tuple("0123456789"))
+        >>> model = Model(spec.build().eval(), spec)
+        >>> forms = measure(model, np.zeros((2, 1, 8, 8), np.uint8), repeats=1)
+        >>> forms[0].name, forms[0].agreement, forms[0].microseconds > 0
+        ('PyTorch', 1.0, True)
+
     Args:
         model: the model; its first form is always PyTorch, which the others are compared with.
         images: uint8 (n, C, H, W); latency is taken on the first.
@@ -80,7 +90,12 @@ def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGr
 
 
 def interleaved(runs: dict[str, Runner], image: Images, repeats: int) -> dict[str, float]:
-    """Median microseconds of one call, by name; each round runs every one, so that noise meets all alike."""
+    """Median microseconds of one call, by name; each round runs every one, so that noise meets all alike.
+
+    >>> runs = {"sum": lambda image: image.sum(), "mean": lambda image: image.mean()}
+    >>> sorted(interleaved(runs, np.zeros((1, 1, 8, 8), np.uint8), repeats=3))
+    ['mean', 'sum']
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 2):
         for name, run in runs.items():

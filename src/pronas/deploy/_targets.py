@@ -62,13 +62,20 @@ def load_targets(path: str | os.PathLike[str]) -> None:
 
 
 def target_names() -> list[str]:
-    """Boards, then processors."""
+    """Boards, then processors.
+
+    >>> "cortex-m4" in target_names()
+    True
+    """
     tables = _tables()
     return [*tables["boards"], *tables["processors"]]
 
 
 def target(name: str) -> Target:
     """The board or processor of that name.
+
+        >>> target("cortex-m4").name
+        'cortex-m4'
 
     Raises:
         UsageError: there is none; the message names the nearest.

@@ -64,6 +64,18 @@ class Executor(ABC):
     asked to stop: then it should return what it got to. An exception in ``run`` is a failed
     outcome and is not tried again; a result may hold an ``error`` of its own (text or None). A worker that dies is
     replaced and its job tried again, at most ``ATTEMPTS`` times in all.
+
+        >>> import pathlib, sys, tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> sys.path.insert(0, folder)
+        >>> run = "run = lambda context, payload, report: {'sum': context['a'] + payload['b']}"
+        >>> _ = pathlib.Path(folder, "my_work.py").write_text(f"setup = dict; {run}")
+        >>> from pronas.execution import make_executor
+        >>> with make_executor("inline", "my_work:run", "my_work:setup", {"a": 1}) as executor:
+        ...     executor.submit(Job(id=7, payload={"b": 2}))
+        ...     for outcome in executor.events():
+        ...         outcome.id, outcome.status, outcome.value
+        (7, 'ok', {'sum': 3})
     """
 
     @abstractmethod

@@ -13,11 +13,18 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "local": ("devices",),
     "ray": ("address", "cpus", "gpus"),
 }
+#: Names that `make_executor` knows.
 EXECUTORS = tuple(_OPTIONS)
 
 
 def check_executor(name: str, *, timeout: float | None = None, memory_limit: int | None = None, **options: Any) -> None:
-    """Raise a UsageError unless there is such an executor and it can honour the options; nothing is started."""
+    """Raise a UsageError unless there is such an executor and it can honour the options; nothing is started.
+
+    >>> check_executor("locl")
+    Traceback (most recent call last):
+        ...
+    pronas.errors.UsageError: ...did you mean 'local'?...
+    """
     if name not in _OPTIONS:
         raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
     for option in options:

@@ -24,6 +24,9 @@ _FEWEST_STEPS = 6  # of a training, below which capturing one takes longer than 
 def kernels_mode(given: str | None = None) -> str:
     """How steps are to be computed: as ``given``, or as the environment's ``PRONAS_KERNELS`` says, or "auto".
 
+        >>> kernels_mode("off")
+        'off'
+
     Raises:
         UsageError: neither "auto" (as fast as this machine can) nor "off" (plain PyTorch).
     """
@@ -35,7 +38,14 @@ def kernels_mode(given: str | None = None) -> str:
 
 
 def holds_only_ours(network: nn.Module) -> bool:
-    """Whether every layer is PyTorch's or ours, so that we know what it does and does not do."""
+    """Whether every layer is PyTorch's or ours, so that we know what it does and does not do.
+
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+    >>> holds_only_ours(network)
+    True
+    """
     return all(type(part).__module__.startswith(("pronas.", "torch.")) for part in network.modules())
 
 
@@ -47,6 +57,14 @@ def accelerate(
     Results are plain PyTorch's to rounding, and equal to the bit in all processes of machines of one kind. Whatever
     fails while a faster way is tried, the training goes on in plain PyTorch. The logger "pronas" says in one line what
     runs, and why if it is not the fastest.
+
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> accelerated, images = accelerate(network, steps=100), torch.rand(4, 1, 8, 8)
+        >>> bool(torch.allclose(accelerated.forward(images), network(images), atol=1e-4))
+        True
 
     Args:
         network: trained in place, by the caller.

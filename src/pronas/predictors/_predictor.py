@@ -16,6 +16,7 @@ from pronas.predictors._tokens import compose
 if TYPE_CHECKING:
     from pronas.space import Space
 
+#: Architectures, int16 (n, w): all of one level, which the width tells.
 Rows = NDArray[np.int16]
 #: Double precision; single where a whole level streams by.
 Floats = NDArray[np.floating[Any]]
@@ -45,6 +46,7 @@ class Observed:
         return len(self.rewards)
 
 
+#: What was measured so far, a part a level.
 History = Sequence[Observed]
 
 

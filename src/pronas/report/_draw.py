@@ -34,6 +34,12 @@ def best_cell(run: str | Path) -> Cell:
 def draw_cell(cell: Cell, out: str | Path, theme: str = "auto") -> Path:
     """Write a picture of a cell; the ending of ``out`` says its kind (svg, png, pdf).
 
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "cell.svg"
+        >>> _ = draw_cell(Cell.parse("0:3x3 conv + 0:identity"), path)
+        >>> path.read_text().startswith("<svg")
+        True
+
     Args:
         cell: what to draw.
         out: the file to write.

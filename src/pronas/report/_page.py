@@ -34,13 +34,23 @@ def write_report(run: str | Path, out: str | Path) -> Path:
 
 
 def run_name(run: str | Path) -> str:
-    """Return the name of a run: its folder's."""
+    """Return the name of a run: its folder's.
+
+    >>> run_name("experiments/first")
+    'first'
+    """
     path = Path(run).resolve()
     return (path.parent if path.is_file() else path).name
 
 
 def page(message: dict[str, Any], live: bool = False) -> str:
-    """Make the page that shows a message of ``payload``; a live one connects to ``events`` beside it."""
+    """Make the page that shows a message of ``payload``; a live one connects to ``events`` beside it.
+
+    >>> from pronas.report import Snapshot, payload
+    >>> text = page(payload(Snapshot(run="1", revision=0, children=[]), "first run"))
+    >>> "first run" in text, "<script src" in text
+    (True, False)
+    """
     return _asset("page.html").format(
         csp=content_policy(live),
         title=escape(f"{message.get('name', '')} · pronas"),

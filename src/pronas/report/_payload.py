@@ -18,6 +18,9 @@ _MOST_BLOCKS = 64  # that a search may have
 def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = None) -> dict[str, Any]:
     """Turn a snapshot into the message that the page's ``receive`` understands.
 
+        >>> payload(Snapshot(run="1", revision=0, children=[], meta={"state": "searching"}), "first run")["name"]
+        'first run'
+
     Args:
         snapshot: what the store held.
         name: of the run.

@@ -28,6 +28,13 @@ DENSE = 20_000
 class Ranking:
     """All scores of some files in the order in which they are shown.
 
+        >>> import tempfile
+        >>> from pronas.report import read_scores
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> rank_files([read_scores(path)]).scores.tolist()
+        [0.9]
+
     Attributes:
         files: where they are from.
         scores: (n,) float64.
@@ -57,6 +64,14 @@ class Ranking:
 
 def rank_files(files: Sequence[ScoreFile], sort: bool = False) -> Ranking:
     """Put the files' scores one after the other; with ``sort`` each file's best first.
+
+        >>> import tempfile
+        >>> from pronas.report import read_scores
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> ranking = rank_files([read_scores(path)])
+        >>> ranking.cell(0), ranking.best(1)
+        ('0:3x3 conv + 0:identity', [0])
 
     Raises:
         DataError: no file has a readable line.
@@ -112,6 +127,15 @@ def _mark_files(axes: Any, ranking: Ranking) -> None:
 def save_ranking(ranking: Ranking, path: Path) -> None:
     """Write the plot to a file of the kind its ending says (png, svg, pdf, jpg).
 
+        >>> import tempfile
+        >>> from pronas.report import read_scores
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> picture = path.with_suffix(".svg")
+        >>> save_ranking(rank_files([read_scores(path)]), picture)
+        >>> picture.stat().st_size > 1000
+        True
+
     Raises:
         UsageError: an ending that cannot be written.
     """
@@ -158,7 +182,11 @@ def add_hover(artist: Any, ranking: Ranking) -> Any:
 
 
 def has_display() -> bool:
-    """Whether matplotlib can open a window here."""
+    """Whether matplotlib can open a window here.
+
+    >>> has_display() in (True, False)
+    True
+    """
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False
     import matplotlib.pyplot as plt

@@ -26,6 +26,9 @@ COLUMNS = (
 class Snapshot:
     """What a run's store held at one moment.
 
+        >>> Snapshot(run="1", revision=0, children=[]).best_cell() is None
+        True
+
     Attributes:
         run: tells one store from another in the same place (when it was created).
         revision: of the newest write seen.

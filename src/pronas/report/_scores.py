@@ -25,7 +25,14 @@ _LINE = re.compile(rf"^[ \t]*({_NUMBER})[ \t]*,({_CELL})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Malformed:
-    """A line that could not be read: file, line number from 1, and what is wrong with it."""
+    """A line that could not be read: file, line number from 1, and what is wrong with it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+    >>> _ = path.write_text("nine,0,3x3 conv,0,identity")
+    >>> read_scores(path).malformed[0].line
+    1
+    """
 
     file: str
     line: int
@@ -38,6 +45,13 @@ class Malformed:
 @dataclass(frozen=True)
 class ScoreFile:
     """Scores of one file, in its order.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> file = read_scores(path)
+        >>> list(file.cells), list(file.malformed)
+        (['0,3x3 conv,0,identity'], [])
 
     Attributes:
         path: where it was read.
@@ -53,7 +67,11 @@ class ScoreFile:
 
 
 def cell_text(row: str) -> str:
-    """Turn ``input1,op1,input2,op2,…`` into the text form of a cell, ``input1:op1 + input2:op2 | …``."""
+    """Turn ``input1,op1,input2,op2,…`` into the text form of a cell, ``input1:op1 + input2:op2 | …``.
+
+    >>> cell_text("0,3x3 conv,0,identity")
+    '0:3x3 conv + 0:identity'
+    """
     fields = [field.strip() for field in row.split(",")]
     skips = fields.pop() if fields[-1].startswith("@") else ""
     halves = [f"{value}:{name}" for value, name in zip(fields[::2], fields[1::2], strict=True)]
@@ -63,6 +81,12 @@ def cell_text(row: str) -> str:
 
 def read_scores(path: Path) -> ScoreFile:
     """Read a score file; a million lines take about a second.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> read_scores(path).scores.tolist()
+        [0.9]
 
     Raises:
         DataError: the file cannot be opened.
@@ -110,6 +134,12 @@ def _quote(text: str) -> str:
 
 def find_files(names: Sequence[str], folder: Path | None = None) -> list[Path]:
     """Resolve file names, globs and run folders to score files: the training history first, then by name.
+
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
+        >>> [file.name for file in find_files([str(path)])]
+        ['scores_1.csv']
 
     Args:
         names: what the user gave; none means ``train_history.csv``.

@@ -34,6 +34,9 @@ def live_app(run: str | Path) -> Starlette:
     """Make the application: ``/`` is the page, ``/events`` the stream of changes; both only by GET.
 
     Requests whose Host is not this machine's own name are refused, so that no web site can read a run by DNS rebinding.
+
+        >>> [route.path for route in live_app("a run that starts later").routes]
+        ['/', '/events']
     """
     require("starlette", "report")
     from starlette.applications import Starlette

@@ -32,6 +32,13 @@ def search(
 
     The same call again goes on where it stopped, or, once done, returns the result at once.
 
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp()) / "run"
+        >>> small = dict(space="flat", blocks=1, first=1, filters=[4], epochs=1, final_epochs=1, limit=100)
+        >>> run = search("digits", out=folder, execution="inline", **small)
+        >>> run.state, len(run.children()), 0 <= run.best.reward <= 1
+        ('done', 1, True)
+
     Args:
         dataset: a ``Dataset``, or what ``load_dataset`` takes; default: ``digits``.
         out: the run folder; default: the first of ``pronas-run``, ``pronas-run-2``, … that is free or holds this

@@ -254,7 +254,15 @@ class ExecutionConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides a search's outcome (and ``execution``, which does not)."""
+    """Everything that decides a search's outcome (and ``execution``, which does not).
+
+    >>> Config.from_dict({"search": {"children": 8}}).search.children
+    8
+    >>> Config.from_dict({"search": {"childrn": 8}})
+    Traceback (most recent call last):
+        ...
+    pronas.errors.UsageError: configuration: unknown key 'search.childrn'; did you mean 'search.children'?
+    """
 
     PANEL: ClassVar[str] = _RUN
 

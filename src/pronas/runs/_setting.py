@@ -85,6 +85,10 @@ def entry(kind: Any, help: str, **options: Any) -> Declaration:
 class Setting:
     """A setting and everything that is known of it.
 
+        >>> from pronas.runs import SETTINGS
+        >>> SETTINGS["filters"].key, SETTINGS["budget"].default
+        ('children.skeleton.filters', None)
+
     Attributes:
         name: the keyword of ``pronas.search``; the flag is ``--name``, with hyphens.
         key: its place in ``config.toml``.

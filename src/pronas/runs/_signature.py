@@ -42,7 +42,12 @@ def types(one: Setting) -> str:
 
 
 def default_of(one: Setting) -> str:
-    """Return in words what a setting is when nothing is said."""
+    """Return in words what a setting is when nothing is said.
+
+    >>> from pronas.runs import SETTINGS
+    >>> default_of(SETTINGS["predictor"]), default_of(SETTINGS["skips"])
+    ('gp', 'off')
+    """
     if one.declared.chosen is not None:
         return one.declared.chosen
     if isinstance(one.default, bool):

@@ -31,6 +31,10 @@ Point = tuple[float, float]
 class CellLayout:
     """Positions in pixels, y downward.
 
+        >>> layout = layout_cell([(0, 0), (1, 0)], flat=True)  # block 2 reads block 1 and the input
+        >>> len(layout.blocks), layout.paths()[0]
+        (2, 'M')
+
     Attributes:
         width, height: of the whole picture.
         inputs: for each input value of an earlier cell (or 0 of a flat cell) the middle of its box.
@@ -61,7 +65,11 @@ class CellLayout:
 
 
 def layout_cell(pairs: Sequence[tuple[int, int]], flat: bool) -> CellLayout:
-    """Lay out the cell whose blocks read the given pairs of values (see `Block` for what they mean)."""
+    """Lay out the cell whose blocks read the given pairs of values (see `Block` for what they mean).
+
+    >>> layout_cell([(0, 0)], flat=True).blocks == layout_cell([(0, 0)], flat=True).blocks
+    True
+    """
     return _layout(tuple((int(a), int(b)) for a, b in pairs), bool(flat))
 
 

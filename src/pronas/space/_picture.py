@@ -58,7 +58,11 @@ fill:var(--pc-ink);text-anchor:middle;dominant-baseline:central}
 
 
 def operator_family(name: str) -> str:
-    """``conv``, ``pool`` or ``identity``: what colour an operator has in pictures."""
+    """``conv``, ``pool`` or ``identity``: what colour an operator has in pictures.
+
+    >>> operator_family("3x3 dconv"), operator_family("3x3 maxpool"), operator_family("linear")
+    ('conv', 'pool', 'identity')
+    """
     lowered = name.lower()
     if "pool" in lowered:
         return "pool"
@@ -66,17 +70,31 @@ def operator_family(name: str) -> str:
 
 
 def input_label(value: int, flat: bool) -> str:
-    """Name of an input value in pictures: ``input``, ``previous`` or ``-2`` and so on."""
+    """Name of an input value in pictures: ``input``, ``previous`` or ``-2`` and so on.
+
+    >>> input_label(-2, flat=False), input_label(0, flat=True)
+    ('cell -2', 'input')
+    """
     return "input" if flat else {-1: "cell -1", -2: "cell -2"}.get(value, f"cell {value}")
 
 
 def shorten(text: str, length: int = 16) -> str:
-    """Cut a long name so that it fits its box."""
+    """Cut a long name so that it fits its box.
+
+    >>> shorten("my very long operator")
+    'my very long op…'
+    """
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def cell_layout(cell: Drawable) -> CellLayout:
-    """Positions of the parts of a cell's picture."""
+    """Positions of the parts of a cell's picture.
+
+    >>> from pronas.space import Cell
+    >>> layout = cell_layout(Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity"))
+    >>> len(layout.blocks), len(layout.edges), layout.crossings
+    (2, 5, 0)
+    """
     return layout_cell([(block.input1, block.input2) for block in cell.blocks], cell.flat)
 
 
@@ -85,6 +103,10 @@ def cell_svg(cell: Drawable, theme: str = "auto") -> str:
 
     Inputs stand on top, each block is two operators above the circle that combines them (its number is the value by
     which later blocks read it), and what no block reads flows into the output.
+
+        >>> from pronas.space import Cell
+        >>> cell_svg(Cell.parse("0:3x3 conv + 0:identity")).startswith("<svg")
+        True
 
     Args:
         cell: what to draw.

@@ -31,6 +31,10 @@ class StateSpace:
     Sets of cells are *rows*: int16 arrays (n, 4b) of ``input value, operator index, input value, operator index, …``,
     all with the same number of blocks b. Skips between cells are not in rows.
 
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> [str(cell) for cell in space.decode(space.level1())]
+        ['0:3x3 conv + 0:3x3 conv', '0:3x3 conv + 0:identity', '0:identity + 0:identity']
+
     Args:
         B: the largest number of blocks in a cell.
         operators: registered names; ``None``: the paper's eight.
@@ -361,7 +365,12 @@ class StateSpace:
 
 
 def space_from_dict(data: Mapping[str, Any]) -> StateSpace:
-    """Make the space that `StateSpace.to_dict` wrote."""
+    """Make the space that `StateSpace.to_dict` wrote.
+
+    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+    >>> space_from_dict(space.to_dict()) == space
+    True
+    """
     return StateSpace.from_dict(data)
 
 

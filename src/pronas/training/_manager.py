@@ -32,6 +32,12 @@ class NetworkManager:
     hash of the run's seed and the cell's canonical form, children of one canonical form being one network. A child that
     diverges, runs out of memory or raises is a failed result with reward 0; the others go on.
 
+        >>> dataset = load_dataset("digits", limit=100)
+        >>> with NetworkManager(dataset, epochs=1, batchsize=25) as networks:
+        ...     result = next(networks.get_rewards(["0:3x3 conv + 0:3x3 maxpool"]))
+        >>> result.status, 0 <= result.reward <= 1
+        ('done', True)
+
     Args:
         dataset: a ``Dataset``, or the name or path of one.
         epochs: epochs a child; None: the recipe's.

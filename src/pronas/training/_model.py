@@ -30,6 +30,12 @@ _FORMAT = "pronas-model"
 class ModelSpec:
     """All of a model but its weights, as plain data.
 
+        >>> from pronas.networks import skeleton
+        >>> flat = skeleton("flat", filters=(4,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 conv + 0:3x3 maxpool", flat, (1, 8, 8), ("even", "odd"))
+        >>> spec.build(seed=1).plan.classes
+        2
+
     Attributes:
         cell: the cell's text form.
         skeleton: ``Skeleton.to_dict()``.
@@ -87,6 +93,13 @@ def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) 
     The weights file is whole by itself (it holds the specification and a digest of everything), and each file replaces
     its predecessor at once: whoever reads at any moment, or after a kill at any moment, has the old model or the new.
 
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> flat = skeleton("flat", filters=(4,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 conv + 0:3x3 maxpool", flat, (1, 8, 8), ("even", "odd"))
+        >>> save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(), spec).name
+        'model.safetensors'
+
     Args:
         path: ``NAME``, with or without one of the two suffixes.
         network: its weights and buffers are written.
@@ -108,6 +121,14 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     """Read a model that ``save_model`` wrote; nothing is taken on trust.
 
     A ``NAME.json`` of another save than the weights (its writer was killed in between) is passed over.
+
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> flat = skeleton("flat", filters=(4,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 conv + 0:3x3 maxpool", flat, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(), spec)
+        >>> load_model(path).spec.classes
+        ('even', 'odd')
 
     Raises:
         ModelFileError: no such file, not a model, an unknown version, changed or damaged content, or tensors that are

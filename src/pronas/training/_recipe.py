@@ -25,6 +25,14 @@ CLASS_WEIGHTS = ("balanced",)
 class Recipe:
     """How a network is trained. Plain data: two equal recipes train alike.
 
+        >>> recipe = Recipe(epochs=10, optimizer="sgd", learning_rate=0.1, schedule="linear", warmup=0.2)
+        >>> recipe.replace(epochs=20).epochs
+        20
+        >>> Recipe.from_dict({"optimizer": "adamm"})
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: recipe: unknown optimizer 'adamm'; did you mean 'adam'? (there are ...)
+
     Attributes:
         name: what it is called in stores and messages; says nothing to the training itself.
         epochs: passes over the training images.

@@ -42,6 +42,9 @@ RECIPES = tuple(_NAMED)
 def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch: int | None = None) -> Recipe:
     """Give a recipe by name.
 
+        >>> recipe("search", epochs=3).epochs, recipe("search", binary=True).name
+        (3, 'search-binary')
+
     Args:
         name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` (for a budget of time)
             or ``old`` (what the systems before pronas used); with ``-binary`` behind, or with ``binary``, the one for

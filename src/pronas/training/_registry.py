@@ -43,7 +43,7 @@ class Registry(Generic[Entry]):
         if not isinstance(name, str) or name not in self._entries:
             known = ", ".join(self._entries)
             raise UsageError(
-                f"recipe: unknown {self.kind} {name!r}{nearest(str(name), self._entries)} (known: {known})"
+                f"recipe: unknown {self.kind} {name!r}{nearest(str(name), self._entries)} (there are {known})"
             )
         return self._entries[name]
 

@@ -15,6 +15,13 @@ from pronas.training._tensors import Tensors
 def images_per_second(network: Network, dataset: Dataset, recipe: Recipe, *, seconds: float = 1.0) -> float:
     """Return how many of the data set's images one thread trains a second, measured for about so many ``seconds``.
 
+        >>> from pronas.data import load_dataset
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 10)
+        >>> images_per_second(network, load_dataset("digits", limit=100), Recipe(batch=25), seconds=0.05) > 0
+        True
+
     Args:
         network: trained a little by this; build another one to use.
         dataset: its training images are used.

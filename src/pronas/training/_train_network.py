@@ -34,6 +34,12 @@ Replan = Callable[[Epoch], int]
 class TrainedNetwork:
     """A network with its best epoch's weights, in evaluation mode, and how it came about.
 
+        >>> from pronas.data import load_dataset
+        >>> dataset = load_dataset("digits", limit=100)
+        >>> trained = train_network("0:3x3 conv + 0:3x3 maxpool", dataset, "flat", Recipe(epochs=2, batch=25))
+        >>> len(trained.curves["loss"]), trained.network.training
+        (2, False)
+
     Attributes:
         network: the network.
         spec: what to save it with (``save_model(path, network, spec)``).

@@ -14,6 +14,9 @@ from pronas.space import Cell
 class Trial:
     """A network to train, where it differs from what its manager trains.
 
+        >>> Trial(Cell.parse("0:identity + 0:3x3 conv"), {"epochs": 3}).payload()
+        {'cell': '0:3x3 conv + 0:identity', 'recipe': {'epochs': 3}}
+
     Attributes:
         cell: its cell.
         recipe: the fields of the recipe that differ.

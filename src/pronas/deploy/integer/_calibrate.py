@@ -40,6 +40,16 @@ PIXELS = Scale(1.0, -128)
 def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse") -> tuple[Scale, ...]:
     """One scale a value; values that must share one do (`tied_values`).
 
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> len(integers.scales) == len(graph.nodes) + 1, integers.scales[0]  # the image's: q = pixel - 128
+        (True, Scale(scale=1.0, zero=-128))
+
     Args:
         graph: the network in floats.
         images: training images, (n, C, H, W); 256 to 1,000 do.

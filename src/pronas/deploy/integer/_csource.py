@@ -61,7 +61,18 @@ def write_integer_c(network: IntegerGraph, out: str | os.PathLike[str]) -> Path:
 
 
 def integer_c(network: IntegerGraph, name: str) -> IntegerSource:
-    """The C form of ``network``; ``name`` begins every identifier that others see."""
+    """The C form of ``network``; ``name`` begins every identifier that others see.
+
+    >>> import numpy as np
+    >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+    >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+    >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+    >>> "net_classify" in integer_c(integers, "net").header
+    True
+    """
     plan, graph = layout(network.graph), network.graph
     constants = _Constants(network, plan)
     rows = [_row(network, plan, step, constants) for step in plan.steps]

@@ -17,6 +17,13 @@ def integer_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
 
     Nothing is trained and no weight gets memory: the network is built on the meta device.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
+        >>> constants, ram, kinds = integer_footprint(plan)
+        >>> constants, ram, sorted(kinds)
+        (3032, 6656, ['conv', 'image', 'maxpool', 'mean', 'rescale'])
+
     Raises:
         UsageError: as `lower`.
     """
@@ -35,7 +42,14 @@ def _shapes(plan: NetworkPlan) -> FloatGraph:
 
 
 def largest_node(plan: NetworkPlan, weights: bool) -> str:
-    """The layer with the most weights, or with the largest map, in words."""
+    """The layer with the most weights, or with the largest map, in words.
+
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
+    >>> largest_node(plan, weights=True)
+    'in cell 1, block 0, left, 1,584 weights'
+    """
     graph = _shapes(plan)
     if weights:
         node = max(graph.nodes, key=lambda n: 0 if n.weight is None else n.weight.numel())

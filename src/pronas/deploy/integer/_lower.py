@@ -45,6 +45,16 @@ def lowering(*layers: type[nn.Module]) -> Callable[[_F], _F]:
 def lower(network: Network, **info: Any) -> FloatGraph:
     """The graph of a full-precision network in evaluation mode, batch norms folded.
 
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> [node.kind for node in graph.nodes]
+        ['depthwise', 'conv', 'maxpool', 'rescale', 'concat', 'mean', 'conv']
+
     Args:
         network: as `pronas.networks` builds it, trained or not; on the meta device the graph has shapes alone.
         info: plain values kept with the graph.

@@ -54,7 +54,16 @@ def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
 
 
 def c_source(graph: Graph, name: str) -> CSource:
-    """The C form of ``graph``; ``name`` begins every identifier that others see."""
+    """The C form of ``graph``; ``name`` begins every identifier that others see.
+
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> binary = skeleton("binary", filters=(8,))
+    >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+    >>> from pronas.deploy.packed import graph_of
+    >>> "net_classify" in c_source(graph_of(network), "net").header
+    True
+    """
     places, size = _places(graph)
     constants = _Constants()
     rows = [_row(graph, op, places, constants) for op in graph.ops]

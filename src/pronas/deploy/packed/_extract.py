@@ -38,6 +38,13 @@ class _Sum:
 def graph_of(network: Network, **info: Any) -> Graph:
     """The packed form of a binary network in evaluation mode.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> [op.kind for op in graph_of(network).ops]
+        ['conv', 'maxpool', 'sumpool', 'dense', 'logits']
+
     Args:
         network: as `pronas.networks` builds it, trained or not, on any device (it is read on the CPU).
         info: plain values kept with the graph.

@@ -31,7 +31,16 @@ _MAP = struct.Struct("<HHHBB")
 
 
 def pack(graph: Graph) -> bytes:
-    """The bytes of a packed file."""
+    """The bytes of a packed file.
+
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> binary = skeleton("binary", filters=(8,))
+    >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+    >>> from pronas.deploy.packed import graph_of
+    >>> pack(graph_of(network))[:8]
+    b'PNPACK\\r\\n'
+    """
     thresholds = [op.thresholds.astype(f"<i{_width(op)}") for op in graph.ops if op.thresholds is not None]
     program = struct.pack("<II", len(graph.maps), len(graph.ops))
     program += b"".join(_MAP.pack(*m.shape, m.image, 0) for m in graph.maps)
@@ -82,6 +91,14 @@ def read_info(data: bytes, name: str = "packed network") -> dict[str, Any]:
 
 def unpack(data: bytes, name: str = "packed network") -> Graph:
     """Read a packed file; every size, offset and shape is checked before it is used.
+
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> from pronas.deploy.packed import graph_of
+        >>> unpack(pack(graph_of(network))).classes
+        2
 
     Args:
         data: the file's bytes.

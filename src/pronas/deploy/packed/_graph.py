@@ -126,6 +126,14 @@ class Op:
 class Graph:
     """A binary network: map 0 is the image, operations in order, the last one makes the logits.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> from pronas.deploy.packed import graph_of
+        >>> graph_of(network).input_shape
+        (1, 8, 8)
+
     Attributes:
         maps: all maps.
         ops: all operations; each map is written completely, part after part, before it is read.

@@ -117,6 +117,18 @@ def load_packed(
 ) -> PackedNetwork:
     """Read a packed file that `export` wrote; everything in it is checked before use.
 
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> import numpy as np
+        >>> from pronas.deploy import export
+        >>> packed = load_packed(export(path, "packed"))
+        >>> packed(np.zeros((3, 1, 8, 8), np.uint8)).shape, packed.classes
+        ((3,), ['even', 'odd'])
+
     Args:
         path: the file.
         kernel: a kernel set of `available_kernels`, or None for the fastest this processor runs.
@@ -136,7 +148,17 @@ def load_packed(
 
 
 def is_packed(path: str | os.PathLike[str]) -> bool:
-    """Whether the file begins as a packed network does."""
+    """Whether the file begins as a packed network does.
+
+    >>> import pathlib, tempfile
+    >>> from pronas.networks import skeleton
+    >>> from pronas.training import ModelSpec, save_model
+    >>> binary = skeleton("binary", filters=(8,)).to_dict()
+    >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+    >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+    >>> is_packed(path)
+    False
+    """
     try:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
@@ -145,5 +167,9 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
 
 
 def available_kernels() -> list[str]:
-    """Kernel sets that run here, fastest first; "numpy" is always among them."""
+    """Kernel sets that run here, fastest first; "numpy" is always among them.
+
+    >>> "numpy" in available_kernels()
+    True
+    """
     return [*kernels(), "numpy"]
