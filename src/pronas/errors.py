@@ -74,7 +74,11 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def shown(value: object, most: int = 80) -> str:
-    """Return a value as a message shows it: its ``repr``, cut where it has more than ``most`` characters."""
+    """Return a value as a message shows it: its ``repr``, cut where it has more than ``most`` characters.
+
+    >>> shown("a" * 100, most=10)
+    "'aaaaaaaa…"
+    """
     text = repr(value)
     return text if len(text) <= most else text[: most - 1] + "…"
 

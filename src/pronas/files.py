@@ -55,14 +55,22 @@ def write_atomic(path: str | os.PathLike[str], data: str | bytes) -> None:
 
 
 def explained(error: OSError, place: object = "") -> str:
-    """Return what the system refused, of which file (or of ``place``, where it does not say), and the cure if known."""
+    """Return what the system refused, of which file (or of ``place``, where it does not say), and the cure if known.
+
+    >>> explained(OSError(errno.ENOSPC, "No space left on device"), "run/store.sqlite")
+    'run/store.sqlite: No space left on device; make room and try again'
+    """
     where = error.filename or place
     text = f"{where}: {error.strerror or error}" if where else str(error.strerror or error)
     return f"{text}; make room and try again" if disk_is_full(error) else text
 
 
 def disk_is_full(error: OSError) -> bool:
-    """Whether there was no room, on the disk or in what this user may fill of it."""
+    """Whether there was no room, on the disk or in what this user may fill of it.
+
+    >>> disk_is_full(OSError(errno.ENOSPC, "No space left on device")), disk_is_full(OSError(errno.EACCES, "no"))
+    (True, False)
+    """
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
