@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pronas.data import Augmentation, Dataset, Split, augmentation, load_dataset
     from pronas.deploy import export, load_packed
     from pronas.networks import describe, operator, register_quantizer, register_skeleton, skeleton
-    from pronas.runs import Experiment, search
+    from pronas.runs import Experiment, plan, search
     from pronas.space import Block, Cell, StateSpace
     from pronas.training import (
         NetworkManager,
@@ -46,6 +46,7 @@ __all__ = [
     "load_model",
     "load_packed",
     "operator",
+    "plan",
     "recipe",
     "register_loss",
     "register_optimizer",
@@ -72,6 +73,7 @@ _HOMES = {
     "register_skeleton": "networks",
     "skeleton": "networks",
     "Experiment": "runs",
+    "plan": "runs",
     "search": "runs",
     "Block": "space",
     "Cell": "space",

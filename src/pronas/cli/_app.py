@@ -17,6 +17,7 @@ from pronas.errors import PronasError
 #: These modules import only typer, pronas.errors and plain data at their top, so that ``--help`` is quick.
 COMMANDS = (
     "search",
+    "plan",
     "train",
     "show",
     "predict",

@@ -54,6 +54,12 @@ def _parameter(name: str, one: Setting) -> inspect.Parameter:
 def _type(one: Setting) -> Any:
     """Whole numbers and numbers are read by the command line; what may be a word or a list is text."""
     kind = one.kinds[0]
-    if len(one.kinds) > 1 or one.declared.all_is_0 or get_origin(kind) is tuple or get_args(kind):
+    if (
+        len(one.kinds) > 1
+        or one.declared.all_is_0
+        or one.declared.in_bytes
+        or get_origin(kind) is tuple
+        or get_args(kind)
+    ):
         return str
     return kind

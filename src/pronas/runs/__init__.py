@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pronas.runs._api import search
     from pronas.runs._config import SETTINGS, Config
     from pronas.runs._experiment import Experiment
+    from pronas.runs._forecast import Forecast, plan
     from pronas.runs._images import stored_dataset
     from pronas.runs._level_scorer import Estimate, LevelScorer, Request
     from pronas.runs._setting import Setting
@@ -25,10 +26,12 @@ __all__ = [
     "Config",
     "Estimate",
     "Experiment",
+    "Forecast",
     "LevelScorer",
     "Request",
     "Setting",
     "default_of",
+    "plan",
     "search",
     "stored_dataset",
     "train",
@@ -40,10 +43,12 @@ _HOMES = {
     "Config": "_config",
     "Estimate": "_level_scorer",
     "Experiment": "_experiment",
+    "Forecast": "_forecast",
     "LevelScorer": "_level_scorer",
     "Request": "_level_scorer",
     "Setting": "_setting",
     "default_of": "_signature",
+    "plan": "_forecast",
     "search": "_api",
     "stored_dataset": "_images",
     "train": "_train",

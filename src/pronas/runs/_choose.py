@@ -12,11 +12,21 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from pronas.data import Dataset
-from pronas.errors import UsageError
+from pronas.deploy import load_targets, target
+from pronas.errors import SettingError, UsageError
 from pronas.machine import cores
 from pronas.networks import Skeleton
 from pronas.networks import skeleton as named_skeleton
-from pronas.runs._config import ChildrenConfig, Config, FinalConfig, SearchConfig, SpaceConfig, TrainConfig, plain
+from pronas.runs._config import (
+    ChildrenConfig,
+    Config,
+    FinalConfig,
+    LimitConfig,
+    SearchConfig,
+    SpaceConfig,
+    TrainConfig,
+    plain,
+)
 from pronas.space import StateSpace, named_space, operator_is_binary
 from pronas.training import Recipe
 from pronas.training import recipe as named_recipe
@@ -60,6 +70,7 @@ def choose(config: Config, dataset: Dataset | None = None) -> Config:
         search=_search(config.search, space, timed=timed),
         children=children,
         final=_final(_batch(_judged(config.final, judged), images, timed=timed), children, timed=timed),
+        limits=_limits(config.limits),
         execution=replace(config.execution, threads=config.execution.threads or _threads(dataset)),
     )
     return Config.from_dict(chosen.to_dict(), "settings")  # a recipe's own epochs and batch are checked, too
@@ -132,6 +143,22 @@ def _search(search: SearchConfig, space: SpaceConfig, *, timed: bool) -> SearchC
         children=min(_CHILDREN, _largest(space)) if search.children is None else search.children,
         first=_FIRST if search.first is None else search.first,
     )
+
+
+def _limits(limits: LimitConfig) -> LimitConfig:
+    """With the flash and the RAM of the target, where nothing was said of them."""
+    try:
+        if limits.targets is not None:
+            load_targets(limits.targets)
+        board = None if limits.target is None else target(limits.target)
+    except UsageError as error:
+        raise SettingError(f"limits.target: {error}", "target" if limits.target else "targets") from error
+    if board is None:
+        return limits
+    flash, ram = (
+        own if own is not None else most for own, most in ((limits.flash, board.flash), (limits.ram, board.ram))
+    )
+    return replace(limits, flash=flash, ram=ram)
 
 
 def _largest(space: SpaceConfig) -> int:

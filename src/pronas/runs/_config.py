@@ -201,7 +201,10 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class LimitConfig:
-    """``[limits]``: counts per image, of the winner's network, or of a child's where no winner is to be trained."""
+    """``[limits]``: counts per image, of the winner's network, or of a child's where no winner is to be trained.
+
+    A target's flash and RAM stand in ``flash`` and ``ram`` once they are chosen, so that a run says what it was under.
+    """
 
     PANEL: ClassVar[str] = "Limits: cells beyond them are never proposed"
 
@@ -210,9 +213,34 @@ class LimitConfig:
         "Multiply-accumulates an image, full precision and binary together", flag="max_macs", chosen="none", at_least=1
     )
     bits: int | None = setting("Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits")
-    latency_us: float | None = setting(
-        "Microseconds an image, measured here on one thread", flag="max_latency_us", chosen="none", above=0, unit="µs"
+    flash: int | None = setting(
+        "Bytes of flash that code and constants of the exported C take: 262144, 256k, 1M",
+        flag="max_flash",
+        chosen="none",
+        at_least=1,
+        unit="bytes",
+        in_bytes=True,
     )
+    ram: int | None = setting(
+        "Bytes of static memory that the exported C takes: activations and buffers",
+        flag="max_ram",
+        chosen="none",
+        at_least=1,
+        unit="bytes",
+        in_bytes=True,
+    )
+    latency_us: float | None = setting(
+        "Microseconds an image, of the form that ships, measured here on one thread; with a target estimated for it",
+        flag="max_latency_us",
+        chosen="none",
+        above=0,
+        unit="µs",
+    )
+    target: str | None = setting(
+        "A board, whose flash and RAM are limits then, or a processor, for which code is counted (pico, cortex-m4, …)",
+        chosen="none; code is that of a cortex-m4",
+    )
+    targets: str | None = setting("A TOML file with boards and processors of your own", chosen="none", path=True)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pronas.deploy import footprint, target
 from pronas.errors import SettingError
 from pronas.machine import torch_threads
 from pronas.networks import Skeleton, describe
@@ -18,8 +19,12 @@ from pronas.runs._config import LimitConfig
 from pronas.space import Cell
 
 #: cost -> its limit's key; latency last: it is measured, the others are counted
-_COSTS = (("parameters", "parameters"), ("macs", "macs"), ("weight_bits", "bits"), ("latency_us", "latency_us"))
+_COSTS = (
+    *(("parameters", "parameters"), ("macs", "macs"), ("weight_bits", "bits")),
+    *(("flash", "flash"), ("ram", "ram"), ("latency_us", "latency_us")),
+)
 _FLAGS = {"parameters": "params"}
+_PROCESSOR = "cortex-m4"  # whose code is counted where no target is named
 _WARM_UP, _TIMED = 3, 15
 
 
@@ -43,7 +48,7 @@ class Constraints:
     @property
     def limited(self) -> bool:
         """Whether there is any limit."""
-        return any(value is not None for value in vars(self._limits).values())
+        return bool(self._given())
 
     def columns(self, cell: Cell) -> Mapping[str, Any]:
         """Return what is known of a cell by now, as columns of ``children``."""
@@ -79,11 +84,24 @@ class Constraints:
 
     def _cost(self, cell: Cell, name: str) -> float:
         known = self._known(cell)
-        if name == "latency_us" and name not in known:
-            known[name] = measure_latency(cell, *self._build)
+        if name not in known and name == "latency_us":
+            known[name] = self._latency(cell)
+        elif name not in known and name in ("flash", "ram"):
+            known.update(self._footprint(cell))
         elif name not in known:
             known.update(self._counts(cell))
         return known[name]
+
+    def _footprint(self, cell: Cell) -> dict[str, float]:
+        skeleton, shape, classes = self._build
+        found = footprint(skeleton.plan(cell, shape, classes), self._limits.target or _PROCESSOR)
+        return {"flash": float(found.flash), "ram": float(found.ram)}
+
+    def _latency(self, cell: Cell) -> float:
+        board = target(self._limits.target) if self._limits.target else None
+        if board is None or board.megahertz is None:
+            return measure_latency(cell, *self._build)
+        return board.microseconds(int(self._cost(cell, "macs"))) or 0.0
 
     def _counts(self, cell: Cell) -> dict[str, float]:
         description = describe(cell, *self._build)

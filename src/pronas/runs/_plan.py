@@ -14,7 +14,7 @@ from pronas.runs._duration import spelled
 _SHARES = ((150.0, 0.33, 0.15), (600.0, 0.30, 0.14), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
-_TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
+TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
 _COST_A_ROOT = 800.0  # of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
 
@@ -69,8 +69,8 @@ class Plan:
             f"plan: {spelled(self.budget)} in all; search until {spelled(self.search)}, trials of the finalists until "
             f"{spelled(self.trials)}, then the winner",
             f"plan: {self.first} children at level 1{further}; each learns from {self.child_images:,} images",
-            f"plan: networks as fast as a ResNet of {self.macs / 1e6:.1f} M multiply-accumulates; about {passes:.0f} passes over "
-            f"{images:,} images for the winner",
+            f"plan: networks as fast as a ResNet of {self.macs / 1e6:.1f} M multiply-accumulates; "
+            f"about {passes:.0f} passes over {images:,} images for the winner",
         ]
 
 
@@ -115,7 +115,7 @@ def make_plan(
         children=children,
         levels=levels,
         child_images=images_in(search * workers / total * 0.85),
-        trial_images=images_in(trials * workers / _TRIALS * 0.85),
+        trial_images=images_in(trials * workers / TRIALS * 0.85),
         final_images=int(compute / cost),
         speed=speed,
     )

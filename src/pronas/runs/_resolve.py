@@ -12,7 +12,7 @@ from typing import Any
 
 from pronas.controller import ControllerManager
 from pronas.data import Dataset, load_dataset
-from pronas.errors import DataError, UsageError
+from pronas.errors import DataError, SettingError, UsageError
 from pronas.execution import check_executor
 from pronas.machine import device_named
 from pronas.networks import Skeleton, describe
@@ -181,12 +181,25 @@ def _check_operators(config: Config, skeleton: Skeleton, dataset: Dataset) -> No
         describe(cell, skeleton, dataset.input_shape, len(dataset.classes))
 
 
+def _check_footprints(problem: Problem, cell: Cell) -> None:
+    """Whether flash and RAM can be told of this kind of network."""
+    limits = problem.config.limits
+    if limits.flash is None and limits.ram is None:
+        return
+    try:
+        problem.constraints.matrix(["flash", "ram"], [cell])
+    except UsageError as error:
+        text = f"limits of flash and RAM cannot be told before training: {error}"
+        raise SettingError(text, "target" if limits.target else "max_flash" if limits.flash else "max_ram") from error
+
+
 def _check_limits(problem: Problem) -> None:
     """Whether there is a first child within all limits. Making the controller checks what it is told."""
     controller, constraints = make_controller(problem, None), problem.constraints
     if not constraints.limited:
         return
     cells = problem.space.decode(problem.space.level1())
+    _check_footprints(problem, cells[0])
     if problem.config.search.strategy == "progressive":
         some = any(constraints.feasible([cell])[0] for cell in cells)
     else:

@@ -8,9 +8,9 @@ To add a setting, add a field to the table where it belongs, and use it where it
 
     @dataclass(frozen=True)
     class LimitConfig:
-        flash: int | None = setting("Bytes of flash", flag="max_flash", chosen="none", at_least=1, unit="bytes")
+        bits: int | None = setting("Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits")
 
-then ``python -m pronas.runs docs/cli.md`` writes the table anew. Read it as ``config.limits.flash``; choose what it
+then ``python -m pronas.runs docs/cli.md`` writes the table anew. Read it as ``config.limits.bits``; choose what it
 leaves open in `pronas.runs._choose`, refuse what does not go together in `pronas.runs._resolve`. The type says how it
 is read: ``int``, ``float``, ``bool``, ``str``, ``tuple[str, ...]`` (typed with commas), each perhaps ``| None``:
 open, to be chosen. A new setting needs a default under which everything is as it was before it, so that
@@ -24,6 +24,7 @@ import importlib
 import math
 import numbers
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,7 @@ class Declaration:
     choices: Sequence[str] | str | None = None
     all_is_0: bool = False
     path: bool = False
+    in_bytes: bool = False
     train: bool | str = False
     check: Callable[[Any], str | None] | None = None
     kind: Any = None
@@ -64,9 +66,9 @@ def setting(help: str, default: Any = None, **options: Any) -> Any:
         **options: fields of `Declaration`: ``flag`` and ``short`` (its name and letter; default: the field's name, no
             letter), ``panel`` (its group; default: its table's), ``unit`` (of numbers), ``chosen`` (in words: what an
             open one becomes), ``at_least``, ``above``, ``at_most`` (its range), ``choices`` (names, or their place,
-            ``"module:NAMES"``), ``all_is_0`` (``all`` is a word for 0), ``path`` (made absolute), ``train`` (``pronas
-            train`` takes it too; perhaps its name there), ``check`` (a function from its value to what is wrong with
-            it, or ``None``).
+            ``"module:NAMES"``), ``all_is_0`` (``all`` is a word for 0), ``path`` (made absolute), ``in_bytes`` (may be
+            text such as ``64k``), ``train`` (``pronas train`` takes it too; perhaps its name there), ``check`` (a
+            function from its value to what is wrong with it, or ``None``).
     """
     return dataclasses.field(default=default, metadata={"setting": Declaration(help=help, **options)})
 
@@ -144,6 +146,8 @@ class Setting:
             return int(value)
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
+        if self.declared.in_bytes:
+            return _bytes(value)
         if self.is_list and isinstance(value, str):
             return self._split(value)
         if self.declared.path and isinstance(value, str):
@@ -158,7 +162,7 @@ class Setting:
         Raises:
             SettingError: a wrong type, out of range, or no known name; the message begins with ``where``.
         """
-        converted = _converted(value, self.kinds)
+        converted = _converted(_bytes(value) if self.declared.in_bytes else value, self.kinds)
         if converted is _WRONG:
             raise self._error(where, f"must be {self._types()}, not {shown(value)}")
         for part in converted if isinstance(converted, tuple) else (converted,):
@@ -200,10 +204,13 @@ class Setting:
 
     def _types(self) -> str:
         words = " or ".join(_WORDS.get(get_origin(kind) or kind, str(kind)) for kind in self.kinds)
+        if self.declared.in_bytes:
+            return "a number of bytes such as 65536, 64k or 1M"
         return f"{words} or 'all'" if self.declared.all_is_0 else words
 
 
 _WRONG = object()
+_BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s?([kmg]?)(?:i?b)?")
 _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -227,6 +234,12 @@ def _converted(value: Any, kinds: tuple[Any, ...]) -> Any:
         if type(value) is origin:
             return value
     return _WRONG
+
+
+def _bytes(value: Any) -> Any:
+    """The number that a text like ``64k`` or ``1.5 MB`` means, by 1024 a step; anything else as it is."""
+    found = _BYTES.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return value if found is None else int(float(found[1]) * 1024 ** "_kmg".index(found[2] or "_"))
 
 
 def _number(value: numbers.Real) -> float:

@@ -159,6 +159,8 @@ def _affine(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Batch norm as gain x + offset, worked out in double precision."""
     assert layer.running_mean is not None
     assert layer.running_var is not None
+    if layer.running_mean.is_meta:
+        return layer.running_mean, layer.running_mean  # for shapes alone, arithmetic would take most of the time
     gain = 1 / torch.sqrt(layer.running_var.double() + layer.eps)
     offset = -layer.running_mean.double() * gain
     if layer.affine:
