@@ -14,7 +14,9 @@ from pronas.data import Dataset
 from pronas.networks import Skeleton, describe
 from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
+from pronas.runs._events import note
 from pronas.runs._experiment import BEST
+from pronas.runs._fallback import Fallback
 from pronas.runs._resolve import final_device
 from pronas.space import Cell
 from pronas.training import Epoch, Recipe, Replan, TrainedNetwork, evaluate, save_model, train_network
@@ -34,6 +36,7 @@ def train_final(
     init: Mapping[str, Tensor] | None = None,
     use_validation: bool = False,
     replan: Replan | None = None,
+    fallback: Fallback | None = None,
 ) -> dict[str, Any]:
     """Train ``cell``, write ``weights/best.*`` and return what ``meta`` keeps under ``final``.
 
@@ -51,6 +54,7 @@ def train_final(
         init: weights to start from.
         use_validation: learn from the validation images, too.
         replan: how many epochs there are to be in all, asked after each.
+        fallback: what the cell had learnt before; it ships where the training did not do better.
     """
     start = time.monotonic()
 
@@ -75,7 +79,11 @@ def train_final(
             threads=config.execution.threads,
             device=final_device(config),
         )
-        final = _report(trained, cell, dataset)
+        trained, found = fallback.better(trained, dataset) if fallback else (trained, {})
+        if found.get("kept") == "child":
+            text = f"the winner knows {found['learnt_accuracy']:.2%} of the images that its child, untold, knew"
+            emit(note(f"{text} {found['trial_accuracy']:.2%} of: the child's weights are kept"))
+        final = _report(trained, cell, dataset) | found
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
         save_model(folder / BEST, trained.network, replace(trained.spec, metrics=metrics))
     return final | {"seconds": time.monotonic() - start}

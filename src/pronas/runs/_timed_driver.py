@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pronas.controller import ControllerManager
@@ -21,6 +22,7 @@ from pronas.runs._config import LimitConfig
 from pronas.runs._driver import Driver, make_manager
 from pronas.runs._duration import seconds_of, spelled
 from pronas.runs._events import note
+from pronas.runs._fallback import FALLBACK, Fallback, keep_fallback
 from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._open import Run
 from pronas.runs._plan import Plan, epochs_of, make_plan
@@ -185,8 +187,9 @@ class TimedDriver(Driver):
         if self.run.store.meta("verdict") is not None:
             return
         trials = Trials(
-            self.run.store, manager, self.dataset, self.recipe, self.plan, self.clock, self.sizer.skeleton, self.emit
-        )
+            self.run.store, manager, self.dataset, self.recipe, self.plan, self.clock, self.sizer.skeleton, self.emit,
+            partial(keep_fallback, self.run.folder),
+        )  # fmt: skip
         verdict = trials.decide(self._ranked(controller))
         self.run.store.set_meta(
             verdict={"cell": str(verdict.cell), "recipe": verdict.recipe, "accuracy": verdict.accuracy}
@@ -205,17 +208,19 @@ class TimedDriver(Driver):
         skeleton = self.sizer.skeleton(verdict.cell)
         recipe = self._final_recipe(verdict, skeleton)
         self.emit({"event": "final", "cell": str(verdict.cell), "reward": best.reward, "epochs": recipe.epochs})
-        final = self._trained(verdict.cell, skeleton, recipe)
-        self._finish(best, final | {"trial_accuracy": verdict.accuracy})
+        final = self._trained(verdict, skeleton, recipe)
+        self._finish(best, final)
+        (self.run.folder / FALLBACK).unlink(missing_ok=True)
         self.clock.record(now=True)
 
-    def _trained(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
+    def _trained(self, verdict: Verdict, skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
         """Train the winner; where its training diverges, again at a fraction of the rate: a search has an answer."""
+        cell, fallback = verdict.cell, Fallback.read(self.run.folder, verdict.accuracy)
         for slower in (_SLOWER, _SLOWER**2, None):
             try:
                 return train_final(
                     self.run.folder, cell, self.dataset, skeleton, recipe, self.config, self.emit,
-                    use_validation=True, replan=self._replan(cell, skeleton, recipe),
+                    use_validation=True, replan=self._replan(cell, skeleton, recipe), fallback=fallback,
                 )  # fmt: skip
             except RunError as error:
                 if "diverged" not in str(error) or slower is None:

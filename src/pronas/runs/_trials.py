@@ -49,7 +49,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the winner is and how it is trained: its cell, and the fields of the recipe that differ from the usual."""
+    """What the winner is and how it is trained: its cell, the fields of the recipe that differ from the usual, and the
+    accuracy of validation images in its best trial."""
 
     cell: Cell
     recipe: dict[str, Any]
@@ -68,14 +69,16 @@ class Trials:
         clock: of the run; trials end early when their time is up.
         skeleton: gives a cell's network that ships.
         emit: told of each finding.
+        keep: given the weights of the best finding so far.
     """
 
     def __init__(
         self, store: Store, manager: NetworkManager, dataset: Dataset, recipe: Recipe, plan: Plan, clock: Clock,
         skeleton: Callable[[Cell], Skeleton], emit: Callable[[dict[str, Any]], object],
+        keep: Callable[[bytes], object],
     ) -> None:  # fmt: skip
         self._store, self._manager, self._dataset, self._recipe = store, manager, dataset, recipe
-        self._plan, self._clock, self._skeleton, self._emit = plan, clock, skeleton, emit
+        self._plan, self._clock, self._skeleton, self._emit, self._keep = plan, clock, skeleton, emit, keep
         self._found = [Finding(**entry) for entry in store.meta("trials") or []]
         self._images = len(dataset.train)
 
@@ -90,7 +93,8 @@ class Trials:
         variants = self._variants()
         if best is not None and not self._late:
             self._run([(what, cell, recipe) for what, recipe in variants.items()])
-        return Verdict(cell, self._chosen(best, variants), best.accuracy if best else 0.0)
+        kept = max(self._found, key=lambda one: one.signal, default=None)
+        return Verdict(cell, self._chosen(best, variants), kept.accuracy if kept else 0.0)
 
     @property
     def _late(self) -> bool:
@@ -114,7 +118,9 @@ class Trials:
         batch = self._recipe.batch
         epochs, images = epochs_of(self._plan.trial_images, self._images, least=5, batch=batch)
         length = {"epochs": epochs, "images": images}
-        trials = [Trial(cell, {**length, **recipe}, self._skeleton(cell)) for _, cell, recipe in todo]
+        trials = [
+            Trial(cell, {**length, **recipe}, self._skeleton(cell), keep_weights=True) for _, cell, recipe in todo
+        ]
         for index, result in self._manager.trials(trials):
             self._clock.record()
             if isinstance(result, ChildResult):
@@ -124,6 +130,8 @@ class Trials:
 
     def _record(self, what: str, cell: Cell, recipe: dict[str, Any], result: ChildResult) -> None:
         value = signal(result.reward, result.metrics) if result.status == "done" else 0.0
+        if result.weights is not None and all(value > one.signal for one in self._found):
+            self._keep(result.weights)
         self._found.append(Finding(str(cell), what, recipe, result.reward, value, result.seconds))
         self._store.set_meta(trials=[asdict(one) for one in self._found])
         self._emit(note(f"trial: {_WORDS[what]} {result.reward:.2%} ({value:.4f}), {cell}"))
