@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, final
+from dataclasses import dataclass, replace
+from math import prod
+from typing import ClassVar, Self, final
 
 from torch import nn
 
@@ -24,6 +25,8 @@ from pronas.networks._skeleton import (
     register_skeleton,
 )
 from pronas.space import Cell
+
+_SMALLEST = 3  # pixels of the last map's side in a shape that is proposed
 
 
 @final
@@ -188,6 +191,14 @@ class Residual(Skeleton):
             raise UsageError(f"{len(repeats)} repeats for {len(groups)} stages: give one for each, or one for all")
         pairs = zip(groups, repeats, strict=True)
         return [Stage(one.filters, 1 if i else one.stride) for one, count in pairs for i in range(count)]
+
+    def shapes(self, input_shape: Sequence[int]) -> dict[str, Self]:
+        """``early``: the first stage, too, is strided, so that the filters are more for the same time."""
+        strides = (2 * self.strides[0], *self.strides[1:])
+        whole = prod(strides if len(strides) > 1 else strides * len(self.filters)) * self.stem_stride
+        if self.strides[0] > 1 or min(input_shape[1:]) < _SMALLEST * whole:
+            return {}
+        return {"early": replace(self, strides=strides)}
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""

@@ -85,6 +85,10 @@ class Skeleton(ABC):
         fields = [f.name for f in dataclasses.fields(self) if f.name in self.widths]  # type: ignore[arg-type]
         return dataclasses.replace(self, **{name: scale(getattr(self, name)) for name in fields})  # type: ignore[type-var]
 
+    def shapes(self, input_shape: Sequence[int]) -> dict[str, Self]:
+        """Other outer shapes worth trying on images of (channels, height, width), by name; here none."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data (``name`` and the fields) that `skeleton_from_dict` reads."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not _unsaid(self, f)}  # type: ignore[arg-type]

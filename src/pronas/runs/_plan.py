@@ -11,7 +11,7 @@ from typing import Any, final
 from pronas.runs._duration import spelled
 
 #: Shares of the budget: (up to so many seconds, search, trials of the finalists); the winner has the rest.
-_SHARES = ((150.0, 0.33, 0.15), (600.0, 0.30, 0.14), (math.inf, 0.28, 0.12))
+_SHARES = ((150.0, 0.24, 0.13), (600.0, 0.26, 0.13), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)

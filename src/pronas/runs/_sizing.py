@@ -44,15 +44,19 @@ class Sizer:
         input_shape: (C, H, W).
         classes: number of classes.
         limits: of the network that ships.
-        cost: of training on one image (`training_cost`) that there is time for.
+        most: that training on one image may cost (`training_cost`), for the time there is.
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, cost: float
+        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, most: float
     ) -> None:
         self._skeleton, self._shape, self._classes = skeleton, input_shape, classes
-        self._limits, self._cost = limits, cost
+        self._limits, self._most = limits, most
         self.skeleton = lru_cache(maxsize=65536)(self._sized)
+
+    def cost(self, cell: Cell) -> float:
+        """What training a cell's network on one image costs."""
+        return training_cost(cell, self.skeleton(cell), self._shape, self._classes)
 
     def _sized(self, cell: Cell) -> Skeleton:
         """The widest skeleton for a cell; where none fits, the narrowest."""
@@ -64,6 +68,6 @@ class Sizer:
 
     def _fits(self, cell: Cell, width: float) -> bool:
         skeleton = self._skeleton.scaled(width)
-        if training_cost(cell, skeleton, self._shape, self._classes) > self._cost:
+        if training_cost(cell, skeleton, self._shape, self._classes) > self._most:
             return False
         return Constraints(skeleton, self._shape, self._classes, self._limits).feasible([cell])[0]

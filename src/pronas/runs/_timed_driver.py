@@ -66,7 +66,8 @@ class TimedDriver(Driver):
         self.clock = Clock(run.store, seconds_of(self.config.search.budget), started)
         self.recipe = recipe_of(self.config.children).suited(self.dataset)
         self.plan = self._planned()
-        self.sizer = self._sizer(self.plan.cost)
+        self.sizers = {name: self._sizer(self.plan.cost, one) for name, one in self._shapes().items()}
+        self.shape = self.run.store.meta("shape") or ""
 
     # -- the plan
 
@@ -130,10 +131,20 @@ class TimedDriver(Driver):
         names = {name for block in cell.blocks for name in (block.operator1, block.operator2)}
         return self.space.input_lookback_depth == 0 and names <= set(self.space.operators)
 
-    def _sizer(self, cost: float) -> Sizer:
+    def _shapes(self) -> dict[str, Skeleton]:
+        """The outer shapes to choose from, by name; "" is the one that the settings say."""
+        usual = skeleton_of(self.config.final)
+        return {"": usual, **usual.shapes(self.dataset.input_shape)}
+
+    def _sizer(self, most: float, skeleton: Skeleton | None = None) -> Sizer:
         data = self.dataset
         limits: LimitConfig = self.config.limits
-        return Sizer(skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, cost)
+        return Sizer(skeleton or skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, most)
+
+    @property
+    def sizer(self) -> Sizer:
+        """Of the shape that was chosen."""
+        return self.sizers[self.shape]
 
     # -- the search
 
@@ -153,12 +164,19 @@ class TimedDriver(Driver):
         return max(1, self.plan.children // max(2, 2 * workers))
 
     def _evaluator(self, manager: NetworkManager) -> Evaluator:
+        self._choose_shape(manager)
         evaluator = super()._evaluator(manager)
         batch = self.recipe.batch
         epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=4, batch=batch)
         seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
         length = {"epochs": epochs, "images": images}
         return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
+
+    def _choose_shape(self, manager: NetworkManager) -> None:
+        """Try the outer shapes, before any child is trained in one of them."""
+        if len(self.sizers) > 1 and self.run.store.meta("shape") is None and not len(self.children):
+            self.shape = self._trials(manager).shape(self._reference_cells()[0])
+            self.run.store.set_meta(shape=self.shape)
 
     def _begin(self, controller: ControllerManager) -> None:
         """The hand-made networks are the first children, so that the answer can only be better."""
@@ -186,14 +204,16 @@ class TimedDriver(Driver):
         """Try the best children longer, and with other recipes."""
         if self.run.store.meta("verdict") is not None:
             return
-        trials = Trials(
-            self.run.store, manager, self.dataset, self.recipe, self.plan, self.clock, self.sizer.skeleton, self.emit,
-            partial(keep_fallback, self.run.folder),
-        )  # fmt: skip
-        verdict = trials.decide(self._ranked(controller))
+        verdict = self._trials(manager).decide(self._ranked(controller), self.shape)
         self.run.store.set_meta(
             verdict={"cell": str(verdict.cell), "recipe": verdict.recipe, "accuracy": verdict.accuracy}
         )
+
+    def _trials(self, manager: NetworkManager) -> Trials:
+        return Trials(
+            self.run.store, manager, self.dataset, self.recipe, self.plan, self.clock, self.sizers, self.emit,
+            partial(keep_fallback, self.run.folder),
+        )  # fmt: skip
 
     def _ranked(self, controller: ControllerManager) -> list[Cell]:
         """The trained children, best first, by what is believed of them after all that was measured."""

@@ -1,7 +1,9 @@
-"""Trials: the best children train longer, then the best of them with other recipes; the winner is trained accordingly.
+"""Trials: a hand-made network in several outer shapes, before the search; after it the best children, longer, then the
+best of them with other recipes. The winner is built and trained accordingly.
 
-Which augmentation helps depends on the images (a mirrored sign is another sign), which rate on their number and on the
-network: a few short trainings on the validation split say it better than a rule.
+Where a network should make its maps smaller depends on the images and on the time, which augmentation helps on the
+images (a mirrored sign is another sign), which rate on their number: a few short trainings on the validation split say
+it better than a rule.
 """
 
 from __future__ import annotations
@@ -12,11 +14,11 @@ from typing import Any
 
 from pronas.data import Augmentation, Dataset, default_augmentation
 from pronas.metrics import standard_error
-from pronas.networks import Skeleton
 from pronas.runs._clock import Clock
 from pronas.runs._events import note
 from pronas.runs._plan import Plan, epochs_of
 from pronas.runs._signal import signal
+from pronas.runs._sizing import Sizer
 from pronas.runs._store import Store
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial
@@ -32,11 +34,13 @@ class Finding:
 
     Attributes:
         cell: its text.
-        what: ``cell`` for a finalist with the usual recipe, else what its recipe changed.
+        what: ``shape`` for the hand-made network before the search, ``cell`` for a finalist with the usual recipe, else
+            what its recipe changed.
         recipe: the fields of the recipe that differed.
         accuracy: of validation images.
         signal: see `pronas.runs._signal`.
         seconds: it took.
+        shape: the outer shape's name; "" for the usual one.
     """
 
     cell: str
@@ -45,6 +49,21 @@ class Finding:
     accuracy: float
     signal: float
     seconds: float
+    shape: str = ""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one trial is to train."""
+
+    what: str
+    cell: Cell
+    recipe: dict[str, Any]
+    shape: str
+
+    def known(self, findings: Sequence[Finding]) -> bool:
+        key = (str(self.cell), self.what, self.shape)
+        return any((one.cell, one.what, one.shape) == key for one in findings)
 
 
 @dataclass(frozen=True)
@@ -67,33 +86,40 @@ class Trials:
         recipe: the usual one.
         plan: of the run.
         clock: of the run; trials end early when their time is up.
-        skeleton: gives a cell's network that ships.
+        sizers: give a cell's network that ships, by the name of the outer shape.
         emit: told of each finding.
         keep: given the weights of the best finding so far.
     """
 
     def __init__(
         self, store: Store, manager: NetworkManager, dataset: Dataset, recipe: Recipe, plan: Plan, clock: Clock,
-        skeleton: Callable[[Cell], Skeleton], emit: Callable[[dict[str, Any]], object],
+        sizers: Mapping[str, Sizer], emit: Callable[[dict[str, Any]], object],
         keep: Callable[[bytes], object],
     ) -> None:  # fmt: skip
         self._store, self._manager, self._dataset, self._recipe = store, manager, dataset, recipe
-        self._plan, self._clock, self._skeleton, self._emit, self._keep = plan, clock, skeleton, emit, keep
+        self._plan, self._clock, self._sizers, self._emit, self._keep = plan, clock, sizers, emit, keep
         self._found = [Finding(**entry) for entry in store.meta("trials") or []]
         self._images = len(dataset.train)
 
-    def decide(self, ranked: Sequence[Cell]) -> Verdict:
-        """Return the winner among the best children, best first, and its recipe."""
+    def shape(self, cell: Cell) -> str:
+        """Return the outer shape in which a hand-made network learns best in equal time."""
+        self._run([_Asked("shape", cell, {}, name) for name in self._sizers])
+        found = [one for one in self._found if one.what == "shape"]
+        return max(found, key=lambda one: one.signal).shape if len(found) == len(self._sizers) else ""
+
+    def decide(self, ranked: Sequence[Cell], shape: str) -> Verdict:
+        """Return the winner among the best children, best first, and its recipe; ``shape``: that they have."""
         finalists = list(ranked[:_FINALISTS])
         if len(finalists) > 1:
-            self._run([("cell", cell, {}) for cell in finalists])
+            self._run([_Asked("cell", cell, {}, shape) for cell in finalists])
         firsts = [one for one in self._found if one.what == "cell"]
         best = max(firsts, key=lambda one: one.signal, default=None)
         cell = Cell.parse(best.cell) if best else finalists[0]
         variants = self._variants()
         if best is not None and not self._late:
-            self._run([(what, cell, recipe) for what, recipe in variants.items()])
-        kept = max(self._found, key=lambda one: one.signal, default=None)
+            self._run([_Asked(what, cell, recipe, shape) for what, recipe in variants.items()])
+        tried = [one for one in self._found if one.what != "shape"]
+        kept = max(tried, key=lambda one: one.signal, default=None)
         return Verdict(cell, self._chosen(best, variants), kept.accuracy if kept else 0.0)
 
     @property
@@ -112,33 +138,39 @@ class Trials:
             found["crop"] = _augmented(replace(light, crop=wide))
         return found
 
-    def _run(self, asked: Sequence[tuple[str, Cell, dict[str, Any]]]) -> None:
-        known = {(one.cell, one.what) for one in self._found}
-        todo = [one for one in asked if (str(one[1]), one[0]) not in known]
-        batch = self._recipe.batch
-        epochs, images = epochs_of(self._plan.trial_images, self._images, least=5, batch=batch)
-        length = {"epochs": epochs, "images": images}
-        trials = [
-            Trial(cell, {**length, **recipe}, self._skeleton(cell), keep_weights=True) for _, cell, recipe in todo
-        ]
-        for index, result in self._manager.trials(trials):
+    def _run(self, asked: Sequence[_Asked]) -> None:
+        todo = [one for one in asked if not one.known(self._found)]
+        for index, result in self._manager.trials([self._trial(one) for one in todo]):
             self._clock.record()
             if isinstance(result, ChildResult):
-                self._record(*todo[index], result)
+                self._record(todo[index], result)
             elif self._clock.spent > self._plan.trials * 1.1:
                 break  # the machine has become slower than planned: what was found must do
 
-    def _record(self, what: str, cell: Cell, recipe: dict[str, Any], result: ChildResult) -> None:
+    def _trial(self, asked: _Asked) -> Trial:
+        """As many images as there is time for: a faster network sees more of them."""
+        sizer, batch = self._sizers[asked.shape], self._recipe.batch
+        images = int(self._plan.trial_images * self._plan.cost / sizer.cost(asked.cell))
+        epochs, part = epochs_of(images, self._images, least=5, batch=batch)
+        recipe = {"epochs": epochs, "images": part, **asked.recipe}
+        return Trial(asked.cell, recipe, sizer.skeleton(asked.cell), keep_weights=asked.what != "shape")
+
+    def _record(self, asked: _Asked, result: ChildResult) -> None:
         value = signal(result.reward, result.metrics) if result.status == "done" else 0.0
-        if result.weights is not None and all(value > one.signal for one in self._found):
+        if result.weights is not None and all(value > one.signal for one in self._found if one.what != "shape"):
             self._keep(result.weights)
-        self._found.append(Finding(str(cell), what, recipe, result.reward, value, result.seconds))
+        found = Finding(
+            str(asked.cell), asked.what, asked.recipe, result.reward, value, result.seconds, asked.shape
+        )  # fmt: skip
+        self._found.append(found)
         self._store.set_meta(trials=[asdict(one) for one in self._found])
-        self._emit(note(f"trial: {_WORDS[what]} {result.reward:.2%} ({value:.4f}), {cell}"))
+        words = _WORDS[asked.what] + (f" {asked.shape or 'usual'}" if asked.what == "shape" else "")
+        self._emit(note(f"trial: {words} {result.reward:.2%} ({value:.4f}), {asked.cell}"))
 
     def _chosen(self, best: Finding | None, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The fields of the recipe that the findings speak for, together."""
-        found = {one.what: one for one in self._found if best is not None and one.cell == best.cell}
+        same = [one for one in self._found if best is not None and (one.cell, one.shape) == (best.cell, best.shape)]
+        found = {one.what: one for one in same}
         chosen: dict[str, Any] = {}
         for what, recipe in variants.items():
             if best is None or what not in found or not self._helps(what, found[what], best):
@@ -158,7 +190,13 @@ class Trials:
         return gain > -doubt / 2 if long else gain > 0
 
 
-_WORDS = {"cell": "finalist", "flip": "with mirrored images", "rate": "with a lower rate", "crop": "with wider crops"}
+_WORDS = {
+    "shape": "shape",
+    "cell": "finalist",
+    "flip": "with mirrored images",
+    "rate": "with a lower rate",
+    "crop": "with wider crops",
+}
 
 
 def _augmented(augmentation: Augmentation) -> dict[str, Any]:
