@@ -71,16 +71,17 @@ class Skeleton(ABC):
             raise UsageError(f"the scale {scale!r} does not fit: give {channels} means and as many positive deviations")
         return torch.tensor([1 / s for s in std]), torch.tensor([-m / s for m, s in zip(mean, std, strict=True)])
 
-    def scaled(self, width: float) -> Self:
-        """The same skeleton with ``width`` times as many filters everywhere, in whole steps of `width_step`.
+    def scaled(self, width: float, step: int | None = None) -> Self:
+        """The same skeleton with ``width`` times as many filters everywhere, in steps of ``step`` or `width_step`.
 
         The width multiplier of Howard et al. 2017 (MobileNet, section 3.3).
         """
+        step = step or self.width_step
 
         def scale(value: Any) -> Any:
             if isinstance(value, tuple):
                 return tuple(scale(one) for one in value)
-            return value and max(1, round(value * width / self.width_step)) * self.width_step
+            return value and max(1, round(value * width / step)) * step
 
         fields = [f.name for f in dataclasses.fields(self) if f.name in self.widths]  # type: ignore[arg-type]
         return dataclasses.replace(self, **{name: scale(getattr(self, name)) for name in fields})  # type: ignore[type-var]

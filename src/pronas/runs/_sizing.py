@@ -20,6 +20,7 @@ SMALLEST = WIDTHS[0]
 # Multiply-accumulates that take as long as a byte of the activations: batch norm, ReLU and depthwise convolutions wait
 # for memory. Fitted to steps of eight networks, dense and depthwise, within 20 % (docs/experiments.md).
 _BYTE = 6.5
+_STEP = 8  # of widths
 
 
 def training_cost(cell: Cell, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int) -> float:
@@ -64,10 +65,15 @@ class Sizer:
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if self._fits(cell, WIDTHS[middle]) else (low, middle - 1)
-        return self._skeleton.scaled(WIDTHS[low])
+        return self._scaled(WIDTHS[low])
+
+    def _scaled(self, width: float) -> Skeleton:
+        # processors multiply eight numbers at once: 20 filters train slower than 24; but what has to fit, fits finely
+        fine = self._skeleton.binary or self._limits != LimitConfig()
+        return self._skeleton.scaled(width, None if fine else _STEP)
 
     def _fits(self, cell: Cell, width: float) -> bool:
-        skeleton = self._skeleton.scaled(width)
+        skeleton = self._scaled(width)
         if training_cost(cell, skeleton, self._shape, self._classes) > self._most:
             return False
         return Constraints(skeleton, self._shape, self._classes, self._limits).feasible([cell])[0]
