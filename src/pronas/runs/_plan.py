@@ -15,7 +15,7 @@ _SHARES = ((150.0, 0.24, 0.13), (600.0, 0.26, 0.13), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
-_COST_A_ROOT = 800.0  # of the winner for a root of the compute an image has (docs/experiments.md)
+_COST_A_ROOT = 380.0  # of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
 
 
