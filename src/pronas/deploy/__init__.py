@@ -9,6 +9,7 @@ from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_pac
 
 if TYPE_CHECKING:
     from pronas.deploy._footprint import Footprint, check_fits, footprint
+    from pronas.deploy._latency import shipped_latency
     from pronas.deploy._measure import Measurement, interleaved, measure, measure_on
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "measure_on",
     "model_graph",
     "pack",
+    "shipped_latency",
     "target",
     "target_names",
     "unpack",
@@ -45,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from pronas.deploy import _measure
 
         return getattr(_measure, name)
+    if name == "shipped_latency":
+        from pronas.deploy import _latency
+
+        return _latency.shipped_latency
     if name in ("Footprint", "check_fits", "footprint"):
         from pronas.deploy import _footprint
 

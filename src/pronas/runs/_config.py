@@ -64,9 +64,9 @@ class DataConfig:
     limit: int | None = setting(
         "Use at most so many images (a seeded sample)", chosen="all", at_least=10, at_most=_MOST, train=True
     )
-    image_size: int | None = setting(
-        "Resize images to so many pixels square",
-        chosen="as they are",
+    image_size: int | tuple[int, ...] | None = setting(
+        "Resize images to so many pixels square, or to a height and a width",
+        chosen="as they are; within a budget no larger than it can afford",
         at_least=8,
         at_most=4096,
         unit="pixels",

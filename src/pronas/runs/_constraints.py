@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pronas.deploy import footprint, target
+from pronas.deploy import footprint, shipped_latency, target
 from pronas.errors import SettingError
-from pronas.machine import torch_threads
 from pronas.networks import Skeleton, describe
 from pronas.runs._config import LimitConfig
 from pronas.space import Cell
@@ -25,7 +21,6 @@ _COSTS = (
 )
 _FLAGS = {"parameters": "params"}
 _PROCESSOR = "cortex-m4"  # whose code is counted where no target is named
-_WARM_UP, _TIMED = 3, 15
 
 
 class Constraints:
@@ -100,7 +95,7 @@ class Constraints:
     def _latency(self, cell: Cell) -> float:
         board = target(self._limits.target) if self._limits.target else None
         if board is None or board.megahertz is None:
-            return measure_latency(cell, *self._build)
+            return shipped_latency(self._build[0].build(cell, *self._build[1:]))
         return board.microseconds(int(self._cost(cell, "macs"))) or 0.0
 
     def _counts(self, cell: Cell) -> dict[str, float]:
@@ -112,18 +107,3 @@ class Constraints:
 
     def _known(self, cell: Cell) -> dict[str, float]:
         return self._seen.setdefault(cell.canonical(), {})
-
-
-def measure_latency(cell: Cell, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int) -> float:
-    """Return the median time, in microseconds, of one image through the network on one thread of this machine."""
-    network = skeleton.build(cell, input_shape, classes).eval()
-    image = torch.zeros((1, *input_shape))
-    with torch_threads(1), torch.inference_mode():
-        times = [_timed(network, image) for _ in range(_WARM_UP + _TIMED)]
-    return statistics.median(times[_WARM_UP:])
-
-
-def _timed(network: torch.nn.Module, image: torch.Tensor) -> float:
-    start = time.perf_counter()
-    network(image)
-    return (time.perf_counter() - start) * 1e6

@@ -6,7 +6,7 @@ What can be refused is refused here: an operator that its network cannot have, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pronas.runs._choose import PREDICTOR, choose, skeleton_of, state_space
 from pronas.runs._config import Config
 from pronas.runs._constraints import Constraints
 from pronas.runs._differences import differing, say_differing
+from pronas.runs._image_size import with_image_size
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
 from pronas.runs._sizing import SMALLEST
@@ -38,6 +39,7 @@ class Problem:
         skeleton: the network around a child's cell.
         constraints: what the network that ships may cost.
         cached: finds an identical child's result in another run, or ``None``.
+        notes: what was chosen of the images, in words.
         out: the folder, where one was named.
         resumes: whether it must hold this run already.
     """
@@ -50,6 +52,7 @@ class Problem:
     cached: Callable[[Child], Child | None]
     out: Path | None
     resumes: bool
+    notes: tuple[str, ...] = ()
 
 
 def resolve(request: SearchRequest) -> Problem:
@@ -61,6 +64,7 @@ def resolve(request: SearchRequest) -> Problem:
         RunError: the run to take results from cannot be read.
     """
     _check_execution(request.config)
+    request, sized = _sized(request)
     choose(request.config)  # what is wrong without images is told without loading them
     dataset = request.dataset or load(request.config, stored=request.stored is not None and not request.says_data)
     config = choose(request.config, dataset)
@@ -74,9 +78,19 @@ def resolve(request: SearchRequest) -> Problem:
         shipped = shipped.scaled(SMALLEST)  # networks are sized to the limits: none is refused for being too wide
     constraints = Constraints(shipped, dataset.input_shape, len(dataset.classes), config.limits)
     cached = result_cache(config.search.reuse, config, dataset.fingerprint)
-    problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, request.stored is not None)
+    notes = () if sized is None else (sized,)
+    resumes = request.stored is not None
+    problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, resumes, notes)
     _check_limits(problem)
     return problem
+
+
+def _sized(request: SearchRequest) -> tuple[SearchRequest, str | None]:
+    """With a size for images that are read for the first time and larger than a budget can afford."""
+    if request.dataset is not None or request.stored is not None:
+        return request, None
+    config, text = with_image_size(request.config)
+    return replace(request, config=config), text
 
 
 def load(config: Config, *, stored: bool = False) -> Dataset:
@@ -92,6 +106,11 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
     """
     data = config.data
     validation = None if data.validation is None or data.validation < 1 else int(data.validation)
+    size = data.image_size
+    if isinstance(size, tuple) and len(size) != 2:
+        raise SettingError(
+            f"data.image_size must be one number or two, height and width, not {len(size)}", "image_size"
+        )
     try:
         return load_dataset(
             data.name,
@@ -99,7 +118,7 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
             validation=data.validation if validation is None else validation,
             seed=config.seed,
             limit=data.limit,
-            image_size=data.image_size,
+            image_size=(size[0], size[1]) if isinstance(size, tuple) else size,
             group_by=data.group_by,
             skip_bad=data.skip_bad,
         )

@@ -77,7 +77,7 @@ class TimedDriver(Driver):
             return known
         plan = self._make_plan()
         self.run.store.set_meta(plan=plan.to_dict(), spent=self.clock.spent)
-        for line in plan.lines(len(self.dataset.train)):
+        for line in (*(f"plan: {text}" for text in self.problem.notes), *plan.lines(len(self.dataset.train))):
             self.emit(note(line))
         return plan
 

@@ -96,13 +96,14 @@ def _quietly(network: nn.Module, example: torch.Tensor, path: Path) -> None:
     program.save(str(path), external_data=False)
 
 
-def session(path: str | os.PathLike[str], threads: int = 1) -> Any:
-    """An ONNX Runtime session on the processor."""
+def session(path: str | os.PathLike[str] | bytes, threads: int = 1) -> Any:
+    """An ONNX Runtime session on the processor, of a file or of its content."""
     runtime = require("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = path if isinstance(path, bytes) else str(path)
+    return runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def check_onnx(network: nn.Module, input_shape: tuple[int, int, int], path: Path, name: str) -> float:
