@@ -29,14 +29,22 @@ def command(
 ) -> None:
     """Search a cell, train the winner, report its test accuracy. The same command again goes on where it stopped.
 
-    Without options it searches on scikit-learn's digits and is done in two minutes (--budget).
+    Without options it searches on scikit-learn's digits and is done in two minutes (--budget). Ctrl-C once ends the
+    search early and trains the best so far; twice stops.
     """
+    from pronas.cli._interrupt import ending_early
     from pronas.cli._progress import make_display, terminable
 
-    with terminable(), make_display(as_json=json, stream=sys.stdout) as display:
+    with terminable(), make_display(as_json=json, stream=sys.stdout) as display, ending_early() as wish:
         display.hello()  # before torch is imported: that takes a while
         from pronas.runs import search
         from pronas.training import keep_freed_memory
 
         keep_freed_memory()
-        search(settings.pop("data", None), out=out, resume=resume, config=config, on_event=display.event, **settings)
+
+        def told(event: dict[str, Any]) -> str | None:
+            answer = wish.answer(event)
+            display.event(event)
+            return answer
+
+        search(settings.pop("data", None), out=out, resume=resume, config=config, on_event=told, **settings)

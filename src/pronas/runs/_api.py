@@ -47,7 +47,8 @@ def search(
         config: a TOML file of settings, as a run folder's ``config.toml``; keywords win over it.
         on_event: called with every event (a plain dict, see ``docs/cli.md``). Where it returns ``"stop"`` to a
             ``progress`` event, that child ends with its epoch and counts as it stands (not with ``inline`` execution);
-            to any other event, the search ends there, and the same call goes on.
+            to any other event, the search ends there, and the same call goes on. Where it returns ``"finish"`` to an
+            event of the search, that ends early, and the best cell so far becomes the winner.
         {settings}
 
     Lists may be given as text with commas. ``space`` may be a ``StateSpace``; ``skeleton``, ``recipe`` and

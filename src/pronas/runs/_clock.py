@@ -21,7 +21,7 @@ class Clock:
     """
 
     def __init__(self, store: Store, budget: float, started: float) -> None:
-        self.budget = budget
+        self.budget = min(budget, float(store.meta("ends") or budget))
         self._store, self._started = store, started
         self._before = float(store.meta("spent") or 0.0)
         self._recorded = 0.0
@@ -35,6 +35,11 @@ class Clock:
     def left(self) -> float:
         """Seconds that are left; negative when late."""
         return self.budget - self.spent
+
+    def end_at(self, seconds: float) -> None:
+        """Have less time than there was: so many seconds in all, for a resumed run, too."""
+        self.budget = min(self.budget, seconds)
+        self._store.set_meta(ends=self.budget)
 
     def record(self, *, now: bool = False) -> None:
         """Keep in the store how much is spent, every few seconds."""

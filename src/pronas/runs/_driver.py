@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pronas.controller import ControllerManager
@@ -17,7 +17,7 @@ from pronas.errors import RunError
 from pronas.runs._children import Children
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._disk import disk_errors
-from pronas.runs._events import STOP, SearchStoppedError, done_event, note
+from pronas.runs._events import SearchStoppedError, done_event, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._final_training import CHECKPOINT, train_final
@@ -27,10 +27,9 @@ from pronas.runs._resolve import Problem, executor_options, make_controller
 from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
 from pronas.runs._skips import skip_patterns
 from pronas.runs._store import Child
+from pronas.runs._voice import Emit, EnoughError, Voice
 from pronas.space import Cell
 from pronas.training import NetworkManager, Recipe
-
-Emit = Callable[[dict[str, Any]], object]
 
 
 def drive(run: Run, emit: Emit, started: float | None = None) -> Experiment:
@@ -47,25 +46,13 @@ def drive(run: Run, emit: Emit, started: float | None = None) -> Experiment:
     Raises:
         RunError: every child of the first level failed, the disk is full, or the training of the winner diverged.
     """
-    driver = make_driver(run, _stopping(emit), time.monotonic() if started is None else started)
+    driver = make_driver(run, emit, time.monotonic() if started is None else started)
     with contextlib.suppress(SearchStoppedError):
         try:
             driver.drive()
         finally:
             driver.close()
     return Experiment(run.folder)
-
-
-def _stopping(emit: Emit) -> Emit:
-    """Have ``emit`` end the search where it gives ``STOP``; for a child, its trainer asks."""
-
-    def tell(event: dict[str, Any]) -> object:
-        answer = emit(event)
-        if answer == STOP and event["event"] != "progress":
-            raise SearchStoppedError
-        return answer
-
-    return tell
 
 
 def make_driver(run: Run, emit: Emit, started: float) -> Driver:
@@ -82,7 +69,7 @@ class Driver:
 
     def __init__(self, run: Run, emit: Emit) -> None:
         problem = run.problem
-        self.run, self.emit, self.config, self.problem = run, emit, run.config, problem
+        self.run, self.emit, self.config, self.problem = run, Voice(emit), run.config, problem
         self.space, self.constraints, self.dataset = problem.space, problem.constraints, problem.dataset
         self.children = Children(run.folder, run.store, self.config.data.name, self.space)
         self.fidelity = Fidelity(run.folder, self.config, self.children, run.store)
@@ -119,16 +106,24 @@ class Driver:
             evaluator = self._evaluator(manager)
             controller = self._controller()
             self._begin(controller)
-            while self._goes_on() and (cells := controller.get_actions()):
-                rewards = self._round(controller, cells, evaluator)
-                self._learn(controller, cells, rewards)
-                if self._goes_on():
-                    controller.update()
-            if self.config.search.skips:
-                self._try_skips(evaluator)
-            if self.fidelity.stops:
-                train_promoted(evaluator)
-            self._end_search(manager, controller)
+            try:
+                with self.emit.searching(lambda: self.children.best() is not None):
+                    self._explore(controller, evaluator)
+                    self._end_search(manager, controller)
+            except EnoughError:
+                self.emit(note(f"the search ends early, with {self.children.settled} children"))
+                self._end_early()
+
+    def _explore(self, controller: ControllerManager, evaluator: Evaluator) -> None:
+        while self._goes_on() and (cells := controller.get_actions()):
+            rewards = self._round(controller, cells, evaluator)
+            self._learn(controller, cells, rewards)
+            if self._goes_on():
+                controller.update()
+        if self.config.search.skips:
+            self._try_skips(evaluator)
+        if self.fidelity.stops:
+            train_promoted(evaluator)
 
     # -- what a search by other means does otherwise
 
@@ -154,6 +149,9 @@ class Driver:
 
     def _end_search(self, manager: NetworkManager, controller: ControllerManager) -> None:
         """Nothing more is asked of the finalists."""
+
+    def _end_early(self) -> None:
+        """The best so far is the winner."""
 
     # -- rounds
 
@@ -271,6 +269,7 @@ class Driver:
                 "space": config.space.kind,
                 "strategy": config.search.strategy,
                 "workers": workers,
+                "budget": config.search.budget,
             }
         )
         if not is_named(config.data.name):  # published sets are known well enough

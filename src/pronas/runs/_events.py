@@ -10,6 +10,8 @@ from pronas.runs._store import Child
 
 #: What a callback returns to end a child (after a ``progress`` event) or the search (after any other).
 STOP = "stop"
+#: What it returns to any event to end the search early: the best so far becomes the winner.
+FINISH = "finish"
 
 
 class SearchStoppedError(Exception):

@@ -12,8 +12,8 @@ from pronas.runs._config import Config
 from pronas.runs._duration import seconds_of
 
 # The plan (`pronas.runs._plan`) gives a network 380 units of cost for a root of the compute that an image has; of a
-# ResNet at a third of its width a pixel costs some 3,300. The speed is that of two ordinary threads, whatever machine this
-# is: the same command must find its run again.
+# ResNet at a third of its width a pixel costs some 3,300. The speed is that of two ordinary threads, whatever machine
+# this is: the same command must find its run again.
 _COST_A_ROOT, _COST_A_PIXEL, _SPEED, _WINNER = 380.0, 3_300.0, 1.4e10, 0.55
 _LEAST, _MOST = 32 * 32, 224 * 224
 _TRAINED = 0.8  # of all images

@@ -144,8 +144,10 @@ class Trials:
             self._clock.record()
             if isinstance(result, ChildResult):
                 self._record(todo[index], result)
-            elif self._clock.spent > self._plan.trials * 1.1:
+                continue
+            if self._clock.spent > self._plan.trials * 1.1:
                 break  # the machine has become slower than planned: what was found must do
+            self._emit({"event": "trial", "what": todo[index].what, "epoch": result.epoch, "epochs": result.epochs})
 
     def _trial(self, asked: _Asked) -> Trial:
         """As many images as there is time for: a faster network sees more of them."""
