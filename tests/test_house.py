@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,41 @@ def test_no_function_is_longer_than_60_lines_and_no_file_has_400():
         lines = len(path.read_text("utf-8").splitlines())
         long += [f"{path.relative_to(SOURCE)} has {lines} lines"] if lines >= 400 else []
     assert not long
+
+
+#: Tests that look into a room that is not theirs, and why.
+ELSEWHERE = {
+    "cli/test_broken_runs.py": "breaks stores by the tables that they are checked with",
+    "cli/test_nonsense.py": "watches that nothing is opened",
+    "cli/test_search_commands.py": "writes a store as an earlier search left it",
+    "data/test_large.py": "large images are handed on by the executors' shared memory",
+    "kernels/test_accelerate.py": "a step of training is what is accelerated",
+    "kernels/test_device.py": "a step of training is what runs elsewhere",
+    "report/test_reader.py": "what a search writes is what a report reads",
+    "runs/test_ray_faults.py": "starts parts of a cluster as the executor does",
+    "training/test_step.py": "switches the compiled library off",
+}
+
+
+def private_imports() -> Iterator[tuple[str, str, str]]:
+    """Test file, public package, and what is taken from a private module of it (or which private module)."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("pronas."):
+                continue
+            public, _, private = str(node.module).partition("._")
+            for name in (one.name for one in node.names):
+                if private or name.startswith("_"):
+                    yield str(path.relative_to(ROOT / "tests")), public, name
+
+
+def test_tests_take_public_names_where_there_are_some():
+    """Private modules are looked into by the tests of their own room alone, for what the room does not give out."""
+    used = set()
+    for path, package, name in private_imports():
+        given = getattr(importlib.import_module(package), "__all__", ())
+        assert name not in given, f"{path}: {package} gives {name}"
+        if path.split("/")[0] != package.split(".")[1]:
+            used.add(path)
+            assert path in ELSEWHERE, f"{path} looks into {package} for {name}"
+    assert used == set(ELSEWHERE)

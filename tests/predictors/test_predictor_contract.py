@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from pronas.errors import ModelFileError, UsageError
-from pronas.predictors import PREDICTORS, Observed, cross_validate, load_predictor, make_predictor, save_predictor
-from pronas.predictors._tokens import compose
+from pronas.predictors import (
+    PREDICTORS,
+    Observed,
+    compose,
+    cross_validate,
+    load_predictor,
+    make_predictor,
+    save_predictor,
+)
 from pronas.space import StateSpace
 
 SPACE = StateSpace(3, ["3x3 dconv", "3x3 maxpool", "identity"])

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pronas.predictors import TopK, make_predictor
-from pronas.predictors._tokens import compose
+from pronas.predictors import TopK, compose, make_predictor
 from pronas.space import StateSpace
 
 SPACE = StateSpace(3, ["3x3 dconv", "3x3 maxpool", "identity"])

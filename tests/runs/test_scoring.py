@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from pronas.cli._app import build_app
+from pronas.cli import build_app
 from pronas.controller import ControllerManager
 from pronas.errors import RunError, UsageError
 from pronas.predictors import load_predictor

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from pronas.cli._app import build_app
+from pronas.cli import build_app
 from pronas.errors import UsageError
 from pronas.space import StateSpace, named_space, space, space_from_toml, space_names
 

@@ -1,5 +1,5 @@
-"""The command line: one file a command; each parses, calls, prints."""
+"""The command line: one file a command; see ``pronas --help``."""
 
-from pronas.cli._app import main
+from pronas.cli._app import build_app, main
 
-__all__ = ["main"]
+__all__ = ["build_app", "main"]

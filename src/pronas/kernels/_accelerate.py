@@ -132,6 +132,9 @@ class Accelerated:
             *options: the plain values it depends on.
         """
         watched, options = self._watched(), (*options, *(one.requires_grad for one in self._fixed))
+        # What is repeated was done once; memory alone can still run out. That is an error of the training, as in plain
+        # PyTorch, which would need as much: running statistics are half moved by then, and saving them before every
+        # step would cost some 5 % of a small one.
         found = None if watched else self._gradients.repeat(inputs, options)
         if found is not None:
             return found

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 from deploy_graphs import adversarial, random_graph
 
-from pronas.deploy import pack
-from pronas.deploy.packed._csource import c_source, write_c
-from pronas.deploy.packed._extract import graph_of
-from pronas.deploy.packed._graph import Graph, Logits
-from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy import Graph, PackedNetwork, pack
+from pronas.deploy.packed import c_source, graph_of, write_c
+from pronas.deploy.packed._graph import Logits
 from pronas.deploy.packed._ranking import class_scores
 from pronas.errors import UsageError
 from pronas.networks import Binary

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from deploy_graphs import random_graph
 
-from pronas.deploy import available_kernels, pack
-from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy import PackedNetwork, available_kernels, pack
 from pronas.errors import UsageError
 
 COMPILED = [k for k in available_kernels() if k != "numpy"]

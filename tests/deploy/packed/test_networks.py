@@ -8,10 +8,8 @@ import torch
 from deploy_graphs import adversarial, random_network
 from torch import nn
 
-from pronas.deploy import pack
-from pronas.deploy.packed._extract import graph_of
-from pronas.deploy.packed._module import GraphModule
-from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy import PackedNetwork, pack
+from pronas.deploy.packed import GraphModule, graph_of
 from pronas.errors import UsageError
 from pronas.networks import Binary, Flat, QuantConv2d, Sign, operator, operators
 from pronas.space import Cell

@@ -13,8 +13,7 @@ import pytest
 from deploy_graphs import random_graph
 
 import pronas.deploy.packed
-from pronas.deploy import available_kernels, pack
-from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy import PackedNetwork, available_kernels, pack
 
 CORE = Path(pronas.deploy.packed.__file__).with_name("csrc")
 COMMON = [CORE / f"{name}.c" for name in ("build", "load", "run", "window", "kernels_portable")]
@@ -82,7 +81,7 @@ import json, sys
 import numpy as np
 from deploy_graphs import random_graph
 from pronas.deploy import available_kernels, pack
-from pronas.deploy.packed._network import PackedNetwork
+from pronas.deploy import PackedNetwork
 found = []
 for seed in range(20):
     graph, images = random_graph(seed)
