@@ -59,6 +59,7 @@ ELSEWHERE = {
     "kernels/test_accelerate.py": "a step of training is what is accelerated",
     "kernels/test_device.py": "a step of training is what runs elsewhere",
     "report/test_reader.py": "what a search writes is what a report reads",
+    "runs/test_forecast.py": "puts a cluster whose workers sleep in the executor's place",
     "runs/test_ray_faults.py": "starts parts of a cluster as the executor does",
     "training/test_step.py": "switches the compiled library off",
 }

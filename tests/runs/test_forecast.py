@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pronas
-from pronas.cli._app import build_app
+from pronas.cli import build_app
 from pronas.errors import UsageError
 from pronas.execution import Executor, Outcome
 from pronas.networks import describe, skeleton_from_dict

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,7 @@ def train_final(
         replan: how many epochs there are to be in all, asked after each.
         fallback: what the cell had learnt before; it ships where the training did not do better.
     """
-    start = time.monotonic()
-
-    def on_epoch(epoch: Epoch) -> None:
-        names = ("epochs", "loss", "accuracy", "best", "seconds")
-        emit({"event": "epoch", "epoch": epoch.number, **{name: getattr(epoch, name) for name in names}})
-
-    checkpoint = folder / CHECKPOINT
+    start, checkpoint = time.monotonic(), folder / CHECKPOINT
     with disk_errors(folder):
         checkpoint.parent.mkdir(exist_ok=True)
         trained = train_network(
@@ -72,7 +67,7 @@ def train_final(
             recipe,
             seed=config.seed,
             checkpoint=checkpoint,
-            on_epoch=on_epoch,
+            on_epoch=partial(_tell, emit),
             init=init,
             use_validation=use_validation,
             replan=replan,
@@ -87,6 +82,11 @@ def train_final(
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
         save_model(folder / BEST, trained.network, replace(trained.spec, metrics=metrics))
     return final | {"seconds": time.monotonic() - start}
+
+
+def _tell(emit: Callable[[dict[str, Any]], object], epoch: Epoch) -> None:
+    names = ("epochs", "loss", "accuracy", "best", "seconds")
+    emit({"event": "epoch", "epoch": epoch.number, **{name: getattr(epoch, name) for name in names}})
 
 
 def _report(trained: TrainedNetwork, cell: Cell, dataset: Dataset) -> dict[str, Any]:

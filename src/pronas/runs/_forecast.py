@@ -95,6 +95,10 @@ def plan(
 ) -> Forecast:
     """Tell what ``search`` with these arguments would do: children, images, hours, disk, memory. Nothing is written.
 
+        >>> found = plan("digits", space="flat", blocks=2, first=4, children=2, filters=[4], limit=100, speed=1e9)
+        >>> found.levels, found.budget, found.measured
+        ((4, 2), None, False)
+
     Args:
         dataset: as ``search`` takes it; it is read.
         config: a TOML file of settings.
