@@ -37,12 +37,12 @@ def test_errors_of_the_library_name_no_flags():
     assert not found
 
 
-def test_no_function_is_longer_than_60_lines_and_no_file_has_400():
+def test_no_function_has_60_lines_and_no_file_has_400():
     long = [
         f"{name}:{node.lineno}: {node.name} has {node.end_lineno - node.lineno + 1} lines"
         for name, tree in trees()
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 > 60
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno - node.lineno + 1 >= 60
     ]
     for path in MODULES:
         lines = len(path.read_text("utf-8").splitlines())

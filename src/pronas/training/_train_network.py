@@ -106,13 +106,12 @@ def train_network(
         ModelFileError: ``checkpoint`` is damaged or of another training, or ``init`` does not fit the network.
         UsageError: an unknown recipe or operator.
     """
-    start = time.perf_counter()
+    start, threads = time.perf_counter(), threads or torch.get_num_threads()
     cell = Cell.parse(cell) if isinstance(cell, str) else cell
     skeleton = named_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
     chosen = named_recipe(recipe, binary=skeleton.binary) if isinstance(recipe, str) else recipe
     spec = _spec(cell, dataset, skeleton, chosen)
     network = _network(spec, seed, init).to(device)
-    threads = threads or torch.get_num_threads()
     copies = copies_for(network, threads, min(chosen.batch, len(dataset.train)))
     training = _prepare(network, dataset, chosen.suited(dataset), seed, use_validation, copies, kernels)
     config = _config(spec, dataset, seed, init, use_validation) | {"threads": threads}
