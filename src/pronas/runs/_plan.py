@@ -97,7 +97,7 @@ def make_plan(
     final = left - search - trials
     compute = final * speed * (1 + 0.7 * (threads - 1))
     cost = min(most_cost, _COST_A_ROOT * math.sqrt(compute / images))
-    count = max(4, min(512, round(5 * (budget / 60) ** 0.65 * (workers / 2) ** 0.5)))
+    count = max(4, min(512, round(3 * (budget / 60) ** 0.7 * (workers / 2) ** 0.5)))
     levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)
     first = count if levels == 1 else max(4, count // 2)
     children = 0 if levels == 1 else max(2, (count - first) // (levels - 1))

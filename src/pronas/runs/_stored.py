@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from pronas.errors import RunError, UsageError, shown
-from pronas.runs._plan import Plan
 from pronas.space import Cell
 
 STATES = ("searching", "training", "done", "failed")
@@ -51,9 +50,12 @@ _DATASET = {"fingerprint": str, "train": _WHOLE, "validation": _WHOLE, "test": _
 META: dict[str, Any] = {
     "created": _REAL, "version": Maybe(str), "state": STATES, "config": dict, "dataset": Maybe(_DATASET),
     "revision": _WHOLE, "final": Maybe(_FINAL), "spent": _REAL, "final_epochs": [_WHOLE], "rungs": [_RESULT],
-    "plan": {one.name: _NUMBER if one.default is dataclasses.MISSING else _REAL for one in dataclasses.fields(Plan)},
+    "plan": Every(_REAL), "shape": Maybe(str),
     "verdict": {"cell": str, "recipe": dict, "accuracy": _NUMBER},
-    "trials": [{"cell": str, "what": str, "recipe": dict, "accuracy": _NUMBER, "signal": _NUMBER, "seconds": _NUMBER}],
+    "trials": [{
+        "cell": str, "what": str, "recipe": dict, "accuracy": _NUMBER, "signal": _NUMBER, "seconds": _NUMBER,
+        "shape": Maybe(str),
+    }],
 }  # fmt: skip
 CHILD: dict[str, Any] = {
     "id": _WHOLE, "level": _WHOLE, "round": _WHOLE, "cell": str, "canonical": str,

@@ -25,7 +25,8 @@ from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 
 _FINALISTS = 3
 _SLOWER = 0.4  # of the rate
-_ENOUGH_PASSES = 12  # of the winner over its images, from which augmentation is worth more than a short trial shows
+#: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
+_ENOUGH_PASSES = {"flip": 12, "crop": 40}
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Trials:
         gain = found.signal - best.signal
         if what == "rate":
             return gain > 0
-        long = self._plan.final_images / self._images >= _ENOUGH_PASSES
+        long = self._plan.final_images / self._images >= _ENOUGH_PASSES[what]
         doubt = standard_error(best.accuracy, len(self._dataset.validation))
         return gain > -doubt / 2 if long else gain > 0
 
