@@ -22,7 +22,7 @@ from pronas.runs._duration import spelled
 from pronas.runs._halving import rungs
 from pronas.runs._open import Run
 from pronas.runs._parse import Path_, parse
-from pronas.runs._plan import TRIALS, Plan
+from pronas.runs._plan import Plan
 from pronas.runs._resolve import Problem, resolve
 from pronas.runs._signature import document
 from pronas.runs._sizing import training_cost
@@ -143,7 +143,7 @@ def _within_budget(problem: Problem, speed: float | None, started: float) -> For
             store.close()
     made, config = planner.plan, problem.config
     levels = (made.first, *[made.children] * (made.levels - 1))
-    children, trials = sum(levels) * made.child_images, TRIALS * made.trial_images
+    children, trials = sum(levels) * made.child_images, made.trainings * made.trial_images
     epochs = made.child_images / len(problem.dataset.train)
     cell, _ = planner._reference()
     size = describe(cell, planner.sizer.skeleton(cell), problem.dataset.input_shape, len(problem.dataset.classes))

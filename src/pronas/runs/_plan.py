@@ -11,10 +11,12 @@ from typing import Any, final
 from pronas.runs._duration import spelled
 
 #: Shares of the budget: (up to so many seconds, search, trials of the finalists); the winner has the rest.
-_SHARES = ((150.0, 0.24, 0.13), (600.0, 0.26, 0.13), (math.inf, 0.28, 0.12))
+_SHARES = ((150.0, 0.26, 0.09), (600.0, 0.26, 0.12), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
-TRIALS = 6  # as many trainings of finalists' length (`pronas.runs._trials`)
+_SHAPES = 2  # trials before the search, of a child's length (`pronas.runs._trials`)
+_FINALISTS, _VARIANTS = 3, 3  # trials after it
+_LONG = 200.0  # seconds of a budget from which the finalists train again, longer
 _COST_A_ROOT = 380.0  # of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
 
@@ -32,6 +34,7 @@ class Plan:
         children: of each further level.
         levels: of the search.
         child_images: images that a child learns from.
+        finalists: children that train again, longer; 1: none, the trials of recipes are as long as the children.
         trial_images: images that a finalist learns from in a trial.
         final_images: images that the winner learns from, as far as one can tell.
         speed: of one thread: costs of images trained a second.
@@ -46,6 +49,7 @@ class Plan:
     children: int
     levels: int
     child_images: int
+    finalists: int
     trial_images: int
     final_images: int
     speed: float
@@ -60,6 +64,11 @@ class Plan:
         """Read ``to_dict``'s form; None where there is no plan, or one of another version."""
         fields = {field.name for field in dataclasses.fields(cls)}
         return cls(**stored) if stored is not None and set(stored) == fields else None
+
+    @property
+    def trainings(self) -> int:
+        """Trials in all, at the most."""
+        return _SHAPES + (self.finalists if self.finalists > 1 else 0) + _VARIANTS
 
     def lines(self, images: int) -> list[str]:
         """Say the plan in a few lines; ``images``: of the training set."""
@@ -103,9 +112,12 @@ def make_plan(
     children = 0 if levels == 1 else max(2, (count - first) // (levels - 1))
     total = first + children * (levels - 1)
 
-    def images_in(seconds: float) -> int:
-        return max(_LEAST_STEPS * batch, int(seconds * speed / cost))
+    def images_in(seconds: float, networks: int) -> int:
+        return max(_LEAST_STEPS * batch, int(0.85 * seconds * workers / networks * speed / cost))
 
+    long = budget >= _LONG
+    child_images = images_in(search if long else search + trials, total + _SHAPES + (0 if long else _VARIANTS))
+    trial_images = images_in(trials, _FINALISTS + _VARIANTS) if long else child_images
     return Plan(
         budget=budget,
         search=spent + search,
@@ -114,8 +126,9 @@ def make_plan(
         first=first,
         children=children,
         levels=levels,
-        child_images=images_in(search * workers / total * 0.85),
-        trial_images=images_in(trials * workers / TRIALS * 0.85),
+        child_images=child_images,
+        finalists=_FINALISTS if long else 1,
+        trial_images=max(child_images, trial_images),
         final_images=int(compute / cost),
         speed=speed,
     )

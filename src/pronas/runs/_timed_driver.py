@@ -31,7 +31,7 @@ from pronas.runs._rounds import Evaluator
 from pronas.runs._signal import signal
 from pronas.runs._sizing import Sizer, training_cost
 from pronas.runs._store import Child
-from pronas.runs._trials import Trials, Verdict
+from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
 from pronas.space import Cell
 from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
 
@@ -168,7 +168,7 @@ class TimedDriver(Driver):
         self._choose_shape(manager)
         evaluator = super()._evaluator(manager)
         batch = self.recipe.batch
-        epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=4, batch=batch)
+        epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=LEAST_EPOCHS, batch=batch)
         seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
         length = {"epochs": epochs, "images": images}
         return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
@@ -205,7 +205,8 @@ class TimedDriver(Driver):
         """Try the best children longer, and with other recipes."""
         if self.run.store.meta("verdict") is not None:
             return
-        verdict = self._trials(manager).decide(self._ranked(controller), self.shape)
+        ranked = self._ranked(controller)
+        verdict = self._trials(manager).decide(ranked, self._shown(ranked[0]))
         self.run.store.set_meta(
             verdict={"cell": str(verdict.cell), "recipe": verdict.recipe, "accuracy": verdict.accuracy}
         )
@@ -219,6 +220,12 @@ class TimedDriver(Driver):
         winner = plan.budget - plan.trials
         self.clock.end_at(spent + max(winner * _LEAST_SHARE, winner * spent / plan.trials))
         self.emit(note(f"the winner has {spelled(max(0.0, self.clock.left))}"))
+
+    def _shown(self, cell: Cell) -> Finding:
+        """What a child's own training showed."""
+        child = next(one for one in self.children if one.cell.canonical() == cell.canonical())
+        reward, seconds = child.reward or 0.0, child.seconds or 0.0
+        return Finding(str(cell), "cell", {}, reward, self._reward(child), seconds, self.shape)
 
     def _trials(self, manager: NetworkManager) -> Trials:
         return Trials(

@@ -23,7 +23,7 @@ from pronas.runs._store import Store
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 
-_FINALISTS = 3
+LEAST_EPOCHS = 4  # of a training, where that leaves them some steps each
 _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
 _ENOUGH_PASSES = {"flip": 12, "crop": 40}
@@ -108,20 +108,25 @@ class Trials:
         found = [one for one in self._found if one.what == "shape"]
         return max(found, key=lambda one: one.signal).shape if len(found) == len(self._sizers) else ""
 
-    def decide(self, ranked: Sequence[Cell], shape: str) -> Verdict:
-        """Return the winner among the best children, best first, and its recipe; ``shape``: that they have."""
-        finalists = list(ranked[:_FINALISTS])
+    def decide(self, ranked: Sequence[Cell], child: Finding) -> Verdict:
+        """Return the winner among the best children, best first, and its recipe.
+
+        Args:
+            ranked: the children's cells.
+            child: what the first of them has shown.
+        """
+        finalists, shape = ranked[: self._plan.finalists], child.shape
         if len(finalists) > 1:
             self._run([_Asked("cell", cell, {}, shape) for cell in finalists])
         firsts = [one for one in self._found if one.what == "cell"]
-        best = max(firsts, key=lambda one: one.signal, default=None)
-        cell = Cell.parse(best.cell) if best else finalists[0]
+        best = max(firsts, key=lambda one: one.signal, default=child)
+        cell = Cell.parse(best.cell)
         variants = self._variants()
-        if best is not None and not self._late:
+        if not self._late:
             self._run([_Asked(what, cell, recipe, shape) for what, recipe in variants.items()])
         tried = [one for one in self._found if one.what != "shape"]
-        kept = max(tried, key=lambda one: one.signal, default=None)
-        return Verdict(cell, self._chosen(best, variants), kept.accuracy if kept else 0.0)
+        kept = max(tried, key=lambda one: one.signal, default=best)
+        return Verdict(cell, self._chosen(best, variants), kept.accuracy)
 
     @property
     def _late(self) -> bool:
@@ -154,7 +159,7 @@ class Trials:
         """As many images as there is time for: a faster network sees more of them."""
         sizer, batch = self._sizers[asked.shape], self._recipe.batch
         images = int(self._plan.trial_images * self._plan.cost / sizer.cost(asked.cell))
-        epochs, part = epochs_of(images, self._images, least=5, batch=batch)
+        epochs, part = epochs_of(images, self._images, least=LEAST_EPOCHS, batch=batch)
         recipe = {"epochs": epochs, "images": part, **asked.recipe}
         return Trial(asked.cell, recipe, sizer.skeleton(asked.cell), keep_weights=asked.what != "shape")
 
@@ -170,13 +175,13 @@ class Trials:
         words = _WORDS[asked.what] + (f" {asked.shape or 'usual'}" if asked.what == "shape" else "")
         self._emit(note(f"trial: {words} {result.reward:.2%} ({value:.4f}), {asked.cell}"))
 
-    def _chosen(self, best: Finding | None, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    def _chosen(self, best: Finding, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The fields of the recipe that the findings speak for, together."""
-        same = [one for one in self._found if best is not None and (one.cell, one.shape) == (best.cell, best.shape)]
+        same = [one for one in self._found if (one.cell, one.shape) == (best.cell, best.shape)]
         found = {one.what: one for one in same}
         chosen: dict[str, Any] = {}
         for what, recipe in variants.items():
-            if best is None or what not in found or not self._helps(what, found[what], best):
+            if what not in found or not self._helps(what, found[what], best):
                 continue
             both = {**chosen, **recipe}
             if "augmentation" in chosen and "augmentation" in recipe:  # flips and wider crops together
