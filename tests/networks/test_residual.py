@@ -96,3 +96,15 @@ def test_ds_cnn_is_a_point():
 def test_mobilenet_is_a_point():
     skeleton = Residual(filters=(16, 24, 32), strides=(1, 2, 2), repeats=(1, 2, 2), linear=True, head=128)
     _same_logits(_mobilenet(), "0:3x3 mbconv6 + 0:identity", skeleton)
+
+
+def test_other_shapes_are_proposed_where_strides_are_the_usual_and_images_large_enough():
+    usual = pronas.skeleton("residual", filters=(8, 16, 24))
+    early = usual.shapes((3, 32, 32))["early"]
+    assert early == pronas.skeleton("residual", filters=(8, 16, 24), strides=(2, 2, 2))
+    assert early.shapes((3, 32, 32)) == {}
+    assert usual.shapes((1, 8, 8)) == {}
+    assert pronas.skeleton("residual", stem_stride=2).shapes((3, 32, 32)) == {}
+    assert pronas.skeleton("flat").shapes((3, 32, 32)) == {}
+    cell = Cell.parse("0:3x3-3x3 conv + 0:identity")
+    assert describe(cell, early.scaled(2.0), (3, 32, 32)).macs < describe(cell, usual.scaled(2.0), (3, 32, 32)).macs / 3

@@ -26,7 +26,7 @@ from pronas.networks._skeleton import (
 )
 from pronas.space import Cell
 
-_SMALLEST = 3  # pixels of the last map's side in a shape that is proposed
+_STRIDES = (1, 2, 2)
 
 
 @final
@@ -163,7 +163,7 @@ class Residual(Skeleton):
 
     name: ClassVar[str] = "residual"
     filters: tuple[int, ...] = (16, 32, 64)
-    strides: tuple[int, ...] = (1, 2, 2)
+    strides: tuple[int, ...] = _STRIDES
     repeats: tuple[int, ...] = (1,)
     stem: int = 16
     stem_stride: int = 1
@@ -193,12 +193,11 @@ class Residual(Skeleton):
         return [Stage(one.filters, 1 if i else one.stride) for one, count in pairs for i in range(count)]
 
     def shapes(self, input_shape: Sequence[int]) -> dict[str, Self]:
-        """``early``: the first stage, too, is strided, so that the filters are more for the same time."""
-        strides = (2 * self.strides[0], *self.strides[1:])
-        whole = prod(strides if len(strides) > 1 else strides * len(self.filters)) * self.stem_stride
-        if self.strides[0] > 1 or min(input_shape[1:]) < _SMALLEST * whole:
-            return {}
-        return {"early": replace(self, strides=strides)}
+        """``early``: the first stage, too, is strided, so that the filters are more for the same time; not where the
+        strides were chosen by hand, nor where little of the image would be left."""
+        strides = (2, *_STRIDES[1:])
+        usual = (self.strides, self.stem_stride) == (_STRIDES, 1)
+        return {"early": replace(self, strides=strides)} if usual and min(input_shape[1:]) >= 3 * prod(strides) else {}
 
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
