@@ -85,3 +85,38 @@ def test_operator_schema() -> None:
     assert private.operator_name(torch.ops.aten.add.Tensor) == "aten::add"
     assert private.changes_arguments(torch.ops.aten.add_.Tensor)
     assert not private.changes_arguments(torch.ops.aten.add.Tensor)
+
+
+def test_dispatch_mode_sees_operators() -> None:
+    """``torch.utils._python_dispatch.TorchDispatchMode``"""
+    seen: list[str] = []
+
+    class Watch(private.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen.append(private.operator_name(func))
+            return func(*args, **(kwargs or {}))
+
+    with Watch():
+        torch.ones(2) + 1
+    assert "aten::add" in seen
+
+
+def test_tree_leaves() -> None:
+    """``torch.utils._pytree.tree_leaves``"""
+    assert private.tree_leaves(([1, (2,)], {"three": 3})) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("together", "one_by_one"),
+    [
+        (private.add_all_, lambda one, other: one.add_(other)),
+        (private.copy_all_, lambda one, other: one.copy_(other)),
+        (lambda ones, others: private.lerp_all_(ones, others, 0.3), lambda one, other: one.lerp_(other, 0.3)),
+    ],
+    ids=["_foreach_add_", "_foreach_copy_", "_foreach_lerp_"],
+)
+def test_many_at_once_are_one_by_one_to_the_bit(together, one_by_one) -> None:
+    ones, others = ([torch.randn(3, 4), torch.randn(5)] for _ in range(2))
+    expected = [one_by_one(one.clone(), other) for one, other in zip(ones, others, strict=True)]
+    together(ones, others)
+    assert all(torch.equal(one, other) for one, other in zip(ones, expected, strict=True))

@@ -2,5 +2,6 @@
 opens; see ARCHITECTURE.md."""
 
 from pronas.kernels._accelerate import Accelerated, accelerate, holds_only_ours, kernels_mode
+from pronas.kernels._private import add_all_, copy_all_, lerp_all_
 
-__all__ = ["Accelerated", "accelerate", "holds_only_ours", "kernels_mode"]
+__all__ = ["Accelerated", "accelerate", "add_all_", "copy_all_", "holds_only_ours", "kernels_mode", "lerp_all_"]

@@ -11,11 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from pronas.kernels import _native as native
-from pronas.kernels._private import changes_arguments, operator_name, storage_id, weak_storage
+from pronas.kernels._private import (
+    TorchDispatchMode,
+    changes_arguments,
+    operator_name,
+    storage_id,
+    tree_leaves,
+    weak_storage,
+)
 from pronas.kernels._replay import Allocation, Entry, Geometry, KernelCall, Operation, Place, Replay
 
 _ALLOCATIONS = ("aten::empty", "aten::new_empty")

@@ -8,6 +8,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from pronas.kernels import lerp_all_
+
 
 @final
 class WeightAverage:
@@ -29,7 +31,7 @@ class WeightAverage:
         if not self._mean:
             self._mean = {name: value.clone() for name, value in current.items()}
         else:
-            torch._foreach_lerp_(list(self._mean.values()), list(current.values()), 1 / (self.count + 1))
+            lerp_all_(list(self._mean.values()), list(current.values()), 1 / (self.count + 1))
         self.count += 1
 
     def load(self) -> None:

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from pronas.kernels import Accelerated, holds_only_ours
+from pronas.kernels import Accelerated, add_all_, copy_all_, holds_only_ours
 from pronas.networks import DropoutNoScale, Network
 from pronas.training._step import Learn, Step
 
@@ -91,7 +91,7 @@ class Replicas:
         for others in self._parameters[1:]:
             pairs = zip(self._parameters[0], others, strict=True)
             found = [(one.grad, other.grad) for one, other in pairs if one.grad is not None and other.grad is not None]
-            torch._foreach_add_([mine for mine, _ in found], [theirs for _, theirs in found])
+            add_all_([mine for mine, _ in found], [theirs for _, theirs in found])
             for parameter in others:
                 parameter.grad = None
 
@@ -99,7 +99,7 @@ class Replicas:
     def follow(self) -> None:
         """Give the copies the weights that a step has left with the network."""
         for others in self._parameters[1:]:
-            torch._foreach_copy_(others, self._parameters[0])
+            copy_all_(others, self._parameters[0])
 
     @torch.no_grad()
     def merge(self) -> None:
