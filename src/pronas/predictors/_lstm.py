@@ -15,8 +15,8 @@ from pronas.predictors import _lstm_core as core
 from pronas.predictors import _lstm_scorer as scorer
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._lstm_fit import run_members
-from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_std
-from pronas.predictors._predictor import Floats, Rows, Tile
+from pronas.predictors._neural import NeuralPredictor
+from pronas.predictors._predictor import Floats, Rows
 from pronas.predictors._tokens import Form, compose
 
 if TYPE_CHECKING:
@@ -29,35 +29,17 @@ class LSTMPredictor(NeuralPredictor):
     One embedding table serves both inputs and one both operators. ``form="tokens"`` is the paper's, four steps a block;
     ``form="halves"`` reads input and operator together, two steps a block, as the old systems do. ``ensemble=1`` is the
     plain predictor, five is the paper's ensemble.
+
+    Args:
+        space: of the cells.
+        form: what a step reads.
+        **settings: of `NeuralPredictor`.
     """
 
     name = "lstm"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        ensemble: int = 1,
-        cells: int = 100,
-        embedding: int = 100,
-        form: Form = "tokens",
-        steps: int = 100,
-        batch: int = 64,
-        rate: float = 0.01,
-        l2: float = 0.0,
-        loss: Loss = "l1",
-    ) -> None:
-        super().__init__(
-            space,
-            ensemble=ensemble,
-            cells=cells,
-            embedding=embedding,
-            steps=steps,
-            batch=batch,
-            rate=rate,
-            l2=l2,
-            loss=loss,
-        )
+    def __init__(self, space: Space, *, form: Form = "tokens", **settings: Any) -> None:
+        super().__init__(space, **settings)
         if form not in ("tokens", "halves"):
             raise UsageError(f"the lstm predictor's form is 'tokens' or 'halves', not {form!r}")
         if form == "halves" and space.token_kinds(1)[:2] * 2 != space.token_kinds(1):
@@ -84,13 +66,8 @@ class LSTMPredictor(NeuralPredictor):
         h, _ = core.run(parameters, core.gate_table(parameters, self.form), indexes)
         return core.logits(parameters, h)
 
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
-        """Score parents with every block: the LSTM runs once per parent, and once per distinct start of the block."""
-        for start, members in self.extension_ensemble(parents, blocks):
-            yield start, mean_and_std(members)
-
     def extension_ensemble(self, parents: Rows, blocks: Rows) -> Iterator[tuple[int, Floats]]:
-        """As `extension_scores`, every member by itself."""
+        """As `Predictor.extension_ensemble`: the LSTM runs once a parent, and once for each start of a block."""
         self._must_be_fitted()
         if not parents.size:
             yield from super().extension_ensemble(parents, blocks)

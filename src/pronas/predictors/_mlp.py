@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from torch import Tensor
 from pronas.machine import torch_threads
 from pronas.predictors import _embedding as tokens_of
 from pronas.predictors._embedding import Parameters, uniform
-from pronas.predictors._neural import Loss, NeuralPredictor, mean_and_std
-from pronas.predictors._predictor import Floats, Rows, Tile
+from pronas.predictors._neural import NeuralPredictor
+from pronas.predictors._predictor import Floats, Rows
 from pronas.predictors._tokens import compose
 
 if TYPE_CHECKING:
@@ -30,34 +30,17 @@ class MLPPredictor(NeuralPredictor):
 
     The first layer is linear in the average, so it is applied to the tables of each of a block's four places once,
     and a cell is a mean of rows.
+
+    Args:
+        space: of the cells.
+        ensemble, steps: its own defaults.
+        **settings: of `NeuralPredictor`.
     """
 
     name = "mlp"
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        ensemble: int = 5,
-        cells: int = 100,
-        embedding: int = 100,
-        steps: int = 200,
-        batch: int = 64,
-        rate: float = 0.01,
-        l2: float = 0.0,
-        loss: Loss = "l1",
-    ) -> None:
-        super().__init__(
-            space,
-            ensemble=ensemble,
-            cells=cells,
-            embedding=embedding,
-            steps=steps,
-            batch=batch,
-            rate=rate,
-            l2=l2,
-            loss=loss,
-        )
+    def __init__(self, space: Space, *, ensemble: int = 5, steps: int = 200, **settings: Any) -> None:
+        super().__init__(space, ensemble=ensemble, steps=steps, **settings)
         self.kinds = space.token_kinds(1)
 
     def _initial(self, generator: torch.Generator, sizes: list[int]) -> Parameters:
@@ -126,8 +109,3 @@ class MLPPredictor(NeuralPredictor):
                 first = (begun[:, :, None] + added[:, None]) * (len(self.kinds) / cells.shape[1])
                 scores = torch.sigmoid(self._top(parameters, first.flatten(1, 2)))
             yield start, scores.view(self.count, len(tile), len(blocks)).numpy()
-
-    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
-        """As `Predictor.extension_scores`, sharing what `extension_ensemble` shares."""
-        for start, members in self.extension_ensemble(parents, blocks):
-            yield start, mean_and_std(members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from pronas.machine import torch_threads
 from pronas.predictors import _embedding as embedding
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._fit import Batch, FitSettings, batches, floored, fold_shares, folds, joined, minimise
-from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, check_history
+from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, Tile, check_history
 from pronas.predictors._tokens import seen_values
 
 if TYPE_CHECKING:
@@ -40,20 +40,32 @@ class NeuralPredictor(Predictor):
     (``loss="rank"``: and the order of pairs); each member of an ensemble leaves out another fifth of the cells (arXiv
     1712.00559, section 4.2 and appendix). Adam's rate falls from ``rate`` to a twentieth: the paper starts at 0.01 and
     continues at 0.002 on later levels; here every fit starts afresh, so that it depends on the rewards alone.
+
+    Args:
+        space: of the cells.
+        ensemble: how many members.
+        cells, embedding: width of the network and of its tables.
+        steps, batch: minibatches of a fit, and cells of each.
+        rate: Adam's first.
+        l2: weight of the sum of squares in the loss (the old systems' ``reg_param``).
+        loss: ``l1`` or ``rank``.
+
+    Raises:
+        UsageError: a number below 1, or an unknown loss.
     """
 
     def __init__(
         self,
         space: Space,
         *,
-        ensemble: int,
-        cells: int,
-        embedding: int,
-        steps: int,
-        batch: int,
-        rate: float,
-        l2: float,
-        loss: Loss,
+        ensemble: int = 1,
+        cells: int = 100,
+        embedding: int = 100,
+        steps: int = 100,
+        batch: int = 64,
+        rate: float = 0.01,
+        l2: float = 0.0,
+        loss: Loss = "l1",
     ) -> None:
         super().__init__(space)
         if min(ensemble, cells, embedding, steps, batch) < 1:
@@ -85,6 +97,11 @@ class NeuralPredictor(Predictor):
     def fitted(self) -> bool:
         """Whether there are parameters."""
         return self.parameters is not None
+
+    def extension_scores(self, parents: Rows, blocks: Rows) -> Iterator[Tile]:
+        """As `Predictor.extension_scores`, sharing what `extension_ensemble` shares."""
+        for start, members in self.extension_ensemble(parents, blocks):
+            yield start, mean_and_std(members)
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this predictor again."""
