@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pronas.data import Augmentation, Dataset, Split, augmentation, load_dataset
     from pronas.deploy import export, load_packed
     from pronas.networks import describe, operator, register_quantizer, register_skeleton, skeleton
-    from pronas.runs import Experiment, plan, search
+    from pronas.runs import Experiment, baseline, plan, search
     from pronas.space import Block, Cell, StateSpace
     from pronas.training import (
         NetworkManager,
@@ -40,6 +40,7 @@ __all__ = [
     "Split",
     "StateSpace",
     "augmentation",
+    "baseline",
     "describe",
     "export",
     "load_dataset",
@@ -73,6 +74,7 @@ _HOMES = {
     "register_skeleton": "networks",
     "skeleton": "networks",
     "Experiment": "runs",
+    "baseline": "runs",
     "plan": "runs",
     "search": "runs",
     "Block": "space",

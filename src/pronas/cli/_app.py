@@ -19,6 +19,7 @@ COMMANDS = (
     "search",
     "plan",
     "train",
+    "baseline",
     "show",
     "predict",
     "space",

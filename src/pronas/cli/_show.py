@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,7 @@ def _facts(experiment: Experiment, top: int) -> dict[str, Any]:
         "final": {name: value for name, value in final.items() if name not in ("curves", "confusion")}
         if final
         else None,
+        "comparison": asdict(experiment.comparison) if experiment.comparison else None,
         "best": [_child(child) for child in experiment.ranked()[:top]],
     }
 
@@ -58,8 +60,19 @@ def _text(experiment: Experiment, top: int) -> str:
         final = facts["final"]
         size = f"{final['parameters']:,} parameters, {final['weight_bits'] / 8000:,.1f} kB of weights"
         lines.append(f"winner: test accuracy {100 * facts['test_accuracy']:.2f} % ({size})")
+    lines += _compared(experiment)
     lines += ["", *_table(facts["best"]), "", *_how(experiment, facts)]
     return "\n".join(lines)
+
+
+def _compared(experiment: Experiment) -> list[str]:
+    """The hand-made networks, if some were trained."""
+    found = experiment.comparison
+    if found is None:
+        return []
+    best = found.best
+    size = f"{best['parameters']:,} parameters, {best['seconds']:.0f} s"
+    return [f"best hand-made: {best['name']}, test accuracy {100 * best['test_accuracy']:.2f} % ({size})", found.text]
 
 
 def _table(best: list[dict[str, Any]]) -> list[str]:
@@ -78,6 +91,8 @@ def _how(experiment: Experiment, facts: dict[str, Any]) -> list[str]:
     if facts["state"] != "done":
         return [f"go on with it:      pronas search --resume {path}"]
     lines = [f"train it longer:    pronas train {path}"]
+    if facts["final"] and not facts["comparison"]:
+        lines.append(f"did it pay:         pronas baseline {path}")
     if facts["final"]:
         lines += [
             f"classify images:    pronas predict {path} IMAGE...",

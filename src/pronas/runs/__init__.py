@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pronas.runs._api import search
+    from pronas.runs._baseline import Baseline, baseline
+    from pronas.runs._comparison import Comparison
     from pronas.runs._config import SETTINGS, Config
     from pronas.runs._experiment import Experiment
     from pronas.runs._forecast import Forecast, plan
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SETTINGS",
+    "Baseline",
     "Child",
+    "Comparison",
     "Config",
     "Estimate",
     "Experiment",
@@ -30,6 +34,7 @@ __all__ = [
     "LevelScorer",
     "Request",
     "Setting",
+    "baseline",
     "default_of",
     "plan",
     "search",
@@ -39,7 +44,9 @@ __all__ = [
 
 _HOMES = {
     "SETTINGS": "_config",
+    "Baseline": "_baseline",
     "Child": "_store",
+    "Comparison": "_comparison",
     "Config": "_config",
     "Estimate": "_level_scorer",
     "Experiment": "_experiment",
@@ -47,6 +54,7 @@ _HOMES = {
     "LevelScorer": "_level_scorer",
     "Request": "_level_scorer",
     "Setting": "_setting",
+    "baseline": "_baseline",
     "default_of": "_signature",
     "plan": "_forecast",
     "search": "_api",

@@ -67,14 +67,24 @@ def search(
     request = parse(dataset, settings, file=config, out=out, resume=resume)
     finished = _finished(request)
     if finished is not None:
-        return _tell(finished, emit)
+        return _compared(_tell(finished, emit), request, emit)
     # heavy from here on: what was mistyped is told before torch is imported
     from pronas.runs._driver import drive
     from pronas.runs._open import open_run
     from pronas.runs._resolve import resolve
 
     with open_run(resolve(request)) as run:
-        return drive(run, emit, started)
+        experiment = drive(run, emit, started)
+    return _compared(experiment, request, emit)
+
+
+def _compared(experiment: Experiment, request: SearchRequest, emit: OnEvent) -> Experiment:
+    """Train hand-made networks as well, where that is asked for."""
+    if request.config.execution.baselines and experiment.state == "done" and experiment.final is not None:
+        from pronas.runs._baseline import baseline
+
+        baseline(experiment.path, request.dataset, on_event=emit)
+    return experiment
 
 
 def _finished(request: SearchRequest) -> Experiment | None:

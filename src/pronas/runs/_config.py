@@ -277,6 +277,9 @@ class ExecutionConfig:
         chosen="the processor",
         train="device",
     )
+    baselines: bool = setting(
+        "In the end, train hand-made networks for as long each, to see whether the search paid", False
+    )
     gpus: float | None = setting("Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from pronas.errors import RunError, require
+from pronas.runs._comparison import Comparison
 from pronas.runs._config import Config
 from pronas.runs._schema import connect
 from pronas.runs._store import STORE, Child, read_children, read_meta
@@ -45,17 +46,17 @@ class Experiment:
     @property
     def state(self) -> str:
         """``searching``, ``training`` (the winner), ``done`` or ``failed``."""
-        return str(self._meta("state") or "searching")
+        return str(self.meta("state") or "searching")
 
     @property
     def config(self) -> Config:
         """The resolved configuration."""
-        return Config.from_dict(self._meta("config") or {}, str(self.path))
+        return Config.from_dict(self.meta("config") or {}, str(self.path))
 
     @property
     def final(self) -> dict[str, Any] | None:
         """What became of the winner (``cell``, ``test_accuracy``, ``curves``, …), once it is trained."""
-        found = self._meta("final")
+        found = self.meta("final")
         return dict(found) if found else None
 
     @property
@@ -63,6 +64,12 @@ class Experiment:
         """The winner's accuracy on the test set, in [0, 1], once it is trained."""
         final = self.final
         return None if final is None else final.get("test_accuracy")
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The winner beside hand-made networks, once ``pronas.baseline`` has trained some."""
+        found = self.meta("comparison")
+        return Comparison(**{**found, "baselines": tuple(found["baselines"])}) if found else None
 
     def children(self) -> list[Child]:
         """Return every child in the order of proposal, those not yet trained included."""
@@ -137,7 +144,8 @@ class Experiment:
             f"<tbody>{rows}</tbody></table>"
         )
 
-    def _meta(self, key: str) -> Any:
+    def meta(self, key: str) -> Any:
+        """Return one entry of the store's ``meta``, or ``None``; see ARCHITECTURE.md."""
         with self._reading() as connection:
             return read_meta(connection, key)
 
