@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 import pronas
-from pronas.cli._app import build_app
+from pronas.cli import build_app
 from pronas.errors import RunError, UsageError
 from pronas.networks import describe, references
-from pronas.runs import _baseline
+from pronas.runs import Comparison, Config, _baseline
 from pronas.runs._baseline import _sized, recipes, spent, until
 from pronas.runs._comparison import comparison
-from pronas.runs._config import Config, LimitConfig
+from pronas.runs._config import LimitConfig
 
 ONE = {"name": "resnet8", "recipe": "light", "test_accuracy": 0.9, "parameters": 78_000}
 
@@ -89,6 +89,7 @@ def test_the_verdict_minds_chance(mine, images, words):
     assert found.text.startswith(f"{words}: {100 * (mine - 0.9):+.2f} ± ")
     assert "70,000 parameters against 78,000" in found.text
     assert found.best == ONE
+    assert isinstance(found, Comparison)
 
 
 def test_they_are_sized_to_the_runs_limits():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pronas.runs._api import search
-    from pronas.runs._baseline import Baseline, baseline
+    from pronas.runs._baseline import baseline
     from pronas.runs._comparison import Comparison
     from pronas.runs._config import SETTINGS, Config
     from pronas.runs._experiment import Experiment
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SETTINGS",
-    "Baseline",
     "Child",
     "Comparison",
     "Config",
@@ -44,7 +43,6 @@ __all__ = [
 
 _HOMES = {
     "SETTINGS": "_config",
-    "Baseline": "_baseline",
     "Child": "_store",
     "Comparison": "_comparison",
     "Config": "_config",
