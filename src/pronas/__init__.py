@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         register_loss,
         register_optimizer,
         register_schedule,
+        save_model,
         train_network,
     )
 
@@ -54,6 +55,7 @@ __all__ = [
     "register_quantizer",
     "register_schedule",
     "register_skeleton",
+    "save_model",
     "search",
     "skeleton",
     "train_network",
@@ -87,6 +89,7 @@ _HOMES = {
     "register_loss": "training",
     "register_optimizer": "training",
     "register_schedule": "training",
+    "save_model": "training",
     "train_network": "training",
 }
 

@@ -34,7 +34,7 @@ def models(tmp_path_factory):
         if name == "binary":
             adversarial(network, np.random.default_rng(0))
         spec = ModelSpec(CELLS[name], skeleton.to_dict(), shape, ("a", "b", "c", "d"), scale)
-        save_model(folder / name, network.eval(), spec)
+        save_model(network.eval(), folder / name, spec)
     run = folder / "run" / "weights"
     run.mkdir(parents=True)
     for suffix in (".safetensors", ".json"):

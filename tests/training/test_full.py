@@ -139,7 +139,7 @@ def test_weights_to_start_from(digits) -> None:
 
 def test_a_trained_network_is_saved_with_what_it_came_with(tmp_path: Path, digits) -> None:
     trained = train_network(CELL, digits, SKELETON, RECIPE.replace(augmentation="standard"))
-    save_model(tmp_path / "best", trained.network, trained.spec)
+    save_model(trained.network, tmp_path / "best", trained.spec)
     model = load_model(tmp_path / "best")
     assert evaluate(model.network, digits.test) == evaluate(trained.network, digits.test)
     assert model.spec.classes == digits.classes

@@ -46,7 +46,7 @@ def network(spec: ModelSpec) -> Network:
 
 @pytest.mark.parametrize("name", ["m", "m.safetensors", "m.json", "m.v2"])
 def test_a_model_comes_back_as_it_was(tmp_path: Path, network: Network, spec: ModelSpec, name: str) -> None:
-    written = save_model(tmp_path / name, network, spec)
+    written = save_model(network, tmp_path / name, spec)
     assert written.suffix == ".safetensors"
     model = load_model(tmp_path / name)
     assert model.spec.classes == spec.classes
@@ -57,7 +57,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path, network: Network, spec: Mo
 
 
 def test_the_json_is_readable_and_complete(tmp_path: Path, network: Network, spec: ModelSpec) -> None:
-    save_model(tmp_path / "m", network, spec)
+    save_model(network, tmp_path / "m", spec)
     said = json.loads((tmp_path / "m.json").read_text())
     assert said["cell"] == spec.cell
     assert said["classes"] == ["zwei", "drei"]
@@ -67,7 +67,7 @@ def test_the_json_is_readable_and_complete(tmp_path: Path, network: Network, spe
 def test_binary_networks_too(tmp_path: Path) -> None:
     made = ModelSpec("0:3x3 bconv + 0:linear", skeleton("binary", filters=[8]).to_dict(), (3, 8, 8), ("a", "b"))
     network = made.build().eval()
-    save_model(tmp_path / "b", network, made)
+    save_model(network, tmp_path / "b", made)
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
     assert torch.equal(load_model(tmp_path / "b").network(images), network(images))
 
@@ -111,7 +111,7 @@ def _sealed(change):
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, network: Network, spec: ModelSpec, change, said: str) -> None:
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     (tmp_path / "m.json").unlink()
     _rewrite(path, change)
     with pytest.raises(ModelFileError) as caught:
@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, network: Network, spec: Mo
 def test_a_specification_that_cannot_be_built_is_refused(tmp_path, network, spec, spec_changes) -> None:
     from pronas.training._tensor_files import digest_of
 
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     (tmp_path / "m.json").unlink()
 
     def change(header, tensors) -> None:
@@ -141,7 +141,7 @@ def test_a_specification_that_cannot_be_built_is_refused(tmp_path, network, spec
 
 @pytest.mark.parametrize("length", [0, 5, 200, -1])
 def test_a_file_cut_short_is_refused(tmp_path: Path, network: Network, spec: ModelSpec, length: int) -> None:
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(ModelFileError, match="not a safetensors file"):
         load_model(path)
@@ -157,7 +157,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, network: Network, spec: Mod
     ],
 )
 def test_a_json_that_says_something_else_is_refused(tmp_path, network, spec, change, said) -> None:
-    save_model(tmp_path / "m", network, spec)
+    save_model(network, tmp_path / "m", spec)
     text = tmp_path / "m.json"
     text.write_text(change(text.read_text()))
     with pytest.raises(ModelFileError, match=said):
@@ -170,7 +170,7 @@ def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
 
 
 def test_a_save_killed_between_its_files_leaves_a_whole_model(tmp_path, network, spec, monkeypatch) -> None:
-    save_model(tmp_path / "m", network, spec)
+    save_model(network, tmp_path / "m", spec)
     with torch.no_grad():
         next(network.parameters()).add_(1)
 
@@ -179,12 +179,12 @@ def test_a_save_killed_between_its_files_leaves_a_whole_model(tmp_path, network,
 
     monkeypatch.setattr("pronas.training._model.write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
-        save_model(tmp_path / "m", network, spec)
+        save_model(network, tmp_path / "m", spec)
     assert torch.equal(next(load_model(tmp_path / "m").network.parameters()), next(network.parameters()))
 
 
 def test_a_save_that_cannot_be_written_keeps_the_old_model(tmp_path, network, spec, monkeypatch) -> None:
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -192,7 +192,7 @@ def test_a_save_that_cannot_be_written_keeps_the_old_model(tmp_path, network, sp
 
     monkeypatch.setattr("pronas.training._tensor_files.save", full)
     with pytest.raises(OSError, match="space"):
-        save_model(tmp_path / "m", network, spec)
+        save_model(network, tmp_path / "m", spec)
     assert path.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["m.json", "m.safetensors"]
 
@@ -230,7 +230,7 @@ def test_a_forged_specification_with_its_digest_is_one_line_in_bounded_memory(
 ) -> None:
     import resource
 
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     (tmp_path / "m.json").unlink()
 
     def change(own: str) -> str:
@@ -250,7 +250,7 @@ def test_a_forged_specification_with_its_digest_is_one_line_in_bounded_memory(
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_mutants_are_read_or_refused(tmp_path, network, spec, seed) -> None:
-    path = save_model(tmp_path / "m", network, spec)
+    path = save_model(network, tmp_path / "m", spec)
     (tmp_path / "m.json").unlink()
     path.write_bytes(model_mutant(random.Random(seed), path.read_bytes()))
     with suppress(ModelFileError):
@@ -262,7 +262,7 @@ def test_equal_weights_give_equal_files(tmp_path) -> None:
     code = (
         "import sys; from pronas.training import ModelSpec, save_model; from pronas.networks import skeleton;"
         "spec = ModelSpec('0:3x3 conv + 0:identity', skeleton('flat', filters=[4]).to_dict(), (1, 8, 8), ('a', 'b'));"
-        "save_model(sys.argv[1], spec.build(seed=1), spec)"
+        "save_model(spec.build(seed=1), sys.argv[1], spec)"
     )
     for name in ("one", "two"):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=True)

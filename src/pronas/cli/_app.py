@@ -85,7 +85,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except _CLICK_ERROR as error:
-        message = error.format_message()
+        message = error.format_message().replace("Got unexpected extra argument", "There is no place for the argument")
         _fail(message, error.exit_code) if message else sys.exit(error.exit_code)
     except PronasError as error:
         _fail(str(error), error.exit_code)

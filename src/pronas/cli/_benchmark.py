@@ -9,9 +9,13 @@ from pronas.errors import UsageError
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run's folder (its winner is taken), a model or a packed file.")],
-    images: Annotated[int, typer.Option("--images", "-n", help="Validation images for the agreement.")] = 200,
-    repeats: Annotated[int, typer.Option(help="Rounds of the timing; the median counts.")] = 30,
+    model: Annotated[
+        Path, typer.Argument(help="A run's folder (its winner is taken), a model, or a .packed, .onnx or .pt2 file.")
+    ],
+    images: Annotated[
+        int, typer.Option("--images", "-n", max=100_000, help="Validation images for the agreement.")
+    ] = 200,
+    repeats: Annotated[int, typer.Option(max=100_000, help="Rounds of the timing; the median counts.")] = 30,
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="The images it was trained on (default: the run's).")
     ] = None,
@@ -26,10 +30,15 @@ def command(
     """
     if images < 1 or repeats < 1:
         raise UsageError("images and repeats must be 1 or more")
-    from pronas.deploy import is_packed
+    from pronas.deploy import check_emulated, open_exported
 
-    if is_packed(model):
-        _packed(model, repeats)
+    if target is not None:
+        check_emulated(target)
+    exported = open_exported(model)
+    if exported is not None:
+        if target is not None:
+            raise UsageError(f"{model} holds no C for {target}: give the run or the model it came from")
+        _one_form(model, exported, repeats)
     else:
         _all_forms(model, images, repeats, data, target)
 
@@ -80,13 +89,14 @@ def _show(results: list[Any]) -> None:
         )
 
 
-def _packed(path: Path, repeats: int) -> None:
+def _one_form(path: Path, exported: Any, repeats: int) -> None:
+    """Just the file that was given."""
     import numpy as np
 
-    from pronas.deploy import interleaved, load_packed
+    from pronas.deploy import interleaved
+    from pronas.machine import torch_threads
 
-    network = load_packed(path)
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *network.input_shape), dtype=np.uint8)
-    latency = interleaved({"packed": network.logits}, pixels, repeats)["packed"]
-    weights = sum(op.weights.size for op in network.graph.ops if op.weights is not None)
-    typer.echo(f"{path}: {latency:.1f} us an image ({network.kernel}), {network.size:,} bytes for {weights:,} weights")
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *exported.input_shape), dtype=np.uint8)
+    with torch_threads(1):
+        latency = interleaved({"file": exported.score}, pixels, repeats)["file"]
+    typer.echo(f"{path}: {latency:.1f} us an image ({exported.what}), {exported.size:,} bytes")

@@ -26,7 +26,10 @@ def command(
         str, typer.Option(help="Choose scales by: mse, percentile or minmax.", rich_help_panel=_INT8)
     ] = "mse",
     qat: Annotated[
-        int, typer.Option(help="Epochs of further training with fake quantization.", rich_help_panel=_INT8)
+        int,
+        typer.Option(
+            min=0, max=10_000, help="Epochs of further training with fake quantization.", rich_help_panel=_INT8
+        ),
     ] = 0,
 ) -> None:
     """Export a trained model: ONNX, C, TensorFlow Lite, packed bits, or PyTorch's own format.

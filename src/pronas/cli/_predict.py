@@ -18,7 +18,9 @@ _BATCH = 256  # images that are read before they are classified
 
 
 def command(
-    model: Annotated[Path, typer.Argument(help="A run folder, a weights file (.safetensors) or a packed network.")],
+    model: Annotated[
+        Path, typer.Argument(help="A run folder, a weights file (.safetensors), or a .packed, .onnx or .pt2 file.")
+    ],
     images: Annotated[list[Path], typer.Argument(help="Pictures, .npy or .npz arrays, or folders of them.")],
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many classes to name for each image.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -83,12 +85,13 @@ def open_model(path: Path, device: str = "cpu") -> tuple[tuple[int, int, int], l
         UsageError: there is no such device.
         ModelFileError: it is none, or damaged, or a run whose winner is not trained yet.
     """
-    from pronas.deploy import find_model, is_packed
+    from pronas.deploy import find_model, open_exported
 
-    if is_packed(path):
+    exported = open_exported(path)
+    if exported is not None:
         if device != "cpu":
-            raise UsageError(f"a packed network runs on the processor, not on {device!r}")
-        return _packed(path)
+            raise UsageError(f"{path} runs on the processor ({exported.what}), not on {device!r}")
+        return exported.input_shape, list(exported.classes), exported.score
     from pronas.machine import device_named
     from pronas.training import load_model
 
@@ -114,10 +117,3 @@ def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
 
     shifted = numpy.exp(logits.astype(numpy.float64) - logits.max(axis=1, keepdims=True))
     return numpy.asarray(shifted / shifted.sum(axis=1, keepdims=True))
-
-
-def _packed(path: Path) -> tuple[tuple[int, int, int], list[str], Any]:
-    from pronas.deploy import load_packed
-
-    network = load_packed(path)
-    return network.input_shape, list(network.classes), network.logits

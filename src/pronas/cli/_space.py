@@ -12,6 +12,8 @@ from pronas.errors import UsageError
 if TYPE_CHECKING:
     from pronas.space import StateSpace
 
+_MOST_BLOCKS = 20  # for which counting takes seconds; for 30 it takes hours
+
 
 def command(
     space: Annotated[str, typer.Option(help="pnas, flat, binary, or a TOML file.")] = "pnas",
@@ -23,6 +25,8 @@ def command(
     from pronas.space import space as find_space
 
     chosen = find_space(space, blocks)
+    if chosen.B > _MOST_BLOCKS:
+        raise UsageError(f"cells of {chosen.B} blocks take too long to count; --blocks is at most {_MOST_BLOCKS} here")
     report = _report(chosen, _children(children))
     if as_json:
         typer.echo(json.dumps({"space": chosen.to_dict(), **report}, indent=2))

@@ -4,10 +4,12 @@ ARCHITECTURE.md, docs/packed.md and docs/int8.md."""
 from typing import TYPE_CHECKING, Any
 
 from pronas.deploy._export import FORMATS, Exported, export, export_with_facts, find_model, model_graph
+from pronas.deploy._exported import Runner, open_exported
 from pronas.deploy._targets import Target, load_targets, target, target_names
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
+    from pronas.deploy._emulate import check_emulated
     from pronas.deploy._footprint import Footprint, check_fits, footprint
     from pronas.deploy._latency import shipped_latency
     from pronas.deploy._measure import Measurement, interleaved, measure, measure_on
@@ -19,8 +21,10 @@ __all__ = [
     "Graph",
     "Measurement",
     "PackedNetwork",
+    "Runner",
     "Target",
     "available_kernels",
+    "check_emulated",
     "check_fits",
     "export",
     "export_with_facts",
@@ -33,6 +37,7 @@ __all__ = [
     "measure",
     "measure_on",
     "model_graph",
+    "open_exported",
     "pack",
     "shipped_latency",
     "target",
@@ -43,6 +48,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Measuring imports torch; running a packed network must not."""
+    if name == "check_emulated":
+        from pronas.deploy import _emulate
+
+        return _emulate.check_emulated
     if name in ("Measurement", "interleaved", "measure", "measure_on"):
         from pronas.deploy import _measure
 

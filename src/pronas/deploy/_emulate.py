@@ -131,13 +131,22 @@ def emulate(
     Raises:
         UsageError: an unknown processor, or arm-none-eabi-gcc or qemu-system-arm is not installed, or they fail.
     """
+    check_emulated(processor)
+    with tempfile.TemporaryDirectory() as folder:
+        return _emulate(Path(folder), sources, glue, image, processor, options)
+
+
+def check_emulated(processor: str) -> None:
+    """Raise unless a processor can be emulated here.
+
+    Raises:
+        UsageError: it is unknown, or arm-none-eabi-gcc or qemu-system-arm is not installed.
+    """
     if processor not in _MACHINES:
         raise UsageError(f"{processor!r} cannot be emulated (choose from {', '.join(_MACHINES)})")
     missing = [p for p in ("arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm") if shutil.which(p) is None]
     if missing:
         raise UsageError(f"counting instructions needs {', '.join(missing)}: install the Arm toolchain and QEMU")
-    with tempfile.TemporaryDirectory() as folder:
-        return _emulate(Path(folder), sources, glue, image, processor, options)
 
 
 def _emulate(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from pronas.deploy._exported import PT2_FACTS, label_onnx, metadata
 from pronas.errors import ModelFileError, UsageError, nearest
 from pronas.files import replacing, write_atomic
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pronas.data import Dataset
     from pronas.deploy.integer import Agreement, IntegerGraph
     from pronas.deploy.packed import Graph
+    from pronas.networks import Network
     from pronas.training import Model
 
     Data = Dataset | str | os.PathLike[str] | Callable[[], Dataset] | None
@@ -83,7 +86,7 @@ class _Order:
 
 
 def export(
-    model: str | os.PathLike[str] | Model,
+    model: str | os.PathLike[str] | Model | Network,
     format: str = "packed",
     out: str | os.PathLike[str] | None = None,
     *,
@@ -104,7 +107,8 @@ def export(
         'model.packed'
 
     Args:
-        model: a run's folder (its winner is taken), a model file, or what `pronas.training.load_model` gives.
+        model: a run's folder (its winner is taken), a model file, what `pronas.load_model` gives, or a network:
+            one that was read and trained further is exported as it is.
         format: "onnx" (any network), "packed" (binary ones: read it with `pronas.load_packed`), "c" (one C99 file, its
             header and an example: bits for binary networks, int8 for others), "tflite" (int8, full precision), "pt2"
             (any network: `torch.export`, loads in plain PyTorch).
@@ -129,7 +133,7 @@ def export(
 
 
 def export_with_facts(
-    model: str | os.PathLike[str] | Model,
+    model: str | os.PathLike[str] | Model | Network,
     format: str = "packed",
     out: str | os.PathLike[str] | None = None,
     *,
@@ -192,6 +196,7 @@ def _onnx(order: _Order) -> tuple[Path, ...]:
         export_onnx_int8(order.integers(), order.target)
     else:
         export_onnx(order.model.network, order.model.spec.input_shape, order.target)
+    label_onnx(order.target, metadata(order.model.spec))
     return ()
 
 
@@ -234,7 +239,8 @@ def _pt2(order: _Order) -> tuple[Path, ...]:
     from pronas.deploy.onnx import torch_program
 
     with replacing(order.target) as temporary:
-        torch_program(order.model.network, order.model.spec.input_shape, temporary)
+        facts = {PT2_FACTS: json.dumps(metadata(order.model.spec))}
+        torch_program(order.model.network, order.model.spec.input_shape, temporary, facts)
     return ()
 
 
@@ -287,16 +293,22 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         if not best.is_file():
             raise ModelFileError(f"{given}: this run has no trained winner yet ({best.relative_to(given)} is missing)")
         return best
-    file = given if given.suffix == ".safetensors" else given.with_suffix(".safetensors")
+    if given.suffix not in (".safetensors", ".json") and given.is_file():
+        raise ModelFileError(f"{given}: is no model of pronas; give a run's folder or a .safetensors file")
+    stem = given.with_suffix("") if given.suffix in (".safetensors", ".json") else given
+    file = stem.with_name(stem.name + ".safetensors")
     if not file.is_file():
         raise ModelFileError(f"{given}: no such run or model")
     return file
 
 
-def _load(model: str | os.PathLike[str] | Model) -> tuple[Model, Path | None]:
-    if not isinstance(model, str | os.PathLike):
+def _load(model: str | os.PathLike[str] | Model | Network) -> tuple[Model, Path | None]:
+    from pronas.training import Model, load_model, spec_of
+
+    if isinstance(model, Model):
         return model, None
-    from pronas.training import load_model
+    if not isinstance(model, str | os.PathLike):
+        return Model(model.eval(), spec_of(model)), None
 
     path = find_model(model)
     return load_model(path), path

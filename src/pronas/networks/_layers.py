@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
+from pronas.networks._inputs import check_shape_of
 from pronas.networks._quantizers import (
     Quantizer,
     quantizer,
@@ -259,6 +260,7 @@ class ImageScale(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, c, h, w) pixel values to the same shape, float32."""
+        check_shape_of(images, self.gain.shape[1])
         return images.to(dtype=self.gain.dtype, memory_format=torch.channels_last) * self.gain + self.offset
 
 

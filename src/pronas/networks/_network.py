@@ -25,11 +25,13 @@ may add others). Empty ones are the identity.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pronas.networks._inputs import warn_of
 from pronas.networks._layers import ImageScale, QuantConv2d, QuantLinear
 from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 
@@ -125,6 +127,15 @@ class CellModule(nn.Module):
         return concatenate([nodes[position] for position in self.outputs])
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a network was built from, as plain data."""
+
+    cell: str
+    skeleton: dict[str, Any]
+    scale: Any
+
+
 class Network(nn.Module):
     """A network made of cells; see the head of this file for its parts.
 
@@ -140,12 +151,18 @@ class Network(nn.Module):
     Attributes:
         plan: what it was built from.
         drop_path_progress: how far training has come, 0 to 1; a trainer sets it and drop path grows with it.
+        origin: what it was built from: the cell's text, the skeleton as plain data, the scale; None where it was built
+            from a plan alone.
+        spec: of a network that was trained or read, what `pronas.training` keeps of it.
     """
 
     def __init__(self, plan: NetworkPlan, gain: Tensor, offset: Tensor) -> None:
         super().__init__()
         self.plan = plan
         self.drop_path_progress = 0.0
+        self.origin: Origin | None = None
+        self.spec: Any = None
+        self._warned = False
         self.scale = ImageScale(gain, offset)
         self.stem = nn.Sequential() if plan.stem is None else plan.stem.build()
         self.cells = nn.ModuleList(CellModule(cell) for cell in plan.cells)
@@ -157,6 +174,8 @@ class Network(nn.Module):
 
         In training mode with an auxiliary head: (logits, auxiliary logits).
         """
+        if not self.training and not self._warned:
+            self._warned = warn_of(images)
         states = [self.stem(self.scale(images))]
         for position, cell in enumerate(self.cells):
             states.append(cell(states, self.drop_rate(position)))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 
 from pronas.errors import UsageError, nearest, shown
-from pronas.networks._network import Network
+from pronas.networks._network import Network, Origin
 from pronas.networks._plan import NetworkPlan
 from pronas.space import Cell
 
@@ -61,6 +61,7 @@ class Skeleton(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Network(plan, gain, offset)
+        network.origin = Origin(str(cell), self.to_dict(), scale)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _image_scale(self, scale: PixelScale | None, channels: int) -> tuple[torch.Tensor, torch.Tensor]:

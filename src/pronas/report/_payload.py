@@ -12,7 +12,7 @@ from pronas.space import SIZES, Cell, StateSpace, cell_layout
 
 FIELDS = (*COLUMNS, "genes")
 _PRECISE = {"started", "finished"}
-_MOST_BLOCKS = 64  # that a search may have
+_MOST_BLOCKS = 16  # of cells that are counted in a second
 
 
 def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = None) -> dict[str, Any]:
@@ -63,10 +63,12 @@ def picture(cell: Cell) -> dict[str, Any]:
 
 
 def space_facts(config: Any) -> dict[str, Any]:
-    """Sizes of the space that a run's configuration names; empty where it does not say."""
+    """Sizes of the space that a run's configuration names; empty where it does not say, or counting takes long."""
     try:
         table = config["space"]
-        blocks, operators = min(int(table["blocks"]), _MOST_BLOCKS), [str(name) for name in table["operators"]]
+        blocks, operators = int(table["blocks"]), [str(name) for name in table["operators"]]
+        if blocks > _MOST_BLOCKS:
+            return {}
         space = StateSpace(
             blocks,
             operators=operators,

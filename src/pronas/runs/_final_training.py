@@ -80,7 +80,7 @@ def train_final(
             emit(note(f"{text} {found['trial_accuracy']:.2%} of: the child's weights are kept"))
         final = _report(trained, cell, dataset) | found
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
-        save_model(folder / BEST, trained.network, replace(trained.spec, metrics=metrics))
+        save_model(trained.network, folder / BEST, replace(trained.spec, metrics=metrics))
     return final | {"seconds": time.monotonic() - start}
 
 

@@ -55,6 +55,9 @@ class Estimate:
     bytes: int
 
 
+_MOST_BLOCKS = 64  # that a cell may have
+
+
 @dataclass(frozen=True)
 class Request:
     """What to score: ``blocks`` (None: one more than evaluated), ``children`` parents (None: all), ``top`` kept.
@@ -81,6 +84,8 @@ class LevelScorer:
         for name, value in (("children", request.children), ("top", request.top), ("workers", request.workers)):
             if value is not None and value < 1:
                 raise UsageError(f"{name}={value}: it is at least 1")
+        if request.blocks is not None and request.blocks > _MOST_BLOCKS:
+            raise UsageError(f"blocks={request.blocks}: it is at most {_MOST_BLOCKS}")
         self.request = request
         self.checkpoint = request.run / "weights" / "controller"
         if not self.checkpoint.with_name("controller.json").is_file():
@@ -187,14 +192,15 @@ class LevelScorer:
         """What each chunk from ``start`` on gives, in order."""
         numbers = range(start, level.chunks)
         keep = max(self.request.top, self.request.children or 0)
-        if self.request.workers == 1:
+        workers = min(self.request.workers, len(numbers))
+        if workers <= 1:
             yield (_work(self.predictor, level, output, number, keep, threshold()) for number in numbers)
             return
         shared = (str(self.checkpoint), self.space.to_dict(), level, output, keep)
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.request.workers, context, _begin, shared)
+        pool = ProcessPoolExecutor(workers, context, _begin, shared)
         try:
-            yield _in_order(pool, numbers, 2 * self.request.workers, threshold)
+            yield _in_order(pool, numbers, 2 * workers, threshold)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -63,7 +63,9 @@ class Plan:
     def from_dict(cls, stored: Mapping[str, Any] | None) -> Plan | None:
         """Read ``to_dict``'s form; None where there is no plan, or one of another version."""
         fields = {field.name for field in dataclasses.fields(cls)}
-        return cls(**stored) if stored is not None and set(stored) == fields else None
+        if stored is None or set(stored) != fields or any(stored[name] is None for name in fields - {"macs"}):
+            return None
+        return cls(**{**stored, "macs": math.nan if stored["macs"] is None else stored["macs"]})
 
     @property
     def trainings(self) -> int:

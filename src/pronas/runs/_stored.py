@@ -50,7 +50,7 @@ _DATASET = {"fingerprint": str, "train": _WHOLE, "validation": _WHOLE, "test": _
 META: dict[str, Any] = {
     "created": _REAL, "version": Maybe(str), "state": STATES, "config": dict, "dataset": Maybe(_DATASET),
     "revision": _WHOLE, "final": Maybe(_FINAL), "spent": _REAL, "final_epochs": [_WHOLE], "rungs": [_RESULT],
-    "plan": Every(_REAL), "shape": Maybe(str),
+    "plan": Maybe(Every(_REAL)), "shape": Maybe(str),
     "verdict": {"cell": str, "recipe": dict, "accuracy": _NUMBER},
     "trials": [{
         "cell": str, "what": str, "recipe": dict, "accuracy": _NUMBER, "signal": _NUMBER, "seconds": _NUMBER,

@@ -5,7 +5,7 @@ from pronas.training._loop import DivergedError, Epoch
 from pronas.training._losses import make_loss, register_loss, total_loss
 from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._manager import NetworkManager
-from pronas.training._model import Model, ModelSpec, load_model, save_model
+from pronas.training._model import Model, ModelSpec, load_model, save_model, spec_of
 from pronas.training._optimizers import make_optimizer, register_optimizer
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
@@ -43,6 +43,7 @@ __all__ = [
     "register_optimizer",
     "register_schedule",
     "save_model",
+    "spec_of",
     "total_loss",
     "train_network",
 ]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from pronas.errors import ModelFileError, shown
+from pronas.errors import ModelFileError, UsageError, shown
 from pronas.files import replacing, write_atomic
 from pronas.networks import Network, describe, skeleton_from_dict
 from pronas.space import Cell
@@ -87,7 +87,38 @@ class Model:
     spec: ModelSpec
 
 
-def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) -> Path:
+def spec_of(network: Network, classes: Sequence[str] | None = None) -> ModelSpec:
+    """What a network is, as far as it knows: of one that was trained or read all but the metrics, which may be those of
+    other weights; of one that a skeleton built, with classes called by their numbers.
+
+    Args:
+        network: built by a skeleton, trained or read.
+        classes: the names of its classes, in place of its own.
+
+    Raises:
+        UsageError: it was built otherwise, or the names are not as many as its classes.
+    """
+    count = network.plan.classes
+    if network.spec is not None:
+        known: ModelSpec = dataclasses.replace(network.spec, metrics={})
+    elif network.origin is not None:
+        own, names = network.origin, tuple(map(str, range(count)))
+        known = ModelSpec(own.cell, own.skeleton, network.plan.input_shape, names, own.scale)
+    else:
+        raise UsageError("the network does not say what it was built from: give its ModelSpec (spec=)")
+    known = known if classes is None else dataclasses.replace(known, classes=tuple(map(str, classes)))
+    if len(known.classes) != count:
+        raise UsageError(f"{len(known.classes)} class names for {count} classes")
+    return known
+
+
+def save_model(
+    network: Network,
+    path: str | os.PathLike[str],
+    spec: ModelSpec | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> Path:
     """Write ``NAME.safetensors`` and then ``NAME.json``; return the former's path.
 
     The weights file is whole by itself (it holds the specification and a digest of everything), and each file replaces
@@ -97,15 +128,23 @@ def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) 
         >>> from pronas.networks import skeleton
         >>> flat = skeleton("flat", filters=(4,)).to_dict()
         >>> spec = ModelSpec("0:3x3 conv + 0:3x3 maxpool", flat, (1, 8, 8), ("even", "odd"))
-        >>> save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(), spec).name
+        >>> save_model(spec.build(), pathlib.Path(tempfile.mkdtemp()) / "model", spec).name
         'model.safetensors'
 
+    A network that was read and trained further is written as it is, with the classes that it had and no metrics.
+
     Args:
-        path: ``NAME``, with or without one of the two suffixes.
         network: its weights and buffers are written.
-        spec: what ``network`` was built from.
+        path: ``NAME``, with or without one of the two suffixes.
+        spec: what ``network`` was built from; None: what it knows itself (`spec_of`).
+        classes: the names of its classes, where it does not know them.
+
+    Raises:
+        UsageError: the network does not say what it was built from, or its layers are no longer those.
     """
     weights, text = _paths(path)
+    spec = spec or spec_of(network, classes)
+    _check_layers(network, spec)
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     content = _text(spec.to_dict())
     digest = digest_of(tensors, content)
@@ -115,6 +154,17 @@ def save_model(path: str | os.PathLike[str], network: Network, spec: ModelSpec) 
     beside = {"format": _FORMAT, "version": VERSION, "digest": digest, **spec.to_dict()}
     write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
     return weights
+
+
+def _check_layers(network: Network, spec: ModelSpec) -> None:
+    with torch.device("meta"):
+        outline = spec.build().state_dict()
+    try:
+        check_tensors(outline, network.state_dict(), "the network")
+    except ModelFileError as error:
+        raise UsageError(
+            f"{error}: its layers are not those that its cell and skeleton give; save its state_dict"
+        ) from None
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
@@ -144,6 +194,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     _check_text(text, header["digest"], content)
     spec, network = _built(content, tensors, weights)
     fill(network, tensors, weights)
+    network.spec = spec
     return Model(network.eval(), spec)
 
 

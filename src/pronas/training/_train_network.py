@@ -42,7 +42,7 @@ class TrainedNetwork:
 
     Attributes:
         network: the network.
-        spec: what to save it with (``save_model(path, network, spec)``).
+        spec: what to save it with (``save_model(network, path, spec)``).
         recipe: how it was trained.
         best_epoch: the epoch (from 1) whose weights it has.
         validation_accuracy: with these weights, 0 to 1; 0 if the validation images were trained on.
@@ -203,6 +203,7 @@ def _train(
 
 def _finish(training: Training, spec: ModelSpec, seconds: float) -> TrainedNetwork:
     accuracy = training.keep_best_weights()
+    training.network.spec = spec
     return TrainedNetwork(
         network=training.network.eval(),
         spec=spec,

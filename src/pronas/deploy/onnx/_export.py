@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,15 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
     return Path(out)
 
 
-def torch_program(network: nn.Module, input_shape: tuple[int, int, int], out: str | os.PathLike[str]) -> None:
+def torch_program(
+    network: nn.Module,
+    input_shape: tuple[int, int, int],
+    out: str | os.PathLike[str],
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Write ``network`` as `torch.export` gives it: it loads with ``torch.export.load`` where there is no pronas.
 
-    uint8 images (batch, C, H, W) to logits (batch, classes), the batch free.
+    uint8 images (batch, C, H, W) to logits (batch, classes), the batch free. ``extra``: texts kept inside, by name.
     """
     example = torch.from_numpy(_images(input_shape, 3))
     batch = ({0: torch.export.Dim("batch", min=1)},)
@@ -64,7 +70,7 @@ def torch_program(network: nn.Module, input_shape: tuple[int, int, int], out: st
         warnings.simplefilter("ignore")
         program = torch.export.export(_Pixels(_portable(network.eval())), (example,), dynamic_shapes=batch)
         content = io.BytesIO()  # its own way to files has errors of its own for a full disk
-        torch.export.save(program, content)
+        torch.export.save(program, content, extra_files=dict(extra or {}))
     Path(out).write_bytes(content.getbuffer())
 
 
