@@ -4,7 +4,7 @@ ARCHITECTURE.md, docs/packed.md and docs/int8.md."""
 from typing import TYPE_CHECKING, Any
 
 from pronas.deploy._export import FORMATS, Exported, export, export_with_facts, find_model, model_graph
-from pronas.deploy._exported import Runner, open_exported
+from pronas.deploy._exported import open_exported
 from pronas.deploy._targets import Target, load_targets, target, target_names
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
@@ -21,7 +21,6 @@ __all__ = [
     "Graph",
     "Measurement",
     "PackedNetwork",
-    "Runner",
     "Target",
     "available_kernels",
     "check_emulated",

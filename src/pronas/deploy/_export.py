@@ -102,7 +102,7 @@ def export(
         >>> from pronas.training import ModelSpec, save_model
         >>> binary = skeleton("binary", filters=(8,)).to_dict()
         >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> export(path, "packed").name
         'model.packed'
 
@@ -149,7 +149,7 @@ def export_with_facts(
     >>> from pronas.training import ModelSpec, save_model
     >>> binary = skeleton("binary", filters=(8,)).to_dict()
     >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-    >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+    >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
     >>> made = export_with_facts(path, "c")
     >>> sorted(file.name for file in made.beside)
     ['model.c.txt', 'model.h', 'model_main.c']
@@ -257,7 +257,7 @@ def model_graph(model: Model) -> Graph:
         >>> from pronas.training import ModelSpec, save_model
         >>> binary = skeleton("binary", filters=(8,)).to_dict()
         >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> from pronas.training import load_model
         >>> model_graph(load_model(path)).classes
         2
@@ -280,7 +280,7 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         >>> from pronas.training import ModelSpec, save_model
         >>> binary = skeleton("binary", filters=(8,)).to_dict()
         >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> find_model(path).name
         'model.safetensors'
 

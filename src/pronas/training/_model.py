@@ -176,7 +176,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         >>> from pronas.networks import skeleton
         >>> flat = skeleton("flat", filters=(4,)).to_dict()
         >>> spec = ModelSpec("0:3x3 conv + 0:3x3 maxpool", flat, (1, 8, 8), ("even", "odd"))
-        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(), spec)
+        >>> path = save_model(spec.build(), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> load_model(path).spec.classes
         ('even', 'odd')
 

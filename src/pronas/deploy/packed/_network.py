@@ -122,7 +122,7 @@ def load_packed(
         >>> from pronas.training import ModelSpec, save_model
         >>> binary = skeleton("binary", filters=(8,)).to_dict()
         >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-        >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> import numpy as np
         >>> from pronas.deploy import export
         >>> packed = load_packed(export(path, "packed"))
@@ -155,7 +155,7 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
     >>> from pronas.training import ModelSpec, save_model
     >>> binary = skeleton("binary", filters=(8,)).to_dict()
     >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-    >>> path = save_model(pathlib.Path(tempfile.mkdtemp()) / "model", spec.build(seed=1), spec)
+    >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
     >>> is_packed(path)
     False
     """
