@@ -75,6 +75,7 @@ def mobilenet(channels, classes, width=1.0):
 
 NETWORKS = {
     "resnet8": resnet,
+    "resnet8-narrow": lambda c, n: resnet(c, n, 0.5),
     "resnet8-wide": lambda c, n: resnet(c, n, 1.5),
     "resnet14": lambda c, n: resnet(c, n, 1.0, 2),
     "ds-cnn": ds_cnn,

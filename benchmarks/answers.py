@@ -5,6 +5,8 @@
 Each rival (hand-made network x recipe, plain PyTorch, all training images) trains for the whole budget, one after the
 other and by turns with the search; the best of a network's recipes counts, chosen by test accuracy, in its favour. Each
 result is a line of ``--out`` (JSON lines), and what is there already is not measured again, so a run can be stopped.
+``random`` and ``evolution`` among ``--networks`` are searches by these strategies, with the same budget. On one core:
+``taskset -c 0`` before the command, for both sides.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent.parent / "shared" / "data"
+NETWORKS = ["resnet8", "resnet8-narrow", "resnet8-wide", "ds-cnn", "mobilenetv2"]
+STRATEGIES = ("random", "evolution")
 
 
 def dataset(name, seed):
@@ -57,10 +61,12 @@ def search(task, pipe):
     import pronas
 
     data = dataset(task["set"], task["seed"])
-    limits = {key: task[key] for key in ("max_params", "max_macs") if task.get(key)}
+    settings = {key: task[key] for key in ("max_params", "max_macs") if task.get(key)}
+    if task["network"] in STRATEGIES:
+        settings["strategy"] = task["network"]
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = pronas.search(data, out=Path(folder) / "run", budget=task["budget"], seed=task["seed"], **limits)
+        run = pronas.search(data, out=Path(folder) / "run", budget=task["budget"], seed=task["seed"], **settings)
         final = run.final
     seconds = time.perf_counter() - start
     keys = ("test_accuracy", "parameters", "macs", "binary_macs", "cell")
@@ -97,7 +103,7 @@ def measure(task):
     """Run a task in a process of its own, so that nothing of one helps another."""
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=search if task["network"] == "pronas" else rival, args=(task, send))
+    process = context.Process(target=rival if task["recipe"] else search, args=(task, send))
     process.start()
     send.close()
     try:
@@ -111,7 +117,11 @@ def measure(task):
 def tasks(arguments):
     """Everything to measure: seeds outermost, the search in the middle of its rivals."""
     limits = {"max_params": arguments.max_params, "max_macs": arguments.max_macs}
-    rivals = [(network, recipe) for network in arguments.networks for recipe in arguments.recipes]
+    rivals = [
+        (network, recipe)
+        for network in arguments.networks
+        for recipe in ([""] if network in STRATEGIES else arguments.recipes)
+    ]
     order = [*rivals[: len(rivals) // 2], ("pronas", ""), *rivals[len(rivals) // 2 :]]
     for seed in range(arguments.seeds):
         for name in arguments.sets:
@@ -156,7 +166,9 @@ def _points(values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["digits", "signs", "fashion:5000", "cifar:5000"])
-    parser.add_argument("--networks", nargs="+", default=["resnet8", "resnet8-wide", "ds-cnn", "mobilenetv2"])
+    parser.add_argument(
+        "--networks", nargs="+", default=["resnet8", "resnet8-narrow", "resnet8-wide", "ds-cnn", "mobilenetv2"]
+    )
     parser.add_argument("--recipes", nargs="+", default=["plain", "flips", "adam"])
     parser.add_argument("--budget", default="2m")
     parser.add_argument("--seeds", type=int, default=3)
