@@ -83,6 +83,12 @@ def make_run(
     }
     if state == "done" and best:
         meta["final"] = final(best, rng)
+        names = (("resnet8", "light", 0.921), ("ds-cnn", "standard", 0.894))
+        known = [
+            {"name": n, "recipe": r, "test_accuracy": a, "parameters": 77_946, "seconds": 5_000.0} for n, r, a in names
+        ]
+        text = "the search paid: +1.02 ± 0.37 points against resnet8"
+        meta["comparison"] = {"baselines": known, "points": 1.02, "error": 0.37, "text": text}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in meta.items()])
     connection.commit()
     connection.close()

@@ -52,6 +52,15 @@ def test_hover_names_the_cell_under_the_mouse(tab, big_run):
     assert tab.locator(".tooltip svg.pc").count() == 1
 
 
+def test_classes_and_hand_made_networks_are_beside_the_winner(tab):
+    rows = tab.locator("#classes tbody tr")
+    assert rows.count() == 10
+    assert rows.first.locator("th").inner_text() == "T-shirt"
+    assert rows.first.locator("td").first.inner_text() == "1,000"
+    assert "the search paid: +1.02 ± 0.37 points" in tab.locator("#hand-made").inner_text()
+    assert tab.locator("#hand-made tbody tr").count() == 2
+
+
 def test_level_filter_applies_everywhere(tab):
     tab.locator('.chip[data-level="1"]').click()
     assert tab.locator("#reward .pt").count() == 1600

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pronas.errors import PronasError
+from pronas.report._classes import class_rows
 from pronas.report._reader import COLUMNS, Snapshot
 from pronas.space import SIZES, Cell, StateSpace, cell_layout
 
@@ -45,6 +46,7 @@ def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = Non
         "fits": snapshot.fits,
         "meta": {key: value for key, value in snapshot.meta.items() if key != "revision"},
         "metrics": snapshot.metrics,
+        "classes": class_rows(snapshot.meta.get("final")),
         "space": space_facts(snapshot.meta.get("config")),
         "name": name,
     }

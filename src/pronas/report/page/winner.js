@@ -5,14 +5,14 @@ function winner() {
   const update = () => {
     const final = run.meta.final, best = byReward(done())[0], curves = final && final.curves ? final.curves : run.metrics;
     node.hidden = !(final || (curves && best));
-    const now = JSON.stringify([final, run.metrics]);
+    const now = JSON.stringify([final, run.metrics, run.meta.comparison]);
     if (node.hidden || now === key) return;
     key = now;
     for (let i = charts.length - 1; i >= 0; i--) if (charts[i] instanceof Lines) charts.splice(i, 1);
     const plots = curvePlots(curves || {}), child = final && all().find((c) => c.cell === final.cell);
     replace(body, el("p", { class: "lead" }, final ? "Training of the winner to the end." : "Not trained to the end yet; these are the best child's curves."),
       final && el("div", { class: "pair" }, el("div", { class: "scroll picture" }, child && cellPicture(child)), el("div", {}, cellCode({ cell: final.cell || "" }), finalFacts(final))),
-      el("div", { class: "pair" }, plots.map((plot) => plot.node)), final && final.confusion && confusion(final));
+      el("div", { class: "pair" }, plots.map((plot) => plot.node)), handMade(run.meta.comparison), final && final.confusion && confusion(final), classFigures(run.classes || []));
     plots.forEach((plot) => plot.draw());
   };
   return { node, update };
@@ -33,6 +33,22 @@ function confusion(final) {
   });
   return el("figure", {}, el("figcaption", {}, "Confusion matrix on test data: rows are the true classes, columns what the network said; blue is right, orange wrong (colour four times as strong)."),
     el("div", { class: "scroll" }, el("table", { class: "data confusion" + (dense ? " dense" : "") }, dense ? null : el("thead", {}, el("tr", {}, el("th", {}), names.map((n) => el("th", { scope: "col" }, n)))), el("tbody", {}, body))));
+}
+
+function classFigures(rows) {
+  if (!rows.length) return null;
+  const heads = ["class", "images", "recall", "precision", "F1"];
+  const body = rows.map(([name, support, ...shares]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, count(support)), shares.map((share) => el("td", {}, percent(share)))));
+  return el("figure", { id: "classes" }, el("figcaption", {}, "Classes on test data: recall is the share of a class's images that were found, precision the share of those called so that are."),
+    el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, body))));
+}
+
+function handMade(comparison) {
+  if (!comparison || !Array.isArray(comparison.baselines)) return null;
+  const heads = ["network", "augmentation", "test accuracy", "parameters", "trained in"];
+  const body = comparison.baselines.filter(known).map((b) => el("tr", {}, el("th", { scope: "row" }, String(b.name)), el("td", {}, String(b.recipe)), [percent(b.test_accuracy), count(b.parameters), duration(b.seconds)].map((v) => el("td", {}, v))));
+  return el("figure", { id: "hand-made" }, el("figcaption", {}, "Hand-made networks under the same limits, each for the search's whole time. " + (comparison.text || "")),
+    el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, body))));
 }
 
 function time() {
