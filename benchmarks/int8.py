@@ -1,7 +1,8 @@
 """Int8 on microcontrollers: instructions, flash, RAM, beside BakeNN; and do all runtimes give the same bytes?
 
     python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, and models of one's own (full precision)
-    python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C, LiteRT, TFLM; footprints
+    python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C (also on a Cortex-M4 and a
+                                                    # Cortex-M0+), LiteRT, TFLM; footprints; goes on where it stopped
     python benchmarks/int8.py code                  # bytes of code by kind of operation, for deploy/targets.toml
 
 `count` runs the exported C on a Cortex-M4 (DSP instructions) and a Cortex-M0+ under QEMU (arm-none-eabi-gcc,
@@ -10,11 +11,14 @@ CMSIS-NN's sources. BakeNN knows no MEAN: it gets an AVERAGE_POOL in its place.
 """
 
 import argparse
+import collections
 import contextlib
 import ctypes
 import dataclasses
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,7 +28,8 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests/deploy"))
-from integer_graphs import integer_network, unruly
+from integer_graphs import drawn, integer_network, unruly
+from integer_programs import on_cortex_m, printed
 
 from pronas.deploy._emulate import emulate
 from pronas.deploy.integer import (
@@ -125,32 +130,66 @@ def bakenn(integers, images, folder):
         yield label, processor, dataclasses.replace(found, ram=found.ram + size)
 
 
-def same(cells, first):
+def same(cells, first, log):
+    """Cells whose results stand in ``log`` are not run again."""
+    done = {}
+    if log.exists():
+        done = {row["seed"]: row for row in map(json.loads, log.read_text().splitlines())}
+    for count, seed in enumerate(range(first, first + cells), 1):
+        if seed not in done:
+            done[seed] = {"seed": seed, **one_cell(seed)}
+            with log.open("a") as file:
+                file.write(json.dumps(done[seed]) + "\n")
+        if count % 20 == 0:
+            print(summary([done[s] for s in range(first, seed + 1)]), flush=True)
+    return any(sum(done[s]["wrong"].values()) for s in range(first, first + cells))
+
+
+def summary(rows):
+    wrong = {name: sum(row["wrong"][name] for row in rows) for name in rows[0]["wrong"]}
+    skeletons = collections.Counter(row["skeleton"] for row in rows)
+    operators = {name for row in rows for name in row["operators"]}
+    bytes_ = sum(row["bytes"] for row in rows)
+    drawn_ = f"{len(rows)} cells ({dict(skeletons)}, {len(operators)} operators)"
+    return f"{drawn_}, {bytes_:,} bytes each; different: {wrong}"
+
+
+def one_cell(seed):
+    """How many bytes of the logits differ from NumPy's, by runtime."""
+    integers, images, network = integer_network(seed)
+    expected = run_integer(integers, images)
+    made, wrong = integer_c(integers, "net"), {}
+    wrong["C"] = c_logits(integers, images)
+    wrong["LiteRT"], wrong["TFLM"] = lite_logits(integers, images)
+    wrong = {name: int((found != expected).sum()) for name, found in wrong.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        for processor in ("cortex-m4", "cortex-m0plus") if shutil.which("qemu-system-arm") else ():
+            lines = on_cortex_m(Path(folder), integers, images, processor, "-O2")
+            wrong[processor] = sum(a != b for a, b in zip(lines, printed(expected), strict=True))
+    wrong["footprint"] = int(integer_footprint(network.plan)[:2] != (made.constant_bytes, made.buffer_bytes))
+    _, skeleton, cell, *_ = drawn(seed)
+    names = sorted({name for block in cell.blocks for name in (block.operator1, block.operator2)})
+    return {"bytes": expected.size, "wrong": wrong, "skeleton": skeleton.name, "operators": names}
+
+
+def lite_logits(integers, images):
+    """LiteRT's reference kernels and TensorFlow Lite for Microcontrollers."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
     from tflite_micro.python.tflite_micro import runtime
 
-    bytes_, wrong = 0, dict.fromkeys(("C", "LiteRT", "TFLM", "footprint"), 0)
-    for seed in range(first, first + cells):
-        integers, images, network = integer_network(seed)
-        expected, data = run_integer(integers, images), tflite_bytes(integers)
-        lite = Interpreter(model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-        lite.allocate_tensors()
-        micro, inputs = runtime.Interpreter.from_bytes(data), images.transpose(0, 2, 3, 1).astype(np.int16) - 128
-        for image, row in zip(inputs.astype(np.int8), expected, strict=True):
-            lite.set_tensor(lite.get_input_details()[0]["index"], image[None])
-            lite.invoke()
-            wrong["LiteRT"] += int((lite.get_tensor(lite.get_output_details()[0]["index"])[0] != row).sum())
-            micro.set_input(image[None], 0)
-            micro.invoke()
-            wrong["TFLM"] += int((micro.get_output(0)[0] != row).sum())
-        wrong["C"] += int((c_logits(integers, images) != expected).sum())
-        made = integer_c(integers, "net")
-        wrong["footprint"] += integer_footprint(network.plan)[:2] != (made.constant_bytes, made.buffer_bytes)
-        bytes_ += expected.size
-        if (seed - first) % 20 == 19:
-            print(f"{seed - first + 1} cells, {bytes_:,} bytes; different: {wrong}", flush=True)
-    return any(wrong.values())
+    data = tflite_bytes(integers)
+    lite = Interpreter(model_content=data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    lite.allocate_tensors()
+    micro, found = runtime.Interpreter.from_bytes(data), ([], [])
+    for image in (images.transpose(0, 2, 3, 1).astype(np.int16) - 128).astype(np.int8):
+        lite.set_tensor(lite.get_input_details()[0]["index"], image[None])
+        lite.invoke()
+        found[0].append(lite.get_tensor(lite.get_output_details()[0]["index"])[0])
+        micro.set_input(image[None], 0)
+        micro.invoke()
+        found[1].append(micro.get_output(0)[0])
+    return np.stack(found[0]), np.stack(found[1])
 
 
 def c_logits(integers, images):
@@ -213,9 +252,10 @@ def main():
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--cells", type=int, default=300)
     parser.add_argument("--first", type=int, default=1000)
+    parser.add_argument("--log", type=Path, default=Path("int8-same.jsonl"))
     args = parser.parse_args()
     if args.what == "same":
-        sys.exit(same(args.cells, args.first))
+        sys.exit(same(args.cells, args.first, args.log))
     if args.what == "code":
         code()
         return

@@ -55,12 +55,18 @@ def random_skeleton(rng):
     return PnasImagenet(N=1, F=4, stem=int(rng.choice([4, 6])), outputs=outputs)
 
 
-def random_model(seed):
-    """(network, images): any full-precision skeleton, any operators, odd sizes."""
+def drawn(seed):
+    """(random numbers, skeleton, cell, image shape, scale of the images)."""
     rng = np.random.default_rng(seed)
     shape = (int(rng.choice([1, 3])), int(rng.integers(8, 18)), int(rng.integers(8, 18)))
-    mean, std = rng.uniform(90, 140, shape[0]).tolist(), rng.uniform(40, 80, shape[0]).tolist()
-    network = random_skeleton(rng).build(random_cell(rng), shape, 5, seed=seed, scale=(mean, std))
+    scale = rng.uniform(90, 140, shape[0]).tolist(), rng.uniform(40, 80, shape[0]).tolist()
+    return rng, random_skeleton(rng), random_cell(rng), shape, scale
+
+
+def random_model(seed):
+    """(network, images): any full-precision skeleton, any operators, odd sizes."""
+    rng, skeleton, cell, shape, scale = drawn(seed)
+    network = skeleton.build(cell, shape, 5, seed=seed, scale=scale)
     flat = np.broadcast_to(rng.integers(0, 256, (16, shape[0], 1, 1)), (16, *shape))
     return unruly(network, rng), np.concatenate([rng.integers(0, 256, (16, *shape)), flat]).astype(np.uint8)
 

@@ -46,7 +46,8 @@ TOP = r"""/* An int8 neural network made by pronas: integers only, no allocation
 
 /* One operation: its window, zero points (of what it reads, reads second, makes; `middle`: of a convolution before the
  * addition that is part of it), lowest results, sizes, bytes from pixel to pixel, rows of a depthwise result that are
- * made at once, places of maps in `arena`, of weights and of numbers (`first`: of its channels, `extra`: of an addition). */
+ * made at once, places of maps in `arena`, of weights and of numbers (`first`: of its channels, `extra`: of an
+ * addition). */
 typedef struct {
   uint8_t kind, kh, kw, sh, sw, dh, dw, zero, second_zero, result_zero, middle, low, middle_low, joined;
   int8_t ph, pw;
