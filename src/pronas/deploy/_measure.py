@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import shutil
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from pronas.deploy._emulate import Emulated, emulate
 from pronas.deploy._export import model_graph
-from pronas.deploy.integer import IntegerGraph, integer_c, write_integer_c
-from pronas.deploy.packed import PackedNetwork, pack, write_c
-from pronas.errors import MissingExtraError, UsageError
+from pronas.deploy._forms import Images, Runner, forms_of
+from pronas.deploy.integer import IntegerGraph, write_integer_c
+from pronas.deploy.packed import write_c
+from pronas.errors import UsageError
 from pronas.machine import torch_threads
 from pronas.training import Model
-
-Images = NDArray[np.uint8]
-Runner = Callable[[Images], NDArray[Any]]
 
 
 @final
@@ -51,7 +42,7 @@ class Measurement:
 
 
 def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGraph | None = None) -> list[Measurement]:
-    """Measure PyTorch, the packed network (binary models), ONNX Runtime (where installed) and int8, taking turns.
+    """Measure every form that the model has and that can be run here (`forms_of`), taking turns.
 
         >>> import numpy as np
         >>> from pronas.networks import skeleton
@@ -67,25 +58,22 @@ def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGr
         model: the model; its first form is always PyTorch, which the others are compared with.
         images: uint8 (n, C, H, W); latency is taken on the first.
         repeats: rounds of the measurement; each form runs once a round.
-        integers: the integer network of a full-precision model: its C (compiled here, where there is a compiler) and
-            its ONNX are measured as well.
+        integers: the integer network of a full-precision model, for its int8 forms.
     """
     with torch_threads(1), tempfile.TemporaryDirectory() as folder:
-        forms = _forms(model, Path(folder))
-        if integers is not None:
-            forms |= _integer_forms(integers, Path(folder))
-        latency = interleaved({name: run for name, (run, _) in forms.items()}, images[:1], repeats)
-        logits = {name: run(images) for name, (run, _) in forms.items()}
+        forms = forms_of(model, integers, Path(folder))
+        latency = interleaved({form.name: form.run for form in forms}, images[:1], repeats)
+        logits = {form.name: form.run(images) for form in forms}
     expected = logits["PyTorch"]
     return [
         Measurement(
-            name,
-            latency[name],
-            size,
-            float((logits[name].argmax(1) == expected.argmax(1)).mean()),
-            float(np.abs(logits[name] - expected).max()),
+            form.name,
+            latency[form.name],
+            form.size,
+            float((logits[form.name].argmax(1) == expected.argmax(1)).mean()),
+            float(np.abs(logits[form.name] - expected).max()),
         )
-        for name, (_, size) in forms.items()
+        for form in forms
     ]
 
 
@@ -105,52 +93,6 @@ def interleaved(runs: dict[str, Runner], image: Images, repeats: int) -> dict[st
     return {name: statistics.median(values[2:]) for name, values in times.items()}
 
 
-def _forms(model: Model, folder: Path) -> dict[str, tuple[Runner, int]]:
-    network = model.network
-    floats = 4 * sum(p.numel() for p in network.parameters())
-    forms: dict[str, tuple[Runner, int]] = {"PyTorch": (_torch_runner(network), floats)}
-    if network.plan.factory.binary:
-        data = pack(model_graph(model))
-        packed = PackedNetwork(data, "packed")
-        forms[f"packed ({packed.kernel})"] = (packed.logits, len(data))
-    try:
-        from pronas.deploy.onnx import export_onnx, session
-
-        path = export_onnx(network, model.spec.input_shape, folder / "model.onnx")
-    except MissingExtraError:
-        return forms
-    run = session(path)
-    forms["ONNX Runtime"] = (lambda images: np.asarray(run.run(None, {"images": images})[0]), path.stat().st_size)
-    return forms
-
-
-def _integer_forms(network: IntegerGraph, folder: Path) -> dict[str, tuple[Runner, int]]:
-    scale, forms = network.scales[-1], dict[str, tuple[Runner, int]]()
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is not None:
-        source, library = write_integer_c(network, folder / "net.c"), folder / "net.so"
-        subprocess.run([compiler, "-O3", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
-        function = ctypes.CDLL(str(library)).net_logits
-
-        def run_c(images: Images) -> NDArray[Any]:
-            found = np.zeros((len(images), network.classes), np.int8)
-            for image, row in zip(np.ascontiguousarray(images), found, strict=True):
-                function(ctypes.c_void_p(image.ctypes.data), ctypes.c_void_p(row.ctypes.data))
-            return (found.astype(np.float32) - scale.zero) * np.float32(scale.scale)
-
-        forms["int8 C"] = (run_c, integer_c(network, "net").constant_bytes)
-    with contextlib.suppress(MissingExtraError):
-        from pronas.deploy.onnx import export_onnx_int8, session
-
-        path = export_onnx_int8(network, folder / "int8.onnx")
-        run = session(path)
-        forms["ONNX Runtime int8"] = (
-            lambda images: np.asarray(run.run(None, {"images": images})[0]),
-            path.stat().st_size,
-        )
-    return forms
-
-
 def measure_on(model: Model, image: Images, processor: str, integers: IntegerGraph | None = None) -> Emulated:
     """The C of a model on a Cortex-M under QEMU, one image (C, H, W); see `pronas.deploy._emulate`.
 
@@ -167,11 +109,3 @@ def measure_on(model: Model, image: Images, processor: str, integers: IntegerGra
             raise UsageError("int8 needs training images to take its scales from: give data", "data")
         glue = f'#include "{folder}/net.h"\nint run(const uint8_t *image) {{ return net_classify(image); }}\n'
         return emulate([source], glue, image, processor, ["-O2"])
-
-
-def _torch_runner(network: torch.nn.Module) -> Runner:
-    @torch.inference_mode()
-    def run(images: Images) -> NDArray[Any]:
-        return network(torch.from_numpy(np.ascontiguousarray(images))).numpy()  # type: ignore[no-any-return]
-
-    return run
