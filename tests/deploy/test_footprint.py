@@ -1,13 +1,17 @@
 """Flash and RAM before training: equal to the exported C's; boards by name; what does not fit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 from integer_graphs import random_cell, random_model, random_skeleton
 
 from pronas.deploy import check_fits, footprint, load_targets, target, target_names
 from pronas.deploy.integer import calibrate, integer_c, lower, quantize
+from pronas.deploy.packed import c_source, graph_of
 from pronas.errors import UsageError
-from pronas.networks import Flat
+from pronas.networks import Binary, Flat
 from pronas.space import Cell
 
 
@@ -20,6 +24,24 @@ def test_what_is_foretold_is_what_is_exported(seed):
     assert (foretold.constants, foretold.ram) == (made.constant_bytes, made.buffer_bytes)
     assert foretold.flash == foretold.constants + foretold.code
     assert 1500 < foretold.code < 6500
+
+
+@pytest.mark.parametrize("combine", ["concat", "add"])
+@pytest.mark.parametrize(
+    "cell", ["0:3x3 bconv + 0:5x5 bconv", "0:3x3 sep-bconv + 0:3x3 maxpool | 1:identity + 1:3x3 bconv"]
+)
+def test_what_is_foretold_of_binary_networks_is_what_is_exported(cell, combine):
+    skeleton = Binary(filters=(8, 24), combine=combine)
+    network = skeleton.build(Cell.parse(cell), (1, 20, 20), 10, seed=3).eval()
+    generator = torch.Generator().manual_seed(1)
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
+            layer.running_mean.normal_(0, 3, generator=generator)
+            layer.running_var.uniform_(5, 60, generator=generator)
+            layer.bias.data.normal_(0, 0.3, generator=generator)
+    made, foretold = c_source(graph_of(network), "net"), footprint(skeleton.plan(Cell.parse(cell), (1, 20, 20), 10))
+    assert (foretold.constants, foretold.ram) == (made.constant_bytes, made.buffer_bytes)
+    assert 1000 < foretold.code < 2500
 
 
 def test_every_skeleton_has_a_footprint():
@@ -38,6 +60,13 @@ def test_too_large_is_said_with_the_largest_layer():
         check_fits(plan((64, 8)), "nucleo-g071rb")
     with pytest.raises(UsageError, match=r"flash are .* more than nucleo-g071rb has .* in cell 1, .* weights"):
         check_fits(plan((8, 1000)), "nucleo-g071rb")
+
+
+def test_too_large_is_said_of_binary_networks():
+    plan = Binary(filters=(8, 256), dense=()).plan(Cell.parse("0:7x7 bconv + 0:7x7 bconv"), (1, 12, 12), 10)
+    load = target("nucleo-g071rb")
+    with pytest.raises(UsageError, match=r"flash are .* the largest layer is a conv of .* bits: fewer filters"):
+        check_fits(plan, dataclasses.replace(load, flash=20_000))
 
 
 def test_targets_by_name_and_from_a_file(tmp_path):

@@ -7,6 +7,7 @@ from typing import final
 
 from pronas.deploy._targets import Target, target
 from pronas.deploy.integer import integer_footprint
+from pronas.deploy.packed import packed_footprint
 from pronas.errors import UsageError
 from pronas.networks import NetworkPlan
 
@@ -14,10 +15,11 @@ from pronas.networks import NetworkPlan
 @final
 @dataclass(frozen=True)
 class Footprint:
-    """What exported int8 C takes.
+    """What exported C takes: int8, of binary networks bits.
 
     Attributes:
-        constants: bytes of weights, biases, multipliers and the operation table; exact on every processor.
+        constants: bytes of weights, biases, multipliers, thresholds and the operation table; exact on every processor
+            (of binary networks but for logits that a training makes equal by rounding: `packed_footprint`).
         code: bytes of the functions, from the target's table: as gcc 12.2 makes them at -Os.
         ram: bytes of static memory (the arena); exact. The stack is not in it: below 512 bytes.
     """
@@ -47,9 +49,12 @@ def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
         on: a board or processor (`target_names`).
 
     Raises:
-        UsageError: a binary network, a layer without an integer form, an unknown target.
+        UsageError: a layer without an integer form, an unknown target.
     """
     where = target(on) if isinstance(on, str) else on
+    if plan.factory.binary:
+        constants, ram, functions = packed_footprint(plan)
+        return Footprint(constants, where.bits["base"] + sum(where.bits[name] for name in functions), ram)
     constants, ram, kinds = integer_footprint(plan)
     groups = {frozenset(("maxpool", "avgpool")), frozenset(("add", "joined"))}  # kinds that share their code
     single = {kind for kind in kinds if not any(kind in group for group in groups)}
@@ -83,5 +88,8 @@ def check_fits(plan: NetworkPlan, on: str | Target) -> Footprint:
 
 def _largest(plan: NetworkPlan, what: str) -> str:
     from pronas.deploy.integer import largest_node
+    from pronas.deploy.packed import largest_op
 
+    if plan.factory.binary:
+        return largest_op(plan, weights=what == "flash")
     return largest_node(plan, weights=what == "flash")

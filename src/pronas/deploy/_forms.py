@@ -135,7 +135,7 @@ def integer_runner(integers: IntegerGraph, folder: Path) -> Runner | None:
 def _tflite(integers: IntegerGraph) -> Form | None:
     if importlib.util.find_spec("ai_edge_litert") is None:
         return None
-    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-not-found]
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
     data = tflite_bytes(integers)
     model = Interpreter(model_content=data, num_threads=1)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pronas.deploy._measure import Runner, interleaved
+from pronas.deploy._forms import Runner
+from pronas.deploy._measure import interleaved
 from pronas.deploy.integer import lower
 from pronas.deploy.onnx import export_onnx, float_onnx, session
 from pronas.deploy.packed import PackedNetwork, graph_of, pack

@@ -25,7 +25,8 @@ class Target:
         processor: of the board.
         flash, ram: bytes; None where there is no limit.
         megahertz: clock; None where it is not known.
-        code: bytes of exported C by kind of operation, "base" in every network.
+        code: bytes of exported int8 C by kind of operation, "base" in every network.
+        bits: the same of binary networks' C, by function.
         instructions: for a multiply-accumulate, roughly.
         cycles: for an instruction, assumed.
     """
@@ -36,6 +37,7 @@ class Target:
     ram: int | None
     megahertz: float | None
     code: dict[str, int]
+    bits: dict[str, int]
     instructions: float
     cycles: float
 
@@ -89,6 +91,7 @@ def target(name: str) -> Target:
     values = tables["processors"][processor]
     return Target(
         name, processor, board.get("flash"), board.get("ram"), board.get("megahertz"), dict(values["code"]),
+        dict(values.get("bits", _own()["processors"]["cortex-m0plus"]["bits"])),
         float(values["instructions"]), float(values["cycles"]),
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from pronas.deploy.packed._network import PackedNetwork, available_kernels, is_p
 
 if TYPE_CHECKING:
     from pronas.deploy.packed._extract import graph_of
+    from pronas.deploy.packed._footprint import largest_op, packed_footprint
     from pronas.deploy.packed._module import GraphModule
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "c_source",
     "graph_of",
     "is_packed",
+    "largest_op",
     "load_packed",
     "pack",
+    "packed_footprint",
     "unpack",
     "write_c",
 ]
@@ -33,6 +36,10 @@ def __getattr__(name: str) -> Any:
         from pronas.deploy.packed._extract import graph_of
 
         return graph_of
+    if name in ("packed_footprint", "largest_op"):
+        from pronas.deploy.packed import _footprint
+
+        return getattr(_footprint, name)
     if name == "GraphModule":
         from pronas.deploy.packed._module import GraphModule
 

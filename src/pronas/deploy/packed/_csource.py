@@ -30,12 +30,13 @@ _FIELDS = ("c", "out", "first", "source", "second", "target", "step", "weights",
 @final
 @dataclass(frozen=True)
 class CSource:
-    """A C file, its header, and how many bytes of static memory it takes."""
+    """A C file, its header, how many bytes of static memory and of constants it takes, and the functions in it."""
 
     source: str
     header: str
     buffer_bytes: int
     constant_bytes: int
+    functions: frozenset[str]
 
 
 def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
@@ -77,7 +78,7 @@ def c_source(graph: Graph, name: str) -> CSource:
         "BYTES": numbers(constants.weights, 24),
         "SMALL": numbers(constants.small or [0], 24),
         "LARGE": numbers(constants.large or [0], 16),
-        "LIMIT": "int16_t" if all(-32768 <= v <= 32767 for v in constants.large) else "int32_t",
+        "LIMIT": "int32_t" if constants.wide else "int16_t",
         "FIELDS": _declare(rows),
         "ROWS": ",\n".join("  {" + ", ".join(map(str, row.values())) + "}" for row in rows),
         "COUNT": str(len(rows)),
@@ -88,21 +89,28 @@ def c_source(graph: Graph, name: str) -> CSource:
         "SHAPE": "[" + " * ".join(map(str, graph.input_shape)) + "]",
         "C": str(graph.input_shape[0]), "H": str(graph.input_shape[1]), "W": str(graph.input_shape[2]),
     }  # fmt: skip
-    return CSource(fill(TOP + MAIN, parts), fill(HEADER, parts), size, constants.bytes + scores.bytes)
+    whole = constants.bytes + scores.bytes + len(rows) * _row_bytes(rows)
+    return CSource(fill(TOP + MAIN, parts), fill(HEADER, parts), max(1, size), whole, frozenset(used))
 
 
 class _Constants:
-    """The constant arrays, filled operation by operation."""
+    """The constant arrays, filled operation by operation. Which array thresholds stand in follows from what sums can
+    reach, not from what a training made of them, so that sizes are known before it."""
 
     def __init__(self) -> None:
         self.weights: list[int] = []
-        self.small: list[int] = []  # thresholds of operations whose thresholds all fit in 8 bits
+        self.small: list[int] = []  # thresholds of operations whose sums all fit in 8 bits
         self.large: list[int] = []
+        self.reach = 0
+
+    @property
+    def wide(self) -> bool:
+        """Whether large thresholds need 32 bits."""
+        return self.reach > 32766
 
     @property
     def bytes(self) -> int:
-        wide = any(not -32768 <= v <= 32767 for v in self.large)
-        return len(self.weights) + len(self.small) + len(self.large) * (4 if wide else 2)
+        return len(self.weights) + max(1, len(self.small)) + max(1, len(self.large)) * (4 if self.wide else 2)
 
     def add_weights(self, data: NDArray[np.uint8]) -> int:
         self.weights += data.reshape(-1).tolist()
@@ -112,7 +120,8 @@ class _Constants:
         """Place of the thresholds: even numbers for the small ones, odd for the large."""
         assert op.thresholds is not None
         values = op.thresholds.clip(-reach - 1, reach + 1).tolist()
-        target = self.small if min(values) >= -128 and max(values) <= 127 else self.large
+        target = self.small if reach < 127 else self.large
+        self.reach = max(self.reach, reach)
         target += values
         return 2 * (len(target) - len(values)) + (target is self.large)
 
@@ -171,15 +180,28 @@ def _case(name: str) -> str:
     return f"      case {list(FUNCTIONS).index(name)}: {name}({arguments}); break;"
 
 
+_GROUPS = ((_BYTE_FIELDS, 1), (_SIDES, 1), (_FIELDS, 2))
+_TYPES = {1: "uint8_t", 2: "uint16_t", 4: "int32_t"}
+
+
+def _widths(rows: list[dict[str, int]]) -> list[int]:
+    """Bytes of the fields of each group: the smallest types that hold them."""
+    largest = [max(row[f] for row in rows for f in fields) for fields, _ in _GROUPS]
+    return [max(least, 1 if m < 256 else 2 if m < 65536 else 4) for m, (_, least) in zip(largest, _GROUPS, strict=True)]
+
+
 def _declare(rows: list[dict[str, int]]) -> str:
-    """The operation's fields, in the smallest types that hold them."""
+    """The operation's fields."""
+    groups = zip(_widths(rows), _GROUPS, strict=True)
+    return "\n".join(f"  {_TYPES[width]} {', '.join(fields)};" for width, (fields, _) in groups)
 
-    def kind(fields: tuple[str, ...], least: int) -> str:
-        largest = max(row[f] for row in rows for f in fields)
-        return "uint8_t" if largest < 256 and least == 8 else "uint16_t" if largest < 65536 else "int32_t"
 
-    groups = ((_BYTE_FIELDS, 8), (_SIDES, 8), (_FIELDS, 16))
-    return "\n".join(f"  {kind(fields, least)} {', '.join(fields)};" for fields, least in groups)
+def _row_bytes(rows: list[dict[str, int]]) -> int:
+    """Bytes of a row of the operation table, on every processor: fields stand at multiples of their size."""
+    size, widths = 0, _widths(rows)
+    for width, (fields, _) in zip(widths, _GROUPS, strict=True):
+        size = -(-size // width) * width + width * len(fields)
+    return -(-size // max(widths)) * max(widths)
 
 
 def _arranged(op: Op, source: Map) -> NDArray[np.uint8]:

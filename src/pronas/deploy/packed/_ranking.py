@@ -19,6 +19,9 @@ Integers = NDArray[np.int64]
 _MOST = 200
 """Scores of their own that are looked through one after another; beyond them a table is better."""
 
+_PLACES = 4
+"""Places for scores of their own that every file has, used or not: its size is then known before it is trained."""
+
 
 @final
 @dataclass(frozen=True)
@@ -32,8 +35,7 @@ class Scores:
 def class_scores(graph: Graph) -> Scores:
     """A C function whose integers are ordered, equal ones included, as the float logits are.
 
-    Tried in turn: a z + b in 32 bits; in 64 bits, with exceptions; a table of ranks. Every pair that can occur is
-    compared.
+    Tried in turn: a z + b in 64 bits, with exceptions; a table of ranks. Every pair that can occur is compared.
     """
     op = graph.ops[-1]
     assert op.logits is not None
@@ -41,23 +43,33 @@ def class_scores(graph: Graph) -> Scores:
     inputs, classes = op.weights.shape[1], op.channels
     z = np.arange(-inputs, inputs + 1, 2, dtype=np.int64)
     values = op.logits(np.repeat(z[:, None], classes, 1)).astype(np.float64)
-    if op.logits.form != 2 and np.isfinite(values).all():
-        for bits, most in ((31, 0), (62, _MOST)):
-            a, b = _scaled(op.logits, inputs, bits)
-            scores = a * z[:, None] + b
-            places, own = _exceptions(values, scores)
-            if len(places) <= most and _same_order(values, _patched(scores, places, own)):
-                return _linear(a, b, bits, _places_of(places, classes), own, inputs)
+    if np.isfinite(values).all():
+        a, b = _scaled(*_line(op.logits, z, values), inputs)
+        scores = a * z[:, None] + b
+        places, own = _exceptions(values, scores)
+        if len(places) <= _MOST and _same_order(values, _patched(scores, places, own)):
+            return _linear(a, b, _places_of(places, classes), own, inputs)
     order = np.unique(values, return_inverse=True)[1].reshape(values.shape)
     return _table(order.T, inputs)
 
 
-def _scaled(logits: Logits, inputs: int, bits: int) -> tuple[Integers, Integers]:
-    values = logits.values.astype(np.float64)
-    a = values[:, -2] * (values[:, 0] if logits.form >= 3 else 1)
-    b = values[:, -1]
+def line_bytes(classes: int) -> int:
+    """Bytes of the constants where there are no more exceptions than places for them."""
+    return 16 * classes + 16 * _PLACES
+
+
+def _line(logits: Logits, z: Integers, values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """a and b of each class; of logits that are known as a table, from its first and last row."""
+    if logits.form == 2:
+        a = (values[-1] - values[0]) / max(int(z[-1] - z[0]), 1)
+        return a, (values[-1] + values[0]) / 2
+    known = logits.values.astype(np.float64)
+    return known[:, -2] * (known[:, 0] if logits.form >= 3 else 1), known[:, -1]
+
+
+def _scaled(a: NDArray[np.float64], b: NDArray[np.float64], inputs: int) -> tuple[Integers, Integers]:
     largest = max(float(np.abs(a).max()) * inputs + float(np.abs(b).max()), 1e-300)
-    shift = bits - 1 - int(np.ceil(np.log2(largest)))
+    shift = 61 - int(np.ceil(np.log2(largest)))
     return np.ldexp(a, shift).round().astype(np.int64), np.ldexp(b, shift).round().astype(np.int64)
 
 
@@ -92,25 +104,24 @@ def _same_order(values: NDArray[np.float64], integers: Integers) -> bool:
     return bool(np.array_equal(np.sign(np.diff(flat[order])), np.sign(np.diff(whole[order]))))
 
 
-def _linear(a: Integers, b: Integers, bits: int, places: Integers, own: Integers, inputs: int) -> Scores:
-    kind, end, size = ("int32_t", "", 4) if bits == 31 else ("int64_t", "LL", 8)
-    rows = ", ".join(f"{{{x}{end}, {y}{end}}}" for x, y in zip(a.tolist(), b.tolist(), strict=True))
-    source = f"typedef {kind} score_type;\nstatic const score_type scale[CLASSES][2] = {{{rows}}};\n"
-    if len(own):
-        pairs = ", ".join(f"{{{c}, {z}}}" for c, z in places.tolist())
-        scores = ", ".join(f"{score}{end}" for score in own.tolist())
-        source += (
-            "/* Logits that rounding made equal or turned around: class and number of the sum, and their scores. */\n"
-            f"static const int32_t exception[{len(own)}][2] = {{{pairs}}};\n"
-            f"static const score_type own[{len(own)}] = {{{scores}}};\n"
-        )
-    search = (
-        f"  for (int32_t i = 0; i < {len(own)}; i++)\n"
-        f"    if (exception[i][0] == c && exception[i][1] == (z + {inputs}) / 2) return own[i];\n"
-    )
-    source += f"static score_type score(int32_t c, int32_t z) {{\n{search if len(own) else ''}"
-    source += "  return scale[c][0] * z + scale[c][1];\n}\n"
-    return Scores(source, 2 * len(a) * size + len(own) * (8 + size))
+def _linear(a: Integers, b: Integers, places: Integers, own: Integers, inputs: int) -> Scores:
+    count = max(len(own), _PLACES)
+    rows = ", ".join(f"{{{x}LL, {y}LL}}" for x, y in zip(a.tolist(), b.tolist(), strict=True))
+    pairs = [f"{{{c}, {z}}}" for c, z in places.tolist()] + ["{-1, 0}"] * (count - len(own))
+    scores = [f"{score}LL" for score in own.tolist()] + ["0"] * (count - len(own))
+    source = f"""typedef int64_t score_type;
+static const score_type scale[CLASSES][2] = {{{rows}}};
+/* Logits that rounding made equal or turned around: class and number of the sum, and their scores. */
+static const int32_t exception[{count}][2] = {{{", ".join(pairs)}}};
+static const score_type own[{count}] = {{{", ".join(scores)}}};
+
+static score_type score(int32_t c, int32_t z) {{
+  for (int32_t i = 0; i < {count}; i++)
+    if (exception[i][0] == c && exception[i][1] == (z + {inputs}) / 2) return own[i];
+  return scale[c][0] * z + scale[c][1];
+}}
+"""
+    return Scores(source, line_bytes(len(a)) + 16 * (count - _PLACES))
 
 
 def _table(ranks: Integers, inputs: int) -> Scores:
