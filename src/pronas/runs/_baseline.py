@@ -179,7 +179,7 @@ class _Baselines:
             with disk_errors(self._experiment.path):
                 metrics = {"test_accuracy": found.test_accuracy}
                 spec = dataclasses.replace(trained.spec, metrics=metrics)
-                save_model(self._experiment.path / MODEL, trained.network, spec)
+                save_model(trained.network, self._experiment.path / MODEL, spec)
         plain = [asdict(one) for one in self._found]
         made = comparison(self._experiment.final or {}, plain, len(self._data.test))
         self._store.set_meta(baselines=plain, comparison=asdict(made))
