@@ -16,7 +16,7 @@ _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 _SHAPES = 2  # trials before the search, of a child's length (`pronas.runs._trials`)
 _FINALISTS, _VARIANTS = 3, 3  # trials after it
-_LONG = 200.0  # seconds of a budget from which the finalists train again, longer
+_LONGER = 2.0  # times a child's training: what a finalist's must be to tell more
 _COST_A_ROOT = 380.0  # of the winner for a root of the compute an image has (docs/experiments.md)
 _LEAST_STEPS = 12  # of a child
 
@@ -108,7 +108,7 @@ def make_plan(
     final = left - search - trials
     compute = final * speed * (1 + 0.7 * (threads - 1))
     cost = min(most_cost, _COST_A_ROOT * math.sqrt(compute / images))
-    count = max(4, min(512, round(3 * (budget / 60) ** 0.7 * (workers / 2) ** 0.5)))
+    count = max(4, min(512, round(4 * (budget / 60) ** 0.45 * (workers / 2) ** 0.5)))
     levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)
     first = count if levels == 1 else max(4, count // 2)
     children = 0 if levels == 1 else max(2, (count - first) // (levels - 1))
@@ -117,9 +117,11 @@ def make_plan(
     def images_in(seconds: float, networks: int) -> int:
         return max(_LEAST_STEPS * batch, int(0.85 * seconds * workers / networks * speed / cost))
 
-    long = budget >= _LONG
-    child_images = images_in(search if long else search + trials, total + _SHAPES + (0 if long else _VARIANTS))
-    trial_images = images_in(trials, _FINALISTS + _VARIANTS) if long else child_images
+    child_images = images_in(search, total + _SHAPES)
+    trial_images = images_in(trials, _FINALISTS + _VARIANTS)
+    longer = trial_images >= _LONGER * child_images
+    if not longer:  # a trial as long as a child's training would only repeat it
+        child_images = trial_images = images_in(search + trials, total + _SHAPES + _VARIANTS)
     return Plan(
         budget=budget,
         search=spent + search,
@@ -129,8 +131,8 @@ def make_plan(
         children=children,
         levels=levels,
         child_images=child_images,
-        finalists=_FINALISTS if long else 1,
-        trial_images=max(child_images, trial_images),
+        finalists=_FINALISTS if longer else 1,
+        trial_images=trial_images,
         final_images=int(compute / cost),
         speed=speed,
     )

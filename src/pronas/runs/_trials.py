@@ -191,11 +191,11 @@ class Trials:
 
     def _helps(self, what: str, found: Finding, best: Finding) -> bool:
         gain = found.signal - best.signal
+        doubt = standard_error(best.accuracy, len(self._dataset.validation)) / 2
         if what == "rate":
-            return gain > 0
+            return gain > doubt  # the usual one was found on many sets; this trial is one
         long = self._plan.final_images / self._images >= _ENOUGH_PASSES[what]
-        doubt = standard_error(best.accuracy, len(self._dataset.validation))
-        return gain > -doubt / 2 if long else gain > 0
+        return gain > (-doubt if long else 0)
 
 
 _WORDS = {
