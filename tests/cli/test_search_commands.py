@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -92,6 +95,19 @@ def test_show_names_the_best_cells_and_what_to_do(pronas_main, run_folder):
     facts = json.loads("\n".join(out))
     assert facts["state"] == "done"
     assert [child["reward"] for child in facts["best"]] == [child.reward for child in Experiment(run_folder).ranked()]
+
+
+def test_show_says_what_the_winner_and_its_child_knew(pronas_main, run_folder, tmp_path):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    with contextlib.closing(sqlite3.connect(folder / "store.sqlite")) as store, store:
+        final = json.loads(store.execute("SELECT value FROM meta WHERE key = 'final'").fetchone()[0])
+        final |= {"trial_accuracy": 0.91, "learnt_accuracy": 0.5, "kept": "child"}
+        store.execute("UPDATE meta SET value = ? WHERE key = 'final'", (json.dumps(final),))
+    _, out, _ = pronas_main("show", folder)
+    told = (
+        "its child: 91.00% of the validation images, unseen; the winner: 50.00%, learnt: the child's weights are kept"
+    )
+    assert told in out
 
 
 def test_show_while_it_runs(pronas_main, tmp_path):

@@ -60,9 +60,19 @@ def _text(experiment: Experiment, top: int) -> str:
         final = facts["final"]
         size = f"{final['parameters']:,} parameters, {final['weight_bits'] / 8000:,.1f} kB of weights"
         lines.append(f"winner: test accuracy {100 * facts['test_accuracy']:.2f} % ({size})")
+        lines += _grown(final)
     lines += _compared(experiment)
     lines += ["", *_table(facts["best"]), "", *_how(experiment, facts)]
     return "\n".join(lines)
+
+
+def _grown(final: dict[str, Any]) -> list[str]:
+    """What the winner and its child know of the validation images, where the winner learnt from them."""
+    child, winner = final.get("trial_accuracy"), final.get("learnt_accuracy")
+    if child is None or winner is None:
+        return []
+    kept = ": the child's weights are kept" if final.get("kept") == "child" else ""
+    return [f"its child: {child:.2%} of the validation images, unseen; the winner: {winner:.2%}, learnt{kept}"]
 
 
 def _compared(experiment: Experiment) -> list[str]:

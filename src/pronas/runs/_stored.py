@@ -38,6 +38,7 @@ _COUNT, _REAL = Maybe(_WHOLE), Maybe(_NUMBER)
 #: Of what a finished run says of its winner; it may say more.
 _FINAL = {
     "cell": str, "test_accuracy": _REAL, "validation_accuracy": _REAL, "parameters": _WHOLE, "weight_bits": _WHOLE,
+    "trial_accuracy": _REAL, "learnt_accuracy": _REAL, "kept": Maybe(str),
     "seconds": _NUMBER, "curves": Every([_REAL]), "classes": [str], ...: dict,
 }  # fmt: skip
 _RESULT = {

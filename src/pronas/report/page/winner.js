@@ -19,7 +19,8 @@ function winner() {
 }
 
 function finalFacts(final) {
-  const rows = [["test accuracy", percent(final.test_accuracy)], ["validation accuracy", percent(final.validation_accuracy)], ["parameters", count(final.parameters)],
+  const rows = [["test accuracy", percent(final.test_accuracy)], ["validation accuracy", percent(final.validation_accuracy)],
+    ["validation accuracy of its child", percent(final.trial_accuracy)], ["the same images, learnt", percent(final.learnt_accuracy)], ["weights", { winner: "the winner's", child: "its child's" }[final.kept] || "–"], ["parameters", count(final.parameters)],
     ["weight bits", count(final.weight_bits)], ["trained in", duration(final.seconds)]].filter(([, value]) => value !== "–");
   return el("dl", { class: "facts" }, rows.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
 }
