@@ -105,7 +105,7 @@ def test_show_says_what_the_winner_and_its_child_knew(pronas_main, run_folder, t
         store.execute("UPDATE meta SET value = ? WHERE key = 'final'", (json.dumps(final),))
     _, out, _ = pronas_main("show", folder)
     told = (
-        "its child: 91.00% of the validation images, unseen; the winner: 50.00%, learnt: the child's weights are kept"
+        "its child: 91.00% of the validation images, unseen; the winner: 50.00%, learnt: the child's weights are kept"  # fmt: skip
     )
     assert told in out
 
