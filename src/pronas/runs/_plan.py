@@ -17,7 +17,9 @@ _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is b
 _SHAPES = 2  # trials before the search, of a child's length (`pronas.runs._trials`)
 _FINALISTS, _VARIANTS = 3, 3  # trials after it
 _LONGER = 2.0  # times a child's training: what a finalist's must be to tell more
-_COST_A_ROOT = 380.0  # of the winner for a root of the compute an image has (docs/experiments.md)
+# The best cost of the winner, found for 5,500 and 55,000 images (docs/experiments.md): this many times the root of the
+# compute there is, over the fourth root of the number of images. More time goes to size and passes alike.
+_COST = 45.0
 _LEAST_STEPS = 12  # of a child
 
 
@@ -107,7 +109,7 @@ def make_plan(
     search, trials = left * search_share, left * trial_share
     final = left - search - trials
     compute = final * speed * (1 + 0.7 * (threads - 1))
-    cost = min(most_cost, _COST_A_ROOT * math.sqrt(compute / images))
+    cost = min(most_cost, _COST * math.sqrt(compute) / images**0.25)
     count = max(4, min(512, round(4 * (budget / 60) ** 0.45 * (workers / 2) ** 0.5)))
     levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)
     first = count if levels == 1 else max(4, count // 2)
