@@ -143,6 +143,13 @@ class SearchConfig:
         chosen="2m, where no number of children, epochs or filters is given",
         check=problem_with,
     )
+    by_hand: tuple[str, ...] = setting(
+        "What is not planned within a budget but as it was given: filters, epochs, final_epochs",
+        (),
+        panel=_RUN,
+        chosen="those that are given",
+        choices=("filters", "epochs", "final_epochs"),
+    )
     rounds: int = setting("Fits of the predictor a level", 1, at_least=1, at_most=10_000)
     predictor: str | None = setting(
         "Which predictor guides the search: gp (Gaussian process), lstm (the paper's; scores whole levels fastest), "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,16 @@ class Constraints:
     """What cells cost with one skeleton and one shape of images. Remembers what it has seen.
 
     Args:
-        skeleton: that of the network that ships.
+        skeleton: that of the network that ships, or a function that gives it for a cell.
         input_shape: (C, H, W).
         classes: number of classes.
         limits: what ``feasible`` holds cells against.
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig | None = None
-    ) -> None:
+        self, skeleton: Skeleton | Callable[[Cell], Skeleton], input_shape: tuple[int, int, int], classes: int,
+        limits: LimitConfig | None = None,
+    ) -> None:  # fmt: skip
         self._build = (skeleton, input_shape, classes)
         self._limits = limits or LimitConfig()
         self._seen: dict[Cell, dict[str, float]] = {}
@@ -87,19 +88,24 @@ class Constraints:
             known.update(self._counts(cell))
         return known[name]
 
-    def _footprint(self, cell: Cell) -> dict[str, float]:
+    def _network(self, cell: Cell) -> tuple[Skeleton, tuple[int, int, int], int]:
         skeleton, shape, classes = self._build
+        return skeleton if isinstance(skeleton, Skeleton) else skeleton(cell), shape, classes
+
+    def _footprint(self, cell: Cell) -> dict[str, float]:
+        skeleton, shape, classes = self._network(cell)
         found = footprint(skeleton.plan(cell, shape, classes), self._limits.target or _PROCESSOR)
         return {"flash": float(found.flash), "ram": float(found.ram)}
 
     def _latency(self, cell: Cell) -> float:
         board = target(self._limits.target) if self._limits.target else None
         if board is None or board.megahertz is None:
-            return shipped_latency(self._build[0].build(cell, *self._build[1:]))
+            skeleton, shape, classes = self._network(cell)
+            return shipped_latency(skeleton.build(cell, shape, classes))
         return board.microseconds(int(self._cost(cell, "macs"))) or 0.0
 
     def _counts(self, cell: Cell) -> dict[str, float]:
-        description = describe(cell, *self._build)
+        description = describe(cell, *self._network(cell))
         names = ("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes")
         counts = {name: float(getattr(description, name)) for name in names}
         # a limit on multiply-accumulates means all of them: binary ones are done too

@@ -140,6 +140,10 @@ class Driver:
     def _begin(self, controller: ControllerManager) -> None:
         self._take_up(controller)
 
+    def _skips(self) -> int | None:
+        """How many patterns of skips are tried; None: all."""
+        return self.config.search.children or None
+
     def _goes_on(self) -> bool:
         return True
 
@@ -198,7 +202,7 @@ class Driver:
         proposed = self._recorded(level, 1)
         best = self.children.best()
         if not proposed and best is not None:
-            count = self.config.search.children or None
+            count = self._skips()
             shape, classes = self.dataset.input_shape, len(self.dataset.classes)
             cells = skip_patterns(best.cell, self.problem.skeleton, shape, classes, count, self.config.seed)
             cells = [cell for cell, fits in zip(cells, self.constraints.feasible(cells), strict=True) if fits]

@@ -92,10 +92,21 @@ def _budgeted(values: Mapping[str, Any]) -> dict[str, Any]:
     sized = sizes or bool({"filters", "repeats"} & set(values.get("children", {}).get("skeleton", {})))
     if "budget" not in search and not sized and search.get("strategy", "progressive") == "progressive":
         search["budget"] = BUDGET
-    named = {"kind", "operators", "lookback"} & set(space) or "skeleton" in values.get("children", {})
-    if search.get("budget") is not None and not named:
-        space["kind"] = "residual"
+    skeleton = set(values.get("children", {}).get("skeleton", {}))  # filters alone name no space
+    named = {"kind", "operators", "lookback"} & set(space) or {"name", "F", "N"} & skeleton
+    if search.get("budget") is not None:
+        search.setdefault("by_hand", _by_hand(values))
+        if not named:
+            space["kind"] = "residual"
     return {**values, "search": search, "space": space}
+
+
+def _by_hand(values: Mapping[str, Any]) -> list[str]:
+    """What of the sizes that a budget plans was given."""
+    children, final = values.get("children", {}), values.get("final", {})
+    widths = {"filters", "F"} & (set(children.get("skeleton", {})) | set(final.get("skeleton", {})))
+    found = {"filters": bool(widths), "epochs": "epochs" in children, "final_epochs": "epochs" in final}
+    return [name for name, given in found.items() if given]
 
 
 def configuration(settings: Mapping[str, Any], file: Path_ | None = None) -> Config:

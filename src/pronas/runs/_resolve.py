@@ -64,6 +64,7 @@ def resolve(request: SearchRequest) -> Problem:
         RunError: the run to take results from cannot be read.
     """
     _check_execution(request.config)
+    _check_budget(request.config)
     request, sized = _sized(request)
     choose(request.config)  # what is wrong without images is told without loading them
     dataset = request.dataset or load(request.config, stored=request.stored is not None and not request.says_data)
@@ -74,7 +75,7 @@ def resolve(request: SearchRequest) -> Problem:
     shipped = skeleton_of(config.final) if config.final.epochs else skeleton
     for one in (skeleton, shipped):
         _check_operators(config, one, dataset)
-    if config.search.budget is not None:
+    if config.search.budget is not None and "filters" not in config.search.by_hand:
         shipped = shipped.scaled(SMALLEST)  # networks are sized to the limits: none is refused for being too wide
     constraints = Constraints(shipped, dataset.input_shape, len(dataset.classes), config.limits)
     cached = result_cache(config.search.reuse, config, dataset.fingerprint)
@@ -131,16 +132,19 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
         raise DataError(f"the run's images are not where they were: {error}; {cure}") from error
 
 
-def make_controller(problem: Problem, folder: Path | None, *, levels: int | None = None) -> ControllerManager:
+def make_controller(
+    problem: Problem, folder: Path | None, *, levels: int | None = None, costs: Constraints | None = None
+) -> ControllerManager:
     """Make the controller that proposes a run's children.
 
     Args:
         problem: what is searched.
         folder: where it writes its files.
         levels: of the search; None: as many as a cell has blocks.
+        costs: tells what cells cost, where that is not what limits them.
     """
     config, constraints = problem.config, problem.constraints
-    search, names = config.search, config.search.objectives
+    search, names, told = config.search, config.search.objectives, costs or constraints
     return ControllerManager(
         problem.space,
         levels,
@@ -155,7 +159,7 @@ def make_controller(problem: Problem, folder: Path | None, *, levels: int | None
         first=search.first or None,
         feasible=constraints.feasible if constraints.limited else None,
         objectives=names,
-        costs=(lambda cells: constraints.matrix(names[1:], cells)) if len(names) > 1 else None,
+        costs=(lambda cells: told.matrix(names[1:], cells)) if len(names) > 1 else None,
     )
 
 
@@ -179,6 +183,14 @@ def final_device(config: Config) -> str:
 
 def _check_execution(config: Config) -> None:
     check_executor(config.execution.kind, **executor_options(config))
+
+
+def _check_budget(config: Config) -> None:
+    """What goes by numbers of epochs alone does not go with a clock."""
+    for name in ("early_stop", "inherit"):
+        if config.search.budget is not None and getattr(config.search, name) is not None:
+            text = f"search.{name} goes by numbers of epochs, a budget by the clock: give one of them"
+            raise SettingError(text, name)
 
 
 def _check_same(request: SearchRequest, config: Config) -> None:

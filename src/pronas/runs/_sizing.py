@@ -5,6 +5,7 @@ Cells compared at equal cost are compared for what they are; a heavier operator 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import final
 
@@ -46,13 +47,15 @@ class Sizer:
         classes: number of classes.
         limits: of the network that ships.
         most: that training on one image may cost (`training_cost`), for the time there is.
+        widths: multipliers to choose from, smallest first.
     """
 
     def __init__(
-        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, most: float
-    ) -> None:
+        self, skeleton: Skeleton, input_shape: tuple[int, int, int], classes: int, limits: LimitConfig, most: float,
+        widths: Sequence[float] = WIDTHS,
+    ) -> None:  # fmt: skip
         self._skeleton, self._shape, self._classes = skeleton, input_shape, classes
-        self._limits, self._most = limits, most
+        self._limits, self._most, self._widths = limits, most, widths
         self.skeleton = lru_cache(maxsize=65536)(self._sized)
 
     def cost(self, cell: Cell) -> float:
@@ -61,13 +64,18 @@ class Sizer:
 
     def _sized(self, cell: Cell) -> Skeleton:
         """The widest skeleton for a cell; where none fits, the narrowest."""
-        low, high = 0, len(WIDTHS) - 1  # costs rise with the width, so the last width that fits is found by halving
+        low, high = (
+            0,
+            len(self._widths) - 1,
+        )  # costs rise with the width, so the last width that fits is found by halving
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._fits(cell, WIDTHS[middle]) else (low, middle - 1)
-        return self._scaled(WIDTHS[low])
+            low, high = (middle, high) if self._fits(cell, self._widths[middle]) else (low, middle - 1)
+        return self._scaled(self._widths[low])
 
     def _scaled(self, width: float) -> Skeleton:
+        if len(self._widths) == 1:
+            return self._skeleton
         # processors multiply eight numbers at once: 20 filters train slower than 24; but what has to fit, fits finely
         fine = self._skeleton.binary or self._limits != LimitConfig()
         return self._skeleton.scaled(width, None if fine else _STEP)

@@ -46,6 +46,10 @@ _RESULT = {
     "metrics": dict, "worker": Maybe(str), "attempts": _COUNT, "parameters": _COUNT, "macs": _COUNT,
     "binary_macs": _COUNT, "weight_bits": _COUNT, "activation_bytes": _COUNT,
 }  # fmt: skip
+_BASELINE = {
+    "name": str, "recipe": str, "allowed": _NUMBER, "seconds": _NUMBER, "test_accuracy": _NUMBER, "epochs": _WHOLE,
+    "parameters": _WHOLE, "macs": _WHOLE, "weight_bits": _WHOLE,
+}  # fmt: skip
 _DATASET = {"fingerprint": str, "train": _WHOLE, "validation": _WHOLE, "test": _WHOLE, ...: dict}
 #: The entries of ``meta``, by the part of their names before a colon. What is not listed here may be anything.
 META: dict[str, Any] = {
@@ -57,6 +61,8 @@ META: dict[str, Any] = {
         "cell": str, "what": str, "recipe": dict, "accuracy": _NUMBER, "signal": _NUMBER, "seconds": _NUMBER,
         "shape": Maybe(str),
     }],
+    "ends": _REAL, "baselines": [_BASELINE],
+    "comparison": Maybe({"baselines": [_BASELINE], "points": _NUMBER, "error": _NUMBER, "text": str}),
 }  # fmt: skip
 CHILD: dict[str, Any] = {
     "id": _WHOLE, "level": _WHOLE, "round": _WHOLE, "cell": str, "canonical": str,

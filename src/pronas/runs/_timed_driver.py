@@ -16,9 +16,11 @@ from pronas.controller import ControllerManager
 from pronas.errors import RunError, SettingError
 from pronas.machine import cores
 from pronas.networks import Skeleton, describe, references
+from pronas.runs._by_hand import obeying
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._clock import Clock
 from pronas.runs._config import LimitConfig
+from pronas.runs._constraints import Constraints
 from pronas.runs._driver import Driver, make_manager
 from pronas.runs._duration import seconds_of, spelled
 from pronas.runs._events import note
@@ -29,7 +31,7 @@ from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
 from pronas.runs._signal import signal
-from pronas.runs._sizing import Sizer, training_cost
+from pronas.runs._sizing import WIDTHS, Sizer, training_cost
 from pronas.runs._store import Child
 from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
 from pronas.space import Cell
@@ -93,6 +95,10 @@ class TimedDriver(Driver):
             levels=self.space.B, most_cost=self._cost(cell, self._sizer(math.inf).skeleton(cell)),
         )  # fmt: skip
         given = self.config.search  # what was said by hand is obeyed
+        plan = obeying(
+            plan, self.config, images=len(data.train), available=len(data.train) + len(data.validation),
+            workers=workers, cost=self._cost(cell, self._sizer(math.inf).skeleton(cell)),
+        )  # fmt: skip
         network = describe(cell, self._sizer(plan.cost).skeleton(cell), data.input_shape, len(data.classes))
         plan = replace(
             plan,
@@ -100,7 +106,7 @@ class TimedDriver(Driver):
             first=plan.first if given.first is None else given.first or len(self.space.level1()),
             children=plan.children if given.children is None else given.children,
         )
-        if plan.final_images < 4 * self.recipe.batch:
+        if self.config.final.epochs and plan.final_images < 4 * self.recipe.batch:
             least = spelled(self.clock.budget * 4 * self.recipe.batch / max(1, plan.final_images))
             text = f"a budget of {spelled(self.clock.budget)} is too small for one network: give about {least}"
             raise SettingError(text, "budget")
@@ -135,12 +141,20 @@ class TimedDriver(Driver):
     def _shapes(self) -> dict[str, Skeleton]:
         """The outer shapes to choose from, by name; "" is the one that the settings say."""
         usual = skeleton_of(self.config.final)
+        if self._fixed:
+            return {"": usual}
         return {"": usual, **usual.shapes(self.dataset.input_shape)}
 
     def _sizer(self, most: float, skeleton: Skeleton | None = None) -> Sizer:
         data = self.dataset
         limits: LimitConfig = self.config.limits
-        return Sizer(skeleton or skeleton_of(self.config.final), data.input_shape, len(data.classes), limits, most)
+        usual, widths = skeleton or skeleton_of(self.config.final), (1.0,) if self._fixed else WIDTHS
+        return Sizer(usual, data.input_shape, len(data.classes), limits, most, widths)
+
+    @property
+    def _fixed(self) -> bool:
+        """Whether the networks are as wide as somebody said."""
+        return "filters" in self.config.search.by_hand
 
     @property
     def sizer(self) -> Sizer:
@@ -158,7 +172,11 @@ class TimedDriver(Driver):
             self.config,
             search=replace(given, first=plan.first, children=plan.children, rounds=self._rounds()),
         )
-        return make_controller(replace(self.problem, config=config), self.run.folder, levels=plan.levels)
+        data = self.dataset
+        sized = Constraints(self.sizer.skeleton, data.input_shape, len(data.classes), self.config.limits)
+        return make_controller(
+            replace(self.problem, config=config), self.run.folder, levels=plan.levels, costs=sized
+        )  # fmt: skip
 
     def _rounds(self) -> int:
         workers = self.config.execution.workers or cores()
@@ -170,7 +188,9 @@ class TimedDriver(Driver):
         batch = self.recipe.batch
         epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=LEAST_EPOCHS, batch=batch)
         seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
-        length = {"epochs": epochs, "images": images}
+        length: dict[str, Any] = {"epochs": epochs, "images": images}
+        if "epochs" in self.config.search.by_hand:  # however long they take
+            return replace(evaluator, skeleton=self.sizer.skeleton, recipe={"epochs": self.config.children.epochs})
         return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
 
     def _choose_shape(self, manager: NetworkManager) -> None:
@@ -190,7 +210,11 @@ class TimedDriver(Driver):
 
     def _goes_on(self) -> bool:
         self.clock.record()
-        return self.clock.spent < self.plan.search
+        share = self.plan.levels / (self.plan.levels + 1) if self.config.search.skips else 1.0  # skips are a level, too
+        return self.clock.spent < self.plan.search * share
+
+    def _skips(self) -> int | None:
+        return max(2, self.plan.children)
 
     def _reward(self, child: Child) -> float:
         return signal(child.reward or 0.0, child.metrics or {}) if child.status == "done" else 0.0
@@ -203,7 +227,7 @@ class TimedDriver(Driver):
 
     def _end_search(self, manager: NetworkManager, controller: ControllerManager) -> None:
         """Try the best children longer, and with other recipes."""
-        if self.run.store.meta("verdict") is not None:
+        if self.run.store.meta("verdict") is not None or self.config.final.epochs == 0:
             return
         ranked = self._ranked(controller)
         verdict = self._trials(manager).decide(ranked, self._shown(ranked[0]))
@@ -235,9 +259,18 @@ class TimedDriver(Driver):
 
     def _ranked(self, controller: ControllerManager) -> list[Cell]:
         """The trained children, best first, by what is believed of them after all that was measured."""
-        return [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
+        ranked = [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
+        skips = [child for child in self.children if child.level > self.space.B and child.status == "done"]
+        if not skips:
+            return ranked
+        best = max(skips, key=self._reward)  # of which the controller knows nothing
+        first = max(self._reward(child) for child in self.children if child.level <= self.space.B)
+        return [best.cell, *ranked] if self._reward(best) > first else [*ranked[:1], best.cell, *ranked[1:]]
 
     def _train_final(self) -> None:
+        if self.config.final.epochs == 0:
+            self._finish(self._best(), None)
+            return
         stored = self.run.store.meta("verdict") or {}
         best = self._best()
         verdict = Verdict(
@@ -271,7 +304,9 @@ class TimedDriver(Driver):
     def _final_recipe(self, verdict: Verdict, skeleton: Skeleton) -> Recipe:
         """Its length is kept in the store: a checkpoint is continued only by the training that wrote it."""
         known = self.run.store.meta("final_epochs")
-        if known is None:
+        if "final_epochs" in self.config.search.by_hand:
+            known = self.config.final.epochs, None
+        elif known is None:
             available = len(self.dataset.train) + len(self.dataset.validation)
             seconds = self.clock.left - self._ending(verdict.cell, skeleton)
             threads = self.config.execution.threads or 1
@@ -291,6 +326,8 @@ class TimedDriver(Driver):
     def _replan(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> Callable[[Epoch], int]:
         ending = self._ending(cell, skeleton)
         seconds: list[float] = []
+        if "final_epochs" in self.config.search.by_hand:
+            return lambda epoch: recipe.epochs
         least = math.ceil(_LEAST_STEPS * recipe.batch / (recipe.images or len(self.dataset.train)))
 
         def replan(epoch: Epoch) -> int:
