@@ -35,8 +35,12 @@ def crowding(values: Floats) -> Floats:
 def select_front(values: Floats, count: int) -> NDArray[np.int64]:
     """Indexes of ``count`` rows: whole fronts while they fit, then the least crowded of the next.
 
-    >>> select_front(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0], [0.3, 1.0]]), 3).tolist()
-    [0, 3, 1]
+        >>> select_front(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0], [0.3, 1.0]]), 3).tolist()
+        [0, 3, 1]
+
+    Args:
+        values: float (n, m), lower is better.
+        count: how many; all, where there are fewer.
     """
     left = np.arange(len(values))
     chosen: list[int] = []

@@ -29,6 +29,13 @@ def expand(split: Split, seed: int, *, copies: int = 4, degrees: float = 15.0, s
         >>> len(expand(load_dataset("digits", limit=100).train, seed=0))
         500
 
+    Args:
+        split: n images.
+        seed: of all that is random.
+        copies: of each image.
+        degrees: largest rotation, either way.
+        shift: largest shift, in pixels.
+
     Returns:
         ``(copies + 1) * n`` images: the originals in their order, then each round of copies in the same order.
     """

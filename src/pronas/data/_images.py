@@ -25,12 +25,19 @@ Images = NDArray[np.uint8]
 def load_images(paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int, int, int]) -> Images:
     """Images for a network: uint8, (n, C, H, W); see :func:`load_named_images`.
 
-    >>> import pathlib, tempfile
-    >>> from PIL import Image
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "grey.png"
-    >>> Image.new("RGB", (20, 10), (128, 128, 128)).save(path)
-    >>> load_images([path], (3, 8, 8))[0, :, 0, 0].tolist()
-    [128, 128, 128]
+        >>> import pathlib, tempfile
+        >>> from PIL import Image
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "grey.png"
+        >>> Image.new("RGB", (20, 10), (128, 128, 128)).save(path)
+        >>> load_images([path], (3, 8, 8))[0, :, 0, 0].tolist()
+        [128, 128, 128]
+
+    Args:
+        paths: as there.
+        input_shape: (C, H, W) of the network.
+
+    Raises:
+        DataError, UsageError: as there.
     """
     return load_named_images(paths, input_shape)[1]
 
@@ -79,6 +86,10 @@ def each_image_file(
 
         >>> [(names, str(problem)) for names, problem in each_image_file(["nowhere.png"], (1, 8, 8))]
         [([], 'nowhere.png: ...')]
+
+    Args:
+        paths: as there.
+        input_shape: (C, H, W) of the network.
 
     Raises:
         UsageError: no path, or a picture for a network of other than 1, 3 or 4 channels.

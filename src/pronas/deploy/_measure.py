@@ -80,9 +80,14 @@ def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGr
 def interleaved(runs: dict[str, Runner], image: Images, repeats: int) -> dict[str, float]:
     """Median microseconds of one call, by name; each round runs every one, so that noise meets all alike.
 
-    >>> runs = {"sum": lambda image: image.sum(), "mean": lambda image: image.mean()}
-    >>> sorted(interleaved(runs, np.zeros((1, 1, 8, 8), np.uint8), repeats=3))
-    ['mean', 'sum']
+        >>> runs = {"sum": lambda image: image.sum(), "mean": lambda image: image.mean()}
+        >>> sorted(interleaved(runs, np.zeros((1, 1, 8, 8), np.uint8), repeats=3))
+        ['mean', 'sum']
+
+    Args:
+        runs: functions of an image, by name.
+        image: uint8 (1, C, H, W).
+        repeats: rounds.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 2):

@@ -13,7 +13,6 @@ from pronas.errors import UsageError
 
 Report = Callable[[Mapping[str, Any]], bool]
 Run = Callable[[Any, Mapping[str, Any], Report], Mapping[str, Any]]
-Setup = Callable[[Mapping[str, Any]], Any]
 
 #: A job whose worker died is tried this many times in all.
 ATTEMPTS = 3

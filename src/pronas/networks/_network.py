@@ -39,9 +39,13 @@ from pronas.networks._plan import BlockPlan, CellPlan, InputPlan, NetworkPlan
 def drop_path(inputs: Tensor, rate: float) -> Tensor:
     """Zero whole samples with probability ``rate`` and scale the others by 1 / (1 - rate) (Zoph et al. 2018).
 
-    >>> images = drop_path(torch.ones(1000, 1, 1, 1), rate=0.5)
-    >>> sorted(set(images.flatten().tolist()))
-    [0.0, 2.0]
+        >>> images = drop_path(torch.ones(1000, 1, 1, 1), rate=0.5)
+        >>> sorted(set(images.flatten().tolist()))
+        [0.0, 2.0]
+
+    Args:
+        inputs: (n, c, h, w), floating.
+        rate: 0 to below 1.
     """
     keep = 1.0 - rate
     mask = torch.empty((inputs.shape[0], 1, 1, 1), dtype=inputs.dtype, device=inputs.device).bernoulli_(keep)

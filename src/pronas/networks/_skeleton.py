@@ -164,6 +164,10 @@ def skeleton(name: str, **options: Any) -> Skeleton:
         >>> skeleton("flat", filters=(8, 16)).filters
         (8, 16)
 
+    Args:
+        name: of a registered skeleton.
+        **options: its fields, see its class.
+
     Raises:
         UsageError: unknown name or option, or a value that makes no sense.
     """

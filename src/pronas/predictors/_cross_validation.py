@@ -19,13 +19,18 @@ FEWEST = 10
 def cross_validate(predictor: Predictor, history: History, seed: int = 0) -> RankCorrelations | None:
     """Rank correlation of out-of-fold predictions; None when there are fewer than ten cells.
 
-    >>> from pronas.predictors import make_predictor
-    >>> from pronas.space import named_space
-    >>> space = named_space("flat")
-    >>> rows = space.level1()  # the more expensive, the better
-    >>> history = [Observed(rows, 1 - rows[:, 1] / 10 - rows[:, 3] / 10)]
-    >>> cross_validate(make_predictor("gp", space), history).spearman > 0.8
-    True
+        >>> from pronas.predictors import make_predictor
+        >>> from pronas.space import named_space
+        >>> space = named_space("flat")
+        >>> rows = space.level1()  # the more expensive, the better
+        >>> history = [Observed(rows, 1 - rows[:, 1] / 10 - rows[:, 3] / 10)]
+        >>> cross_validate(make_predictor("gp", space), history).spearman > 0.8
+        True
+
+    Args:
+        predictor: its settings are what is tried; it is not changed.
+        history: what was measured, a part a level.
+        seed: of the folds and of the fits.
     """
     parts = check_history(history)
     rewards = np.concatenate([part.rewards for part in parts])

@@ -123,6 +123,11 @@ def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, 
         >>> rows, scores = score_chunk(predictor, level, 0)
         >>> rows.shape, scores.shape, scores.dtype.name
         ((3, 4), (3, 10), 'float32')
+
+    Args:
+        predictor: fitted.
+        level: from `plan_level`.
+        number: of the chunk, from 0.
     """
     parents = level.parent_rows(number)
     scores = np.empty((len(parents), len(level.blocks)), dtype=np.float32)
@@ -134,15 +139,22 @@ def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, 
 def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, threshold: float) -> Best:
     """The best of a chunk that are better than ``threshold``, up to k and a margin.
 
-    >>> from pronas.predictors import Observed, make_predictor
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> predictor = make_predictor("gp", space)
-    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
-    >>> level = plan_level(space, 2, space.level1())
-    >>> best = best_of_chunk(predictor, level, 0, k=2, threshold=-np.inf)
-    >>> len(best.rows), bool(best.scores[0] >= best.scores[1])
-    (27, True)
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> level = plan_level(space, 2, space.level1())
+        >>> best = best_of_chunk(predictor, level, 0, k=2, threshold=-np.inf)
+        >>> len(best.rows), bool(best.scores[0] >= best.scores[1])
+        (27, True)
+
+    Args:
+        predictor: fitted.
+        level: from `plan_level`.
+        number: of the chunk, from 0.
+        k: how many cells are asked for.
+        threshold: score that the best so far have.
     """
     parents, scores = score_chunk(predictor, level, number)
     top = TopK(predictor.space, k + MARGIN, seed=number)
@@ -154,14 +166,19 @@ def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, thres
 def merged(space: Any, found: Sequence[Best], k: int) -> Best:
     """The best k, and a margin, of several bests.
 
-    >>> from pronas.predictors import Observed, make_predictor
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> from pronas.predictors import Best
-    >>> rows = space.level1()
-    >>> one, two = Best(rows[:1], np.array([0.5])), Best(rows[1:], np.array([0.9, 0.1]))
-    >>> merged(space, [one, two], k=2).scores.round(3).tolist()
-    [0.9, 0.5, 0.1]
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> from pronas.predictors import Best
+        >>> rows = space.level1()
+        >>> one, two = Best(rows[:1], np.array([0.5])), Best(rows[1:], np.array([0.9, 0.1]))
+        >>> merged(space, [one, two], k=2).scores.round(3).tolist()
+        [0.9, 0.5, 0.1]
+
+    Args:
+        space: theirs.
+        found: from `best_of_chunk`.
+        k: how many cells are asked for.
     """
     parts = [best for best in found if len(best.rows)]
     if not parts:
@@ -173,14 +190,22 @@ def merged(space: Any, found: Sequence[Best], k: int) -> Best:
 def exact(predictor: Predictor, best: Best, k: int) -> Best:
     """The best k by plain scoring, with predicted rewards.
 
-    >>> from pronas.predictors import Observed, make_predictor
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> predictor = make_predictor("gp", space)
-    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
-    >>> level = plan_level(space, 2, space.level1())
-    >>> exact(predictor, best_of_chunk(predictor, level, 0, 2, -np.inf), k=2).rows.shape
-    (2, 8)
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> level = plan_level(space, 2, space.level1())
+        >>> exact(predictor, best_of_chunk(predictor, level, 0, 2, -np.inf), k=2).rows.shape
+        (2, 8)
+
+    Args:
+        predictor: fitted.
+        best: candidates, by scores that may be rounded.
+        k: how many to keep.
+
+    Returns:
+        Rows int16 (k, w) and predicted rewards (k,), best first.
     """
     if not len(best.rows):
         return best
@@ -192,15 +217,20 @@ def exact(predictor: Predictor, best: Best, k: int) -> Best:
 def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
     """CSV lines ``score,input1,op1,…`` of every extension of a chunk's parents.
 
-    >>> from pronas.predictors import Observed, make_predictor
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> predictor = make_predictor("gp", space)
-    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
-    >>> level = plan_level(space, 2, space.level1())
-    >>> lines = every_line(predictor, level, 0).decode().splitlines()
-    >>> len(lines), lines[0].partition(",")[2]
-    (30, '0,3x3 conv,0,3x3 conv,0,3x3 conv,0,3x3 conv')
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> level = plan_level(space, 2, space.level1())
+        >>> lines = every_line(predictor, level, 0).decode().splitlines()
+        >>> len(lines), lines[0].partition(",")[2]
+        (30, '0,3x3 conv,0,3x3 conv,0,3x3 conv,0,3x3 conv')
+
+    Args:
+        predictor: fitted.
+        level: from `plan_level`.
+        number: of the chunk, from 0.
     """
     parents, scores = score_chunk(predictor, level, number)
     rewards = predictor.rewards(scores)
@@ -215,15 +245,23 @@ def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
 def every_row(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
     """Rows (n, 4b) of every extension of a chunk's parents, and their predicted rewards (n,).
 
-    >>> from pronas.predictors import Observed, make_predictor
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> predictor = make_predictor("gp", space)
-    >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
-    >>> level = plan_level(space, 2, space.level1())
-    >>> rows, rewards = every_row(predictor, level, 0)
-    >>> rows.shape, rewards.shape
-    ((30, 8), (30,))
+        >>> from pronas.predictors import Observed, make_predictor
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> predictor = make_predictor("gp", space)
+        >>> predictor.fit([Observed(space.level1(), np.array([0.9, 0.8, 0.7]))])
+        >>> level = plan_level(space, 2, space.level1())
+        >>> rows, rewards = every_row(predictor, level, 0)
+        >>> rows.shape, rewards.shape
+        ((30, 8), (30,))
+
+    Args:
+        predictor: fitted.
+        level: from `plan_level`.
+        number: of the chunk, from 0.
+
+    Returns:
+        int16 (n, 4b), and float (n,) in units of rewards.
     """
     parents, scores = score_chunk(predictor, level, number)
     return compose(parents, level.blocks), predictor.rewards(scores).reshape(-1)

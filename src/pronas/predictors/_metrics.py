@@ -20,8 +20,15 @@ class RankCorrelations:
 def rank_correlations(predicted: ArrayLike, measured: ArrayLike) -> RankCorrelations:
     """Rank correlations of two sequences (n,): Spearman (1904) and Kendall (1938), -1 to 1.
 
-    >>> rank_correlations([0.1, 0.2, 0.3], [0.5, 0.6, 0.7])
-    RankCorrelations(spearman=1.0, kendall=1.0, n=3)
+        >>> rank_correlations([0.1, 0.2, 0.3], [0.5, 0.6, 0.7])
+        RankCorrelations(spearman=1.0, kendall=1.0, n=3)
+
+    Args:
+        predicted: numbers (n,).
+        measured: numbers (n,), in the same order.
+
+    Returns:
+        Both, None where undefined: constant, or fewer than two.
     """
     left, right = np.asarray(predicted, dtype=np.float64), np.asarray(measured, dtype=np.float64)
     if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:

@@ -89,6 +89,10 @@ def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
         >>> load_predictor(path).name
         'gp'
 
+    Args:
+        path: without suffix, or either file.
+        space: of its cells; None: as the file says.
+
     Raises:
         ModelFileError: missing, malformed, or of another kind.
     """

@@ -141,10 +141,14 @@ def best_cells(space: Space, rows: Rows, scores: Floats, k: int, **options: obje
 def decode_best(space: Space, best: Best) -> list[Cell]:
     """The cells of the best.
 
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> [str(cell) for cell in decode_best(space, Best(space.level1()[2:], np.array([0.9])))]
-    ['0:identity + 0:identity']
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> [str(cell) for cell in decode_best(space, Best(space.level1()[2:], np.array([0.9])))]
+        ['0:identity + 0:identity']
+
+    Args:
+        space: theirs.
+        best: k classes.
     """
     return space.decode(best.rows) if len(best.rows) else []
 
@@ -152,10 +156,14 @@ def decode_best(space: Space, best: Best) -> list[Cell]:
 def key_bytes(space: Space, rows: Rows) -> list[bytes]:
     """Keys as bytes, hashable.
 
-    >>> from pronas.space import StateSpace
-    >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> rows = np.array([[0, 0, 0, 1], [0, 1, 0, 0]], np.int16)  # the halves swapped
-    >>> len(set(key_bytes(space, rows)))
-    1
+        >>> from pronas.space import StateSpace
+        >>> space = StateSpace(1, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> rows = np.array([[0, 0, 0, 1], [0, 1, 0, 0]], np.int16)  # the halves swapped
+        >>> len(set(key_bytes(space, rows)))
+        1
+
+    Args:
+        space: of the rows.
+        rows: int16 (n, w).
     """
     return [key.tobytes() for key in np.asarray(space.keys(rows))]

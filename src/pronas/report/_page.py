@@ -24,6 +24,10 @@ _SCRIPTS = (
 def write_report(run: str | Path, out: str | Path) -> Path:
     """Write the report of a run folder as one HTML file that needs nothing else, no network either.
 
+    Args:
+        run: the run folder.
+        out: the file to write.
+
     Raises:
         RunError: the folder is no run.
     """
@@ -46,10 +50,14 @@ def run_name(run: str | Path) -> str:
 def page(message: dict[str, Any], live: bool = False) -> str:
     """Make the page that shows a message of ``payload``; a live one connects to ``events`` beside it.
 
-    >>> from pronas.report import Snapshot, payload
-    >>> text = page(payload(Snapshot(run="1", revision=0, children=[]), "first run"))
-    >>> "first run" in text, "<script src" in text
-    (True, False)
+        >>> from pronas.report import Snapshot, payload
+        >>> text = page(payload(Snapshot(run="1", revision=0, children=[]), "first run"))
+        >>> "first run" in text, "<script src" in text
+        (True, False)
+
+    Args:
+        message: from `payload`.
+        live: whether it listens for changes.
     """
     return _asset("page.html").format(
         csp=content_policy(live),

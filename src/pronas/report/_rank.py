@@ -73,6 +73,10 @@ def rank_files(files: Sequence[ScoreFile], sort: bool = False) -> Ranking:
         >>> ranking.cell(0), ranking.best(1)
         ('0:3x3 conv + 0:identity', [0])
 
+    Args:
+        files: from `read_scores`.
+        sort: each file's best first; else in its own order.
+
     Raises:
         DataError: no file has a readable line.
     """
@@ -135,6 +139,10 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
         >>> save_ranking(rank_files([read_scores(path)]), picture)
         >>> picture.stat().st_size > 1000
         True
+
+    Args:
+        ranking: from `rank_files`.
+        path: the picture.
 
     Raises:
         UsageError: an ending that cannot be written.

@@ -67,8 +67,12 @@ class CellLayout:
 def layout_cell(pairs: Sequence[tuple[int, int]], flat: bool) -> CellLayout:
     """Lay out the cell whose blocks read the given pairs of values (see `Block` for what they mean).
 
-    >>> layout_cell([(0, 0)], flat=True).blocks == layout_cell([(0, 0)], flat=True).blocks
-    True
+        >>> layout_cell([(0, 0)], flat=True).blocks == layout_cell([(0, 0)], flat=True).blocks
+        True
+
+    Args:
+        pairs: the two inputs of each block.
+        flat: whether 0 is the cell's own input.
     """
     return _layout(tuple((int(a), int(b)) for a, b in pairs), bool(flat))
 

@@ -72,8 +72,12 @@ def operator_family(name: str) -> str:
 def input_label(value: int, flat: bool) -> str:
     """Name of an input value in pictures: ``input``, ``previous`` or ``-2`` and so on.
 
-    >>> input_label(-2, flat=False), input_label(0, flat=True)
-    ('cell -2', 'input')
+        >>> input_label(-2, flat=False), input_label(0, flat=True)
+        ('cell -2', 'input')
+
+    Args:
+        value: of an input of the cell.
+        flat: whether the cell is flat.
     """
     return "input" if flat else {-1: "cell -1", -2: "cell -2"}.get(value, f"cell {value}")
 

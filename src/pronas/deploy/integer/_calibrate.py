@@ -81,11 +81,6 @@ def _at_least(scale: Scale, least: float) -> Scale:
     return scale if scale.scale >= least else Scale(float(np.float32(least)), scale.zero)
 
 
-def plain_scales(graph: FloatGraph) -> tuple[Scale, ...]:
-    """Scales that fit nothing, where only sizes are asked for."""
-    return tuple(PIXELS if value == 0 else Scale(0.0625, 0) for value in range(len(graph.nodes) + 1))
-
-
 @torch.inference_mode()
 def _samples(graph: FloatGraph, images: NDArray[np.uint8], groups: list[int]) -> dict[int, NDArray[np.float32]]:
     """For each group some of its values, the extremes always among them."""

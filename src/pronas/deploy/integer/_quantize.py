@@ -67,15 +67,19 @@ class IntegerGraph:
 def quantize(graph: FloatGraph, scales: tuple[Scale, ...]) -> IntegerGraph:
     """The integer network; results of every node are defined to the bit by TensorFlow Lite's reference kernels.
 
-    >>> import numpy as np
-    >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
-    >>> integers = quantize(graph := lower(network), calibrate(graph, images))
-    >>> integers.numbers[1].weight.dtype.name, integers.numbers[1].bias.dtype.name
-    ('int8', 'int32')
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> integers.numbers[1].weight.dtype.name, integers.numbers[1].bias.dtype.name
+        ('int8', 'int32')
+
+    Args:
+        graph: the network in floats, from `lower`.
+        scales: one a value, from `calibrate`.
     """
     numbers = []
     for number, node in enumerate(graph.nodes):

@@ -18,16 +18,20 @@ Bytes = NDArray[np.int8]
 def run_integer(network: IntegerGraph, images: NDArray[np.uint8]) -> Bytes:
     """int8 logits (n, classes) of uint8 images (n, C, H, W).
 
-    >>> import numpy as np
-    >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
-    >>> integers = quantize(graph := lower(network), calibrate(graph, images))
-    >>> logits = run_integer(integers, images)
-    >>> logits.shape, logits.dtype.name
-    ((32, 2), 'int8')
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> logits = run_integer(integers, images)
+        >>> logits.shape, logits.dtype.name
+        ((32, 2), 'int8')
+
+    Args:
+        network: from `quantize`.
+        images: uint8 (n, C, H, W).
     """
     parts = [integer_values(network, images[at : at + 32])[-1] for at in range(0, len(images), 32)]
     return np.concatenate([part.reshape(len(part), -1) for part in parts])
@@ -36,16 +40,20 @@ def run_integer(network: IntegerGraph, images: NDArray[np.uint8]) -> Bytes:
 def integer_values(network: IntegerGraph, images: NDArray[np.uint8]) -> list[Bytes]:
     """Every value, int8 (n, H, W, C); the image as pixel - 128.
 
-    >>> import numpy as np
-    >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
-    >>> integers = quantize(graph := lower(network), calibrate(graph, images))
-    >>> values = integer_values(integers, images)
-    >>> values[0].shape, len(values) == len(graph.nodes) + 1
-    ((32, 8, 8, 1), True)
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> values = integer_values(integers, images)
+        >>> values[0].shape, len(values) == len(graph.nodes) + 1
+        ((32, 8, 8, 1), True)
+
+    Args:
+        network: from `quantize`.
+        images: uint8 (n, C, H, W).
     """
     pixels = images.transpose(0, 2, 3, 1).astype(np.int16) - 128
     values = [pixels.astype(np.int8)]

@@ -40,6 +40,11 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
 
     The file is compared with PyTorch in ONNX Runtime before it is put in its place.
 
+    Args:
+        network: any that reads pixel values.
+        input_shape: (C, H, W).
+        out: the file to write.
+
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
         ModelFileError: ONNX Runtime's answers differ from PyTorch's.
@@ -62,7 +67,13 @@ def torch_program(
 ) -> None:
     """Write ``network`` as `torch.export` gives it: it loads with ``torch.export.load`` where there is no pronas.
 
-    uint8 images (batch, C, H, W) to logits (batch, classes), the batch free. ``extra``: texts kept inside, by name.
+    uint8 images (batch, C, H, W) to logits (batch, classes), the batch free.
+
+    Args:
+        network: any that reads pixel values.
+        input_shape: (C, H, W).
+        out: the file to write.
+        extra: texts kept inside, by name.
     """
     example = torch.from_numpy(_images(input_shape, 3))
     batch = ({0: torch.export.Dim("batch", min=1)},)

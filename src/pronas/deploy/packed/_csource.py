@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pronas.deploy._arena import Need, plan_arena
 from pronas.deploy._ctext import facts, fill, identifier, numbers
+from pronas.deploy.packed._class_scores import class_scores
 from pronas.deploy.packed._ctemplate import FUNCTIONS, HEADER, HELPERS, MAIN, TOP
 from pronas.deploy.packed._graph import PIXEL, WINDOWED, Graph, Map, Op, inputs_of
-from pronas.deploy.packed._ranking import class_scores
 from pronas.errors import UsageError
 from pronas.files import write_atomic
 
