@@ -103,7 +103,7 @@ def test_nonsense_for_every_other_command_is_one_line(pronas_main, run_folder, t
     import typer
     from PIL import Image
 
-    from pronas.cli._app import build_app
+    from pronas.cli import build_app
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)

@@ -16,6 +16,13 @@ def packed_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
     Sizes follow from shapes; a network with any weights tells them. To the byte, unless a training makes more than four
     logits equal, or turns them around, by rounding: each further one takes 16 bytes.
 
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("binary", filters=(8,)).plan(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> constants, ram, functions = packed_footprint(plan)
+        >>> constants > 1000, ram, "dense" in functions
+        (True, 48, True)
+
     Raises:
         UsageError: as `graph_of`.
     """
@@ -24,7 +31,14 @@ def packed_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
 
 
 def largest_op(plan: NetworkPlan, weights: bool) -> str:
-    """The operation with the most weights, or with the largest map, in words."""
+    """The operation with the most weights, or with the largest map, in words.
+
+    >>> from pronas.networks import skeleton
+    >>> from pronas.space import Cell
+    >>> plan = skeleton("binary", filters=(8,)).plan(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+    >>> largest_op(plan, weights=True)
+    'a dense of 4,608 bits'
+    """
     graph = _untrained(plan)
     op = max(graph.ops, key=lambda o: 0 if o.weights is None else o.weights.size)
     if weights and op.weights is not None:
