@@ -211,7 +211,7 @@ class TimedDriver(Driver):
     def _goes_on(self) -> bool:
         self.clock.record()
         share = self.plan.levels / (self.plan.levels + 1) if self.config.search.skips else 1.0  # skips are a level, too
-        return self.clock.spent < self.plan.search * share
+        return self.clock.spent < self.plan.search * share or not self.children.settled  # late, but with an answer
 
     def _skips(self) -> int | None:
         return max(2, self.plan.children)
