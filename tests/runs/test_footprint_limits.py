@@ -52,6 +52,17 @@ def test_the_widest_network_that_fits_is_as_large_as_it_was_foretold(cell):
     assert not Constraints(wider, SHAPE, 10, limits).feasible([cell])[0]
 
 
+def test_binary_networks_are_sized_to_flash_and_ram():
+    cell, limits = Cell.parse("0:3x3 bconv + 0:5x5 bconv"), LimitConfig(flash=8_000, ram=2_000)
+    skeleton = pronas.skeleton("binary")
+    chosen = Sizer(skeleton, (1, 28, 28), 10, limits, 1e9).skeleton(cell)
+    found = footprint(chosen.plan(cell, (1, 28, 28), 10))
+    assert found.flash <= 8_000
+    assert found.ram <= 2_000
+    wider = next(one for one in map(skeleton.scaled, WIDTHS) if one.filters[-1] > chosen.filters[-1])
+    assert not Constraints(wider, (1, 28, 28), 10, limits).feasible([cell])[0]
+
+
 def test_a_target_fills_in_what_was_not_said(tmp_path):
     def limits(**settings):
         return resolve(parse("digits", {"blocks": 1, **settings})).config.limits
@@ -78,6 +89,12 @@ def test_latency_on_a_target_is_estimated():
         ({"max_ram": 100}, r"limits.ram: no network is within 100; the smallest network has \d", "max_ram"),
         ({"budget": "10s", "max_ram": 100}, r"limits.ram: no network is within 100; the smallest", "max_ram"),
         ({"target": "picco"}, "limits.target: no target is called 'picco'; did you mean 'pico'", "target"),
+        (
+            {"space": "binary", "target": "pico", "max_latency_us": 9},
+            "a binary network takes on pico",
+            "max_latency_us",
+        ),
+        ({"space": "binary", "max_flash": "1k"}, r"limits.flash: no network is within 1,024; the small", "max_flash"),
         ({"targets": "/nowhere.toml"}, "not a table of targets", "targets"),
     ],
 )

@@ -213,8 +213,13 @@ def _check_operators(config: Config, skeleton: Skeleton, dataset: Dataset) -> No
 
 
 def _check_footprints(problem: Problem, cell: Cell) -> None:
-    """Whether flash and RAM can be told of this kind of network."""
+    """Whether flash, RAM and latency can be told of this kind of network."""
     limits = problem.config.limits
+    if limits.latency_us is not None and limits.target and problem.skeleton.binary:
+        text = (
+            f"limits.latency_us: how long a binary network takes on {limits.target} is not known; leave out one of them"
+        )
+        raise SettingError(text, "max_latency_us")
     if limits.flash is None and limits.ram is None:
         return
     try:
