@@ -35,7 +35,7 @@ def train_promoted(evaluator: Evaluator) -> None:
     _settle(evaluator, children, known)
 
 
-def _settle(evaluator: Evaluator, children: Mapping[int, Child], known: Mapping[int, Child]) -> None:
+def _settle(evaluator: Evaluator, children: Mapping[int, Child], known: Mapping[int, Child | ChildResult]) -> None:
     rungs, last = evaluator.fidelity.rungs, len(evaluator.fidelity.lengths) - 1
     ended: dict[int, ChildResult | Child] = {
         number: rungs.total(number) for number in children if rungs.result(number, last) is not None

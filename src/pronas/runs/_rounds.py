@@ -17,7 +17,7 @@ from pronas.space import Cell
 from pronas.training import ChildProgress, ChildResult, NetworkManager, Trial
 
 Emit = Callable[[dict[str, Any]], object]
-Finder = Callable[[Child], Child | None]
+Finder = Callable[[Child], Child | ChildResult | None]
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from pronas.runs._sizing import WIDTHS, Sizer, training_cost
 from pronas.runs._store import Child
 from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
 from pronas.space import Cell
-from pronas.training import Epoch, NetworkManager, Recipe, images_per_second
+from pronas.training import ChildResult, Epoch, NetworkManager, Recipe, images_per_second
 
 _LEAST_STEPS = 60  # of the winner, however late it is: fewer make no network
 _SLOWER = 0.2  # of a rate that diverged
@@ -71,6 +71,7 @@ class TimedDriver(Driver):
         self.plan = self._planned()
         self.sizers = {name: self._sizer(self.plan.cost, one) for name, one in self._shapes().items()}
         self.shape = self.run.store.meta("shape") or ""
+        self._known: dict[str, ChildResult] = {}
 
     # -- the plan
 
@@ -191,13 +192,20 @@ class TimedDriver(Driver):
         length: dict[str, Any] = {"epochs": epochs, "images": images}
         if "epochs" in self.config.search.by_hand:  # however long they take
             return replace(evaluator, skeleton=self.sizer.skeleton, recipe={"epochs": self.config.children.epochs})
-        return replace(evaluator, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
+        return replace(evaluator, find=self._find, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
+
+    def _find(self, child: Child) -> Child | ChildResult | None:
+        return self._known.get(child.canonical) or self.problem.cached(child)
 
     def _choose_shape(self, manager: NetworkManager) -> None:
         """Try the outer shapes, before any child is trained in one of them."""
         if len(self.sizers) > 1 and self.run.store.meta("shape") is None and not len(self.children):
-            self.shape = self._trials(manager).shape(self._reference_cells()[0])
+            trials, cell = self._trials(manager), self._reference_cells()[0]
+            self.shape = trials.shape(cell)
             self.run.store.set_meta(shape=self.shape)
+            result = trials.shapes.get(self.shape)
+            if self.plan.finalists == 1 and result is not None and result.status == "done":
+                self._known[str(cell)] = result  # a child's training to the last bit: it need not be repeated
 
     def _begin(self, controller: ControllerManager) -> None:
         """The hand-made networks are the first children, so that the answer can only be better."""

@@ -101,6 +101,7 @@ class Trials:
         self._plan, self._clock, self._sizers, self._emit, self._keep = plan, clock, sizers, emit, keep
         self._found = [Finding(**entry) for entry in store.meta("trials") or []]
         self._images = len(dataset.train)
+        self.shapes: dict[str, ChildResult] = {}  # what the trials of shapes gave in this process
 
     def shape(self, cell: Cell) -> str:
         """Return the outer shape in which a hand-made network learns best in equal time."""
@@ -165,6 +166,8 @@ class Trials:
 
     def _record(self, asked: _Asked, result: ChildResult) -> None:
         value = signal(result.reward, result.metrics) if result.status == "done" else 0.0
+        if asked.what == "shape":
+            self.shapes[asked.shape] = result
         if result.weights is not None and all(value > one.signal for one in self._found if one.what != "shape"):
             self._keep(result.weights)
         found = Finding(
