@@ -27,6 +27,9 @@ LEAST_EPOCHS = 4  # of a training, where that leaves them some steps each
 _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
 _ENOUGH_PASSES = {"flip": 12, "crop": 40}
+_HARMLESS = 1.1  # times what is missing of the signal: so much every augmentation costs a short training
+    1.1  # times what is missing of the signal: such an augmentation hurts no more than it does every short training
+)
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,10 @@ class Trials:
         return chosen
 
     def _helps(self, what: str, found: Finding, best: Finding) -> bool:
-        gain = found.signal - best.signal
-        doubt = standard_error(best.accuracy, len(self._dataset.validation)) / 2
-        if what == "rate":
-            return gain > doubt  # the usual one was found on many sets; this trial is one
+        if what == "rate":  # the usual one was found on many sets; this trial is one
+            return found.signal - best.signal > standard_error(best.accuracy, len(self._dataset.validation)) / 2
         long = self._plan.final_images / self._images >= _ENOUGH_PASSES[what]
-        return gain > (-doubt if long else 0)
+        return 1 - found.signal < (_HARMLESS if long else 1) * (1 - best.signal)
 
 
 _WORDS = {
