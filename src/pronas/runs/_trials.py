@@ -28,8 +28,6 @@ _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
 _ENOUGH_PASSES = {"flip": 12, "crop": 40}
 _HARMLESS = 1.1  # times what is missing of the signal: so much every augmentation costs a short training
-    1.1  # times what is missing of the signal: such an augmentation hurts no more than it does every short training
-)
 
 
 @dataclass(frozen=True)
