@@ -5,6 +5,7 @@ Made by ``pronas.search("digits", **OLD)``, one to its end, one killed with SIGK
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import pronas
 from pronas.errors import FolderTakenError
+from pronas.runs._store import Store
 
 OLD = {
     "space": "flat",
@@ -74,3 +76,25 @@ def test_a_killed_run_goes_on_to_the_same_end(old):
 def test_an_old_run_is_no_other_search(old):
     with pytest.raises(FolderTakenError, match=r"differs in search.children \(2 there, 3 here\)"):
         pronas.search("digits", out=old("killed"), **{**OLD, "children": 3})
+
+
+def test_a_child_says_which_processor_and_kernels_trained_it(old):
+    folder, events = old("killed"), []
+    run = pronas.search(resume=folder, on_event=events.append)
+    machines = [child.machine for child in run.children()]
+    assert machines[:4] == [None] * 4  # version 0.1 did not say
+    assert re.fullmatch(r".+, (PyTorch|kernels v\d)", machines[4])
+    assert not [event for event in events if "last bit" in event.get("text", "")]
+
+
+def test_going_on_on_another_machine_is_said_once(old):
+    folder, events = old("killed"), []
+    Store(folder).close()  # which adds the column
+    with closing(sqlite3.connect(folder / "store.sqlite")) as store:
+        store.execute("UPDATE children SET machine = 'Other CPU, kernels v9' WHERE status = 'done'")
+        store.execute("UPDATE children SET status = 'proposed', reward = NULL, machine = NULL WHERE id > 2")
+        store.commit()
+    pronas.search(resume=folder, on_event=events.append)
+    said = [event["text"] for event in events if "last bit" in event.get("text", "")]
+    assert len(said) == 1
+    assert "those before on Other CPU, kernels v9" in said[0]

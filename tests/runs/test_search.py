@@ -13,7 +13,7 @@ import torch
 
 import pronas
 from pronas.errors import RunError, UsageError
-from pronas.runs import Experiment
+from pronas.runs import Experiment, train
 
 
 def test_one_call_searches_trains_and_evaluates(finished):
@@ -203,3 +203,37 @@ def test_importing_pronas_is_light_and_search_is_a_function():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("first", "said"), [(3, True), (21, False)])
+def test_evolution_as_small_as_its_population_says_what_it_is(tiny, tmp_path, first, said):
+    events: list[dict] = []
+
+    def on_event(event):
+        events.append(event)
+        return "stop" if event["event"] == "level" else None
+
+    settings = {**tiny, "strategy": "evolution", "first": first, "children": 2}
+    pronas.search("digits", out=tmp_path / "run", on_event=on_event, **settings)
+    told = [event["text"] for event in events if event["event"] == "note"]
+    assert any("evolution of 5 children is random search" in text for text in told) == said
+    assert bool(told) == said
+
+
+def test_recipes_and_skeletons_are_taken_as_objects(tiny, tmp_path):
+    recipe = pronas.Recipe(epochs=1, batch=32, learning_rate=0.01)
+    objects = {
+        "recipe": recipe,
+        "final_recipe": recipe.replace(epochs=2),
+        "skeleton": pronas.skeleton("flat", filters=[4]),
+    }
+    settings = {name: value for name, value in tiny.items() if name not in ("filters", "epochs", "final_epochs")}
+    run = pronas.search("digits", out=tmp_path / "run", **{**settings, "blocks": 1, "first": 1}, **objects)
+    assert run.state == "done"
+    assert (run.config.children.recipe["learning_rate"], run.config.final.epochs) == (0.01, 2)
+    with pronas.NetworkManager(pronas.load_dataset("digits", limit=100), recipe=recipe) as manager:
+        assert 0 <= manager.get_reward("0:3x3 conv + 0:identity") <= 1
+    folder, result = train(
+        "0:3x3 maxpool + 0:3x3 dconv", "digits", limit=100, recipe=recipe, epochs=1, out=tmp_path / "t", threads=1
+    )
+    assert result["best_epoch"] == 1

@@ -6,12 +6,13 @@ from pronas.controller._fit_report import FitReport
 from pronas.controller._manager import ControllerManager
 from pronas.controller._options import OBJECTIVES, check_objectives
 from pronas.controller._pareto import non_dominated, select_front
-from pronas.controller._strategies import STRATEGIES
+from pronas.controller._strategies import POPULATION, STRATEGIES
 
 __all__ = [
     "ACQUISITIONS",
     "BATCHES",
     "OBJECTIVES",
+    "POPULATION",
     "STRATEGIES",
     "ControllerManager",
     "FitReport",

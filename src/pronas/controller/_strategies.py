@@ -144,6 +144,10 @@ class Random(Strategy):
         return _unpredicted(self.blocks, 1 if last is None else last.round + 1, rows) if len(rows) else None
 
 
+POPULATION = 20
+"""Cells that live at a time in regularized evolution, the first of them drawn at random."""
+
+
 @dataclass(frozen=True)
 class Evolution(Strategy):
     """Regularized evolution (Real et al., arXiv 1802.01548): the last ``population`` cells are alive.
@@ -157,7 +161,7 @@ class Evolution(Strategy):
     budget: int
     feasible: Feasible | None
     seed: int
-    population: int = 20
+    population: int = POPULATION
     sample: int = 5
     batch: int = 4
     guided: bool = False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any, final
@@ -88,11 +90,30 @@ def _started(context: ForkServerContext, arguments: tuple[Any, ...]) -> ForkServ
     for number in range(_STARTS):
         process = context.Process(target=serve, args=arguments, daemon=True)
         # killed before it could say its number, or its server was: nothing is lost yet
-        with main_named(), suppress(EOFError, ConnectionError, FileNotFoundError):
+        with main_named(), _undisturbed(), suppress(EOFError, ConnectionError, FileNotFoundError):
             process.start()
             return process
         time.sleep(0.02 * number)  # a server that is being killed still counts as running for a moment
     raise RunError("worker processes are killed as they start (out of memory?); use fewer workers")
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back for the moment: a process that is cut off while it is told what to do writes a
+    traceback of its own to standard error."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal handler runs
+        yield
+        return
+    seen: list[int] = []
+    handled = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) not in (None, signal.SIG_IGN)]
+    before = {one: signal.signal(one, lambda number, frame: seen.append(number)) for one in handled}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in seen[:1]:
+            signal.raise_signal(number)
 
 
 def _opened(pid: int) -> int | None:

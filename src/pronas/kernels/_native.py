@@ -54,6 +54,15 @@ def library() -> ctypes.CDLL | None:
     return next((found for found in newer if found is not None), plain)
 
 
+def variant() -> str:
+    """Which kernels train here: "kernels v0" (any processor) to "v5", or "PyTorch" where there are none."""
+    found = library()
+    if found is None:
+        return "PyTorch"
+    loaded = next((level for level in range(9, 0, -1) if f"_v{level}.so" in found._name), 0)
+    return f"kernels v{loaded}"
+
+
 def load_variant(suffix: str) -> ctypes.CDLL | None:
     """The kernels compiled for a generation of processors ("": any), or None where there are none."""
     path = compiled_library("pronas.kernels", f"libpronas_children{suffix}.so")

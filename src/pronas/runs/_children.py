@@ -15,7 +15,7 @@ from pronas.runs._tensorboard import TensorBoard
 from pronas.space import Cell, StateSpace
 
 _RESULT = (
-    *("status", "reward", "error", "seconds", "epochs", "images", "metrics", "worker", "attempts"),
+    *("status", "reward", "error", "seconds", "epochs", "images", "metrics", "worker", "attempts", "machine"),
     *("parameters", "macs", "binary_macs", "weight_bits", "activation_bytes"),
 )
 

@@ -28,7 +28,7 @@ from pronas.runs._config import (
     plain,
 )
 from pronas.space import StateSpace, named_space, operator_is_binary
-from pronas.training import Recipe
+from pronas.training import RECIPES, Recipe
 from pronas.training import recipe as named_recipe
 
 #: Small enough for a processor; the paper's own sizes are F = 24, N = 2 for children and F = 48, N = 3 for the winner.
@@ -216,8 +216,12 @@ def _judged(train: _T, judged: Mapping[str, Any]) -> _T:
 
 def _trained(train: _T, recipe: str, skeleton: Skeleton, binary: bool) -> _T:
     changes = dict(train.recipe)
-    base = named_recipe(str(changes.pop("name", recipe)), binary=binary, epochs=train.epochs or None, batch=train.batch)
-    chosen = base.replace(**changes)
+    if _is_whole(changes):  # an object, or a run's own: its name need be nobody's
+        chosen = Recipe.from_dict(changes)
+    else:
+        name = str(changes.pop("name", recipe))
+        base = named_recipe(name, binary=binary, epochs=train.epochs or None, batch=train.batch)
+        chosen = base.replace(**changes)
     return replace(
         train,
         epochs=chosen.epochs if train.epochs is None else train.epochs,
@@ -225,6 +229,11 @@ def _trained(train: _T, recipe: str, skeleton: Skeleton, binary: bool) -> _T:
         recipe=plain(chosen.to_dict()),
         skeleton=plain(skeleton.to_dict()),
     )
+
+
+def _is_whole(recipe: Mapping[str, Any]) -> bool:
+    """Whether it holds every field that a recipe always has, and a name of its own."""
+    return recipe.get("name") not in RECIPES and set(Recipe().to_dict()) <= set(recipe)
 
 
 def _spelled(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pronas.controller import ControllerManager
+from pronas.controller import POPULATION, ControllerManager
 from pronas.data import is_named
 from pronas.errors import RunError
 from pronas.runs._children import Children
@@ -279,6 +279,13 @@ class Driver:
         if not is_named(config.data.name):  # published sets are known well enough
             for text in data.notes:
                 self.emit(note(text))
+        if config.search.strategy == "evolution" and self._expected() <= POPULATION:
+            self.emit(
+                note(
+                    f"evolution of {self._expected()} children is random search: its first {POPULATION} are drawn at "
+                    "random; give more children"
+                )
+            )
 
     def _announce_level(self, level: int, round_: int, proposed: Sequence[Child]) -> None:
         parents = sum(child.level == level - 1 for child in self.children)

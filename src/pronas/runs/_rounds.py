@@ -10,7 +10,7 @@ from typing import Any
 from pronas.errors import RunError
 from pronas.networks import Skeleton
 from pronas.runs._children import Children
-from pronas.runs._events import STOP, child_event
+from pronas.runs._events import STOP, child_event, note
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._store import Child, Store
 from pronas.space import Cell
@@ -84,7 +84,10 @@ class Evaluator:
 
     def settle(self, child: Child, result: ChildResult | Child, total: int, *, known: bool = False) -> Child:
         """Record a result and tell of it; ``total``: children that the whole search is expected to train."""
+        before = {one.machine for one in self.children if one.settled and one.machine}
         settled = self.children.settle(child.id, result)
+        if before and settled.machine and settled.machine not in before:
+            self.emit(note(_elsewhere(settled, sorted(before))))
         self.tell(settled, total, known=known)
         return settled
 
@@ -92,6 +95,13 @@ class Evaluator:
         """Tell of a settled child."""
         done = self.children.settled
         self.emit(child_event(child, done, max(total, done), known=known))
+
+
+def _elsewhere(child: Child, before: Sequence[str | None]) -> str:
+    return (
+        f"child {child.id} was trained on {child.machine}, those before on {' and '.join(map(str, before))}: "
+        "results on both agree, but not to the last bit"
+    )
 
 
 def train_round(proposed: Sequence[Child], evaluator: Evaluator, total: int) -> list[float]:

@@ -22,12 +22,15 @@ CREATE TABLE children(
     reward REAL, predicted REAL, spread REAL,
     parameters INTEGER, macs INTEGER, binary_macs INTEGER, weight_bits INTEGER, activation_bytes INTEGER,
     latency_us REAL, seconds REAL, epochs INTEGER, images INTEGER, worker TEXT, attempts INTEGER, error TEXT,
-    metrics TEXT, started REAL, finished REAL, revision INTEGER NOT NULL);
+    metrics TEXT, started REAL, finished REAL, revision INTEGER NOT NULL, machine TEXT);
 CREATE INDEX children_revision ON children(revision);
 CREATE TABLE progress(
     child INTEGER PRIMARY KEY, epoch INTEGER, epochs INTEGER, accuracy REAL, loss REAL, updated REAL);
 CREATE TABLE fits(id INTEGER PRIMARY KEY, level INTEGER, round INTEGER, report TEXT NOT NULL, time REAL);
 """
+
+#: Columns of ``children`` that stores of version 0.1 have not.
+LATER = {"machine": "TEXT"}
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -68,6 +71,14 @@ def create(path: Path) -> None:
                 connection.close()  # the last one to close folds the write-ahead log into the file
     except (sqlite3.Error, OSError) as error:
         raise RunError(f"{path}: cannot be written ({error}); choose a folder on a local disk with space") from error
+
+
+def add_later_columns(connection: sqlite3.Connection) -> None:
+    """Give a store of version 0.1 the columns that came later; readers of that version do not mind them."""
+    known = {row[1] for row in connection.execute("PRAGMA table_info(children)")}
+    for name, kind in LATER.items():
+        if known and name not in known:
+            connection.execute(f"ALTER TABLE children ADD COLUMN {name} {kind}")
 
 
 def to_json(value: Any) -> str:

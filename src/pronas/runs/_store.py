@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pronas.errors import RunError
-from pronas.runs._schema import connect, create, to_json
+from pronas.runs._schema import add_later_columns, connect, create, to_json
 from pronas.runs._stored import child_values, legible, meta_value
 from pronas.space import Cell
 
@@ -26,6 +26,7 @@ class Child:
     """One child of a search: its cell, its place in the search, and its result once there is one.
 
     ``reward`` is validation accuracy in [0, 1] (``None`` until done or failed; a failed child counts as 0).
+    ``machine`` is the processor and the kernels (or the GPU) that trained it; None where version 0.1 did.
     ``predicted`` and ``spread`` are what the predictor said before training. Counts are per image; ``seconds`` is
     wall clock.
     """
@@ -55,6 +56,7 @@ class Child:
     started: float | None = None
     finished: float | None = None
     revision: int = 0
+    machine: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -103,6 +105,7 @@ class Store:
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
+            add_later_columns(self._connection)
         except sqlite3.Error as error:
             raise RunError(_explain(self.path, error)) from error
         self._inode = os.stat(self.path).st_ino

@@ -44,7 +44,7 @@ _FINAL = {
 _RESULT = {
     "status": str, "reward": _REAL, "error": Maybe(str), "seconds": _REAL, "epochs": _WHOLE, "images": _WHOLE,
     "metrics": dict, "worker": Maybe(str), "attempts": _COUNT, "parameters": _COUNT, "macs": _COUNT,
-    "binary_macs": _COUNT, "weight_bits": _COUNT, "activation_bytes": _COUNT,
+    "binary_macs": _COUNT, "weight_bits": _COUNT, "activation_bytes": _COUNT, "machine": Maybe(str),
 }  # fmt: skip
 _BASELINE = {
     "name": str, "recipe": str, "allowed": _NUMBER, "seconds": _NUMBER, "test_accuracy": _NUMBER, "epochs": _WHOLE,
@@ -70,7 +70,7 @@ CHILD: dict[str, Any] = {
     "reward": _REAL, "predicted": _REAL, "spread": _REAL, "parameters": _COUNT, "macs": _COUNT, "binary_macs": _COUNT,
     "weight_bits": _COUNT, "activation_bytes": _COUNT, "latency_us": _REAL, "seconds": _REAL, "epochs": _COUNT,
     "images": _COUNT, "worker": Maybe(str), "attempts": _COUNT, "error": Maybe(str), "metrics": dict, "started": _REAL,
-    "finished": _REAL, "revision": _WHOLE,
+    "finished": _REAL, "revision": _WHOLE, "machine": Maybe(str),
 }  # fmt: skip
 
 
@@ -84,7 +84,8 @@ def legible(connection: sqlite3.Connection, what: str) -> Iterator[None]:
             file = connection.execute("PRAGMA database_list").fetchone()[2]
         except sqlite3.Error:
             file = "the store"
-        raise RunError(f"{file}: {what} cannot be read ({error}); {_CURE}") from error
+        reason = " ".join(str(error).split())[:300]  # SQLite shows whole tables
+        raise RunError(f"{file}: {what} cannot be read ({reason}); {_CURE}") from error
 
 
 def meta_value(key: str, text: str) -> Any:
@@ -115,8 +116,9 @@ def child_values(row: Mapping[str, Any]) -> dict[str, Any]:
         cell = Cell.parse(values["cell"])
     except UsageError as error:
         raise ValueError(f"its cell: {error}") from error
-    if values["status"] == "done" and values["reward"] is None:
-        raise ValueError("it is done and has no reward")
+    reward = values["reward"]
+    if values["status"] == "done" and (reward is None or not 0 <= reward <= 1):
+        raise ValueError(f"it is done and its reward is {reward!r}, not a number from 0 to 1")
     return {**values, "cell": cell}
 
 

@@ -30,6 +30,7 @@ class ChildResult:
         activation_bytes: most memory that activations of one image hold at a time.
         worker: where it was trained.
         attempts: how often it was tried (more than once when a worker died).
+        machine: processor and kernels (or the GPU) that trained it: on others the last bits are others.
         weights: its best epoch's weights, as the content of a safetensors file, if they were asked for.
     """
 
@@ -48,6 +49,7 @@ class ChildResult:
     activation_bytes: int = 0
     worker: str = ""
     attempts: int = 1
+    machine: str = ""
     weights: bytes | None = field(default=None, repr=False)
 
 

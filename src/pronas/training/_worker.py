@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from pronas.kernels import variant
+from pronas.machine import processor
 from pronas.networks import Skeleton, describe, skeleton_from_dict
 from pronas.space import Cell
 from pronas.training._inherit import inherit, weights_of
@@ -71,7 +73,7 @@ def run(context: Context, payload: Mapping[str, Any], report: Report) -> dict[st
         The fields of ``ChildResult`` but for ``cell`` and what the executor knows. A child that diverges, runs out of
         memory or raises has failed: its result holds the reason, and what it got to before.
     """
-    result: dict[str, Any] = {"status": "failed", "reward": 0.0, "error": None}
+    result: dict[str, Any] = {"status": "failed", "reward": 0.0, "error": None, "machine": _machine(context)}
     start = time.perf_counter()
     try:
         _train(context, payload, report, result)
@@ -107,6 +109,14 @@ def _train(context: Context, payload: Mapping[str, Any], report: Report, result:
     result.update(status="done", reward=training.keep_best_weights())
     if payload.get("keep"):
         result["weights"] = weights_of(network)
+
+
+def _machine(context: Context) -> str:
+    """What the last bits of a result depend on: the device, and on a processor the kernels."""
+    device = torch.device(context.device)
+    if device.type != "cpu":
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    return f"{processor()}, {'PyTorch' if context.kernels == 'off' else variant()}"
 
 
 def _affordable(training: Training, most: int, limit: float, elapsed: float) -> int:
