@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -41,3 +42,11 @@ if platform.machine() == "x86_64":
 def test_a_clean_machine_compiles_every_library(package: str, name: str) -> None:
     importlib.import_module(package)
     assert compiled_library(package, name) is not None
+
+
+def test_what_trains_here_has_a_name():
+    from pronas.kernels import variant
+    from pronas.machine import processor
+
+    assert re.fullmatch(r"PyTorch|kernels v\d", variant())
+    assert processor()

@@ -233,7 +233,7 @@ def test_recipes_and_skeletons_are_taken_as_objects(tiny, tmp_path):
     assert (run.config.children.recipe["learning_rate"], run.config.final.epochs) == (0.01, 2)
     with pronas.NetworkManager(pronas.load_dataset("digits", limit=100), recipe=recipe) as manager:
         assert 0 <= manager.get_reward("0:3x3 conv + 0:identity") <= 1
-    folder, result = train(
+    _, result = train(
         "0:3x3 maxpool + 0:3x3 dconv", "digits", limit=100, recipe=recipe, epochs=1, out=tmp_path / "t", threads=1
     )
     assert result["best_epoch"] == 1
