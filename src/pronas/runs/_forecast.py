@@ -292,9 +292,10 @@ def _memory(problem: Problem, child: Description, winner: Description) -> int:
 
 
 def _told(found: Forecast, lines: Sequence[str], length: str) -> Forecast:
+    workers = f"{found.workers:,} workers" if found.workers > 1 else "one worker"
     where = "measured here" if found.measured else "as given"
     more = [
-        f"time: about {length} with {found.workers:,} workers, {spelled(found.winner)} of it for the winner",
+        f"time: about {length} with {workers}, {spelled(found.winner)} of it for the winner",
         f"speed: {found.speed:.3g} multiply-accumulates of images trained a second and thread ({where})",
         f"disk: about {_bytes(found.disk)} in the run folder",
         f"memory: about {_bytes(found.memory)} on this machine",

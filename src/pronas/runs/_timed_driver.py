@@ -218,6 +218,8 @@ class TimedDriver(Driver):
 
     def _goes_on(self) -> bool:
         self.clock.record()
+        if self.run.store.meta("verdict") is not None:
+            return False  # cut off after its early end
         share = self.plan.levels / (self.plan.levels + 1) if self.config.search.skips else 1.0  # skips are a level, too
         return self.clock.spent < self.plan.search * share or not self.children.settled  # late, but with an answer
 
