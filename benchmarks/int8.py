@@ -1,6 +1,6 @@
 """Int8 on microcontrollers: instructions, flash, RAM, beside BakeNN; and do all runtimes give the same bytes?
 
-    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, and models of one's own (full precision)
+    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, searched networks, and models of one's own
     python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C (also on a Cortex-M4 and a
                                                     # Cortex-M0+), LiteRT, TFLM; footprints; goes on where it stopped
     python benchmarks/int8.py code                  # bytes of code by kind of operation, for deploy/targets.toml
@@ -12,7 +12,6 @@ CMSIS-NN's sources. BakeNN knows no MEAN: it gets an AVERAGE_POOL in its place.
 
 import argparse
 import collections
-import contextlib
 import ctypes
 import dataclasses
 import json
@@ -64,10 +63,25 @@ int run(const uint8_t *image) {
 """
 
 
-def resnet8():
-    scale = ([125.0, 123.0, 114.0], [63.0, 62.0, 67.0])
-    cell = Cell.parse("0:3x3-3x3 conv + 0:identity")
-    return unruly(Residual().build(cell, (3, 32, 32), 10, seed=0, scale=scale), np.random.default_rng(0))
+SEARCHED = {
+    "resnet8": ("0:3x3-3x3 conv + 0:identity", 3, (16, 32, 64)),
+    "cifar": ("0:3x3 conv + 0:3x3 maxpool", 3, (28, 54, 106)),
+    "cifar-three": (
+        "0:3x3 conv + 0:3x3 maxpool | 0:3x3 maxpool + 1:3x3 maxpool | 2:3x3 dconv + 2:3x3 dconv", 3, (20, 44, 84)
+    ),
+    "fashion": ("0:3x3 dconv + 0:identity | 0:3x3 dconv + 0:identity", 1, (28, 58, 118)),
+    "cifar-narrow": ("0:3x3 mbconv3 + 0:3x3 mbconv3", 3, (28, 52, 108)),
+}  # fmt: skip
+"""ResNet-8 of MLPerf Tiny, and cells that searches in the space ``residual`` found (2026-11-24, sets as named, two to six
+minutes of a shared core), at widths near 78,000 parameters: cell, channels of the images, filters of the stages."""
+
+
+def network_of(name):
+    """With weights drawn at random: instructions do not depend on them."""
+    cell, channels, filters = SEARCHED[name]
+    scale, side = ([120.0] * channels, [60.0] * channels), 32 if channels == 3 else 28
+    network = Residual(filters=filters).build(Cell.parse(cell), (channels, side, side), 10, seed=0, scale=scale)
+    return unruly(network, np.random.default_rng(0))
 
 
 def count(name, network):
@@ -265,10 +279,10 @@ def main():
     if args.what == "code":
         code()
         return
-    count("resnet8", resnet8())
+    for name in SEARCHED:
+        count(name, network_of(name))
     for path in args.models:
-        with contextlib.suppress(KeyboardInterrupt):
-            count(path.stem, load_model(path).network)
+        count(path.stem, load_model(path).network)
 
 
 if __name__ == "__main__":

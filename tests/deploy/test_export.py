@@ -93,7 +93,21 @@ def test_a_run_s_winner_is_packed_beside_it(models):
     assert np.array_equal(network.logits(pixels()), torch_logits(models / "binary", pixels()))
     assert network.classes == ["a", "b", "c", "d"]
     assert network.info["cell"] == CELLS["binary"]
+    assert not (models / "run" / "exports.json").exists()  # no run: it has no store
     path.unlink()
+
+
+def test_a_run_remembers_what_was_exported_of_its_winner(models, tmp_path):
+    run = models / "run"
+    (run / "store.sqlite").touch()
+    for name in ("one.packed", "one.packed", "net.c"):
+        export(run, name.split(".")[1], tmp_path / name)
+    facts = json.loads((run / "exports.json").read_text())
+    assert list(facts) == ["one.packed", "net.c"]
+    assert "bytes of constants" in facts["net.c"]["flash"]
+    (run / "exports.json").write_text("[")
+    export(run, "packed", tmp_path / "one.packed")
+    assert list(json.loads((run / "exports.json").read_text())) == ["one.packed"]
 
 
 def test_c_and_its_header(models, tmp_path):

@@ -20,6 +20,21 @@ def test_reads_all_and_then_what_changed(tmp_path, runs):
         assert reader.read(since=50).children == []
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"net.c": {"file": "net.c", "ram": "1,078 bytes"}}', [{"file": "net.c", "ram": "1,078 bytes"}]),
+        ('{"net.c": 5, "o": {"n": 3}}', [{"n": "3"}]), ("[1]", []), ("{", []),
+    ],
+)  # fmt: skip
+def test_exports_are_read_as_far_as_they_are_some(tmp_path, runs, content, expected):
+    run = runs.make_run(tmp_path / "r", 5)
+    with RunReader(run) as reader:
+        assert reader.read().exports == []
+        (run / "exports.json").write_text(content)
+        assert reader.read().exports == expected
+
+
 def test_changed_notices_other_writers_only_once(tmp_path, runs):
     run = runs.make_run(tmp_path / "r", 5)
     writer = runs.open_store(run)

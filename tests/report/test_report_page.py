@@ -61,6 +61,15 @@ def test_classes_and_hand_made_networks_are_beside_the_winner(tab):
     assert tab.locator("#hand-made tbody tr").count() == 2
 
 
+def test_exported_files_are_beside_the_winner(tmp_path, runs, open_page):
+    run = runs.make_run(tmp_path / "r", 20)
+    facts = {"file": "net.c", "format": "c", "accuracy": "0.90 in int8", "same class": "0.99 of these images"}
+    (run / "exports.json").write_text(json.dumps({"net.c": facts, "x": {"file": IMAGE}}))
+    page = open_page(write_report(run, tmp_path / "report.html").as_uri())
+    assert page.locator("#exports tbody tr").first.inner_text().split("\t")[:3] == ["net.c", "c", "0.90 in int8"]
+    assert page.locator("#exports img").count() == 0
+
+
 def test_level_filter_applies_everywhere(tab):
     tab.locator('.chip[data-level="1"]').click()
     assert tab.locator("#reward .pt").count() == 1600

@@ -167,10 +167,12 @@ def export_with_facts(
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file, such as {target / ('net' + FORMATS[format])}")
     beside = _WRITERS[format](order)
-    from pronas.deploy._text import facts_of, write_text
+    from pronas.deploy._text import facts_of, remember, write_text
 
     agreement = order.made[0] if order.made else None
     facts = facts_of(loaded, format, target, agreement) | order.notes
+    if path is not None:
+        remember(path, facts)
     return Exported(target, (*beside, write_text(target, facts)), facts, agreement)
 
 
@@ -208,6 +210,7 @@ def _packed(order: _Order) -> tuple[Path, ...]:
 
 
 def _c(order: _Order) -> tuple[Path, ...]:
+    from pronas.deploy._footprint import footprint
     from pronas.deploy._text import write_example
 
     if order.binary:
@@ -215,13 +218,12 @@ def _c(order: _Order) -> tuple[Path, ...]:
 
         write_c(model_graph(order.model), order.target)
     else:
-        from pronas.deploy._footprint import footprint
         from pronas.deploy.integer import write_integer_c
 
         write_integer_c(order.integers(), order.target)
-        needed = footprint(order.model.network.plan)
-        order.notes["flash"] = f"{needed.constants:,} bytes of constants, about {needed.code:,} of code on a Cortex-M4"
-        order.notes["ram"] = f"{needed.ram:,} bytes, and below 512 of stack"
+    needed = footprint(order.model.network.plan)
+    order.notes["flash"] = f"{needed.constants:,} bytes of constants, about {needed.code:,} of code on a Cortex-M4"
+    order.notes["ram"] = f"{needed.ram:,} bytes, and below 512 of stack"
     return order.target.with_suffix(".h"), write_example(order.target, order.model.spec)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pronas.deploy._ctext import clean, fill, identifier
 from pronas.files import write_atomic
@@ -82,6 +84,20 @@ def write_text(path: Path, facts: dict[str, str]) -> Path:
     text = path.with_name(path.name + ".txt")
     write_atomic(text, "".join(f"{name + ':':14}{value}\n" for name, value in facts.items()))
     return text
+
+
+def remember(model: Path, facts: dict[str, str]) -> None:
+    """Keep the facts with the run that ``model`` is the winner of, by the file's name, for its report; of a model
+    elsewhere, nothing."""
+    run = model.parent.parent
+    if model.parent.name != "weights" or not (run / "store.sqlite").is_file():
+        return
+    path, known = run / "exports.json", dict[str, Any]()
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = found if isinstance(found, dict) else {}
+    known.pop(facts["file"], None)
+    write_atomic(path, json.dumps(known | {facts["file"]: facts}, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_example(path: Path, spec: ModelSpec) -> Path:

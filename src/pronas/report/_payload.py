@@ -47,6 +47,7 @@ def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = Non
         "meta": {key: value for key, value in snapshot.meta.items() if key != "revision"},
         "metrics": snapshot.metrics,
         "classes": class_rows(snapshot.meta.get("final")),
+        "exports": snapshot.exports,
         "space": space_facts(snapshot.meta.get("config")),
         "name": name,
     }

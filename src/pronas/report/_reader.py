@@ -13,6 +13,8 @@ from typing import Any
 from pronas.errors import RunError
 
 STORE, LAYOUT = "store.sqlite", 1
+EXPORTS = "exports.json"
+_MOST_EXPORTS = 1 << 20  # bytes
 
 #: Columns of ``children`` that pages show.
 COLUMNS = (
@@ -37,6 +39,7 @@ class Snapshot:
         fits: ``level, round, report`` of each fit of the predictor.
         meta: the entries of ``meta``, decoded.
         metrics: curves of the best child so far.
+        exports: what was exported of the winner: facts by name, for each file.
     """
 
     run: str
@@ -46,6 +49,7 @@ class Snapshot:
     fits: list[dict[str, Any]] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    exports: list[dict[str, str]] = field(default_factory=list)
 
     def best_cell(self) -> str | None:
         """Text of the cell with the highest reward among ``children``, or None."""
@@ -124,6 +128,7 @@ class RunReader:
             fits=[{"level": level, "round": round_, "report": _table(report)} for level, round_, report in fits],
             meta=meta,
             metrics=_table(best[0][0]) if best else {},
+            exports=_exports(self.path.with_name(EXPORTS)),
         )
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -171,6 +176,16 @@ def _json(text: Any) -> Any:
 def _table(text: Any) -> dict[str, Any]:
     found = _json(text)
     return found if isinstance(found, dict) else {}
+
+
+def _exports(path: Path) -> list[dict[str, str]]:
+    """Facts of each exported file, newest last; what is not such a table is left out."""
+    try:
+        text = path.read_bytes()[:_MOST_EXPORTS].decode("utf-8", "replace")
+    except OSError:
+        return []
+    rows = [row for row in _table(text).values() if isinstance(row, dict)]
+    return [{str(name): str(value) for name, value in row.items()} for row in rows]
 
 
 def _whole(value: Any) -> int:

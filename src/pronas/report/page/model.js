@@ -1,6 +1,6 @@
 // What is known of the run, and what follows from it. Rows come as arrays; `fields` names their places.
 const run = {
-  children: new Map(), pictures: {}, fits: [], running: [], meta: {}, space: {}, sizes: {}, metrics: {}, classes: [], name: "", live: false,
+  children: new Map(), pictures: {}, fits: [], running: [], meta: {}, space: {}, sizes: {}, metrics: {}, classes: [], exports: [], name: "", live: false,
   hidden: new Set(), // levels filtered out
 };
 
@@ -11,7 +11,7 @@ function receive(message) {
     const child = Object.fromEntries(message.fields.map((field, i) => [field, row[i]]));
     run.children.set(child.id, child);
   }
-  for (const key of ["fits", "running", "meta", "space", "name", "live", "metrics", "sizes", "classes"]) if (key in message) run[key] = message[key];
+  for (const key of ["fits", "running", "meta", "space", "name", "live", "metrics", "sizes", "classes", "exports"]) if (key in message) run[key] = message[key];
 }
 
 const all = () => [...run.children.values()];

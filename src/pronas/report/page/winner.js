@@ -5,14 +5,14 @@ function winner() {
   const update = () => {
     const final = run.meta.final, best = byReward(done())[0], curves = final && final.curves ? final.curves : run.metrics;
     node.hidden = !(final || (curves && best));
-    const now = JSON.stringify([final, run.metrics, run.meta.comparison]);
+    const now = JSON.stringify([final, run.metrics, run.meta.comparison, run.exports]);
     if (node.hidden || now === key) return;
     key = now;
     for (let i = charts.length - 1; i >= 0; i--) if (charts[i] instanceof Lines) charts.splice(i, 1);
     const plots = curvePlots(curves || {}), child = final && all().find((c) => c.cell === final.cell);
     replace(body, el("p", { class: "lead" }, final ? "Training of the winner to the end." : "Not trained to the end yet; these are the best child's curves."),
       final && el("div", { class: "pair" }, el("div", { class: "scroll picture" }, child && cellPicture(child)), el("div", {}, cellCode({ cell: final.cell || "" }), finalFacts(final))),
-      el("div", { class: "pair" }, plots.map((plot) => plot.node)), handMade(run.meta.comparison), final && final.confusion && confusion(final), classFigures(run.classes || []));
+      el("div", { class: "pair" }, plots.map((plot) => plot.node)), handMade(run.meta.comparison), exported(run.exports || []), final && final.confusion && confusion(final), classFigures(run.classes || []));
     plots.forEach((plot) => plot.draw());
   };
   return { node, update };
@@ -49,6 +49,14 @@ function handMade(comparison) {
   const heads = ["network", "augmentation", "test accuracy", "parameters", "trained in"];
   const body = comparison.baselines.filter(known).map((b) => el("tr", {}, el("th", { scope: "row" }, String(b.name)), el("td", {}, String(b.recipe)), [percent(b.test_accuracy), count(b.parameters), duration(b.seconds)].map((v) => el("td", {}, v))));
   return el("figure", { id: "hand-made" }, el("figcaption", {}, "Hand-made networks under the same limits, each for the search's whole time. " + (comparison.text || "")),
+    el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, body))));
+}
+
+function exported(rows) {
+  if (!rows.length) return null;
+  const heads = ["file", "format", "accuracy", "same class", "bytes", "flash", "ram"];
+  const body = rows.map((row) => el("tr", {}, heads.map((name, i) => el(i ? "td" : "th", i ? {} : { scope: "row" }, row[name] || "–"))));
+  return el("figure", { id: "exports" }, el("figcaption", {}, "Exported files, and how integers do beside floats."),
     el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, body))));
 }
 
