@@ -47,7 +47,7 @@ def trained(name, dataset, epochs, folder):
         cell, skeleton = NETWORKS[name]
         chosen = recipe("full" if skeleton.binary else "timed", binary=skeleton.binary, epochs=epochs, batch=64)
         made = train_network(cell, dataset, skeleton, chosen, threads=1)
-        save_model(path, made.network, made.spec)
+        save_model(made.network, path, made.spec)
     return load_model(path)
 
 

@@ -69,7 +69,8 @@ SEARCHED = {
     "cifar-three": (
         "0:3x3 conv + 0:3x3 maxpool | 0:3x3 maxpool + 1:3x3 maxpool | 2:3x3 dconv + 2:3x3 dconv", 3, (20, 44, 84)
     ),
-    "fashion": ("0:3x3 dconv + 0:identity | 0:3x3 dconv + 0:identity", 1, (28, 58, 118)),
+    "fashion": ("0:3x3-3x3 conv + 0:identity", 1, (16, 32, 64)),
+    "fashion-deep": ("0:3x3 dconv + 0:identity | 0:3x3 dconv + 0:identity", 1, (28, 58, 118)),
     "cifar-narrow": ("0:3x3 mbconv3 + 0:3x3 mbconv3", 3, (28, 52, 108)),
 }  # fmt: skip
 """ResNet-8 of MLPerf Tiny, and cells that searches in the space ``residual`` found (2026-11-24, sets as named, two to six
