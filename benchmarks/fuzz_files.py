@@ -4,8 +4,8 @@
 
 safetensors: bytes of weights files are changed. forged: their specification is changed and the digest mended, so
 that what lies behind it is looked at. packed: bytes of packed files, through Python (`fuzz_packed.py` feeds the C core
-under AddressSanitizer). Files of TensorFlow Lite are written, never read. Exits with 1 where something else happens than
-loading or a `PronasError`, or where a file takes more than 20 seconds; each such file is kept.
+under AddressSanitizer). Files of TensorFlow Lite are written, never read. Exits with 1 where something else happens
+than loading or a `PronasError`, or where a file takes more than 20 seconds; each such file is kept.
 """
 
 import argparse

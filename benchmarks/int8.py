@@ -1,6 +1,6 @@
 """Int8 on microcontrollers: instructions, flash, RAM, beside BakeNN; and do all runtimes give the same bytes?
 
-    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, searched networks, and models of one's own
+    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, searched networks, one's own models
     python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C (also on a Cortex-M4 and a
                                                     # Cortex-M0+), LiteRT, TFLM; footprints; goes on where it stopped
     python benchmarks/int8.py code                  # bytes of code by kind of operation, for deploy/targets.toml
@@ -73,8 +73,8 @@ SEARCHED = {
     "fashion-deep": ("0:3x3 dconv + 0:identity | 0:3x3 dconv + 0:identity", 1, (28, 58, 118)),
     "cifar-narrow": ("0:3x3 mbconv3 + 0:3x3 mbconv3", 3, (28, 52, 108)),
 }  # fmt: skip
-"""ResNet-8 of MLPerf Tiny, and cells that searches in the space ``residual`` found (2026-11-24, sets as named, two to six
-minutes of a shared core), at widths near 78,000 parameters: cell, channels of the images, filters of the stages."""
+"""ResNet-8 of MLPerf Tiny, and cells that searches in the space ``residual`` found (2026-11-24, sets as named, two to
+six minutes of a shared core), at widths near 78,000 parameters: cell, channels of images, filters of the stages."""
 
 
 def network_of(name):

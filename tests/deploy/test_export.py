@@ -14,7 +14,7 @@ from deploy_graphs import adversarial
 
 from pronas.cli import main
 from pronas.data import dataset_from_arrays
-from pronas.deploy import export, export_with_facts, load_packed, measure, measure_on
+from pronas.deploy import export, export_with_facts, load_packed, load_targets, measure, measure_on
 from pronas.deploy.integer import integer_model, run_integer
 from pronas.deploy.onnx import TOLERANCE, check_onnx, export_onnx, session, torch_program
 from pronas.errors import ModelFileError, UsageError
@@ -114,6 +114,20 @@ def test_c_and_its_header(models, tmp_path):
     path = export(models / "binary", "c", tmp_path / "net.c")
     assert "net_classify" in path.read_text()
     assert "#define NET_CLASSES 4" in path.with_suffix(".h").read_text()
+
+
+def test_c_beyond_a_board_is_not_written(models, tmp_path):
+    assert export(models / "binary", "c", tmp_path / "net.c", board="pico").exists()
+    (tmp_path / "tiny.toml").write_text(
+        '[boards.tiny]\nprocessor = "cortex-m0plus"\nflash = 1000\nram = 100\nmegahertz = 1\n'
+    )
+    load_targets(tmp_path / "tiny.toml")
+    for name in ("binary", "flat"):
+        with pytest.raises(UsageError, match=r"bytes of flash are .* more than tiny has .* the largest layer is"):
+            export(models / name, "c", tmp_path / "large.c", data=images(), board="tiny")
+    with pytest.raises(UsageError, match="choose c"):
+        export(models / "binary", "packed", tmp_path / "net.packed", board="pico")
+    assert not list(tmp_path.glob("large*"))
 
 
 def test_loaded_models_need_an_out(models, tmp_path):

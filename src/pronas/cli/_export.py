@@ -31,6 +31,9 @@ def command(
             min=0, max=10_000, help="Epochs of further training with fake quantization.", rich_help_panel=_INT8
         ),
     ] = 0,
+    target: Annotated[
+        str | None, typer.Option(help="Refuse C that is beyond the flash or RAM of this board or processor.")
+    ] = None,
 ) -> None:
     """Export a trained model: ONNX, C, TensorFlow Lite, packed bits, or PyTorch's own format.
 
@@ -39,7 +42,7 @@ def command(
     from pronas.deploy import export_with_facts
 
     images = data if data is not None else images_of(model)
-    made = export_with_facts(model, format, out, data=images, int8=int8, calibration=calibration, qat=qat)
+    made = export_with_facts(model, format, out, data=images, int8=int8, calibration=calibration, qat=qat, board=target)
     typer.echo(f"wrote {made.path} ({made.path.stat().st_size:,} bytes)")
     for path in made.beside:
         typer.echo(f"wrote {path}")

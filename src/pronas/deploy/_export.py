@@ -94,6 +94,7 @@ def export(
     int8: bool = False,
     calibration: str = "mse",
     qat: int = 0,
+    board: str | None = None,
 ) -> Path:
     """Write a trained model for deployment.
 
@@ -119,17 +120,21 @@ def export(
         int8: "onnx" alone: quantize and dequantize in pairs, with the integer network's scales.
         calibration: how int8 scales are chosen: "mse", "percentile" or "minmax".
         qat: epochs of further training with fake quantization, before weights become int8.
+        board: a board or processor (`target_names`) whose flash and RAM the C must fit; "c" alone.
 
     Returns:
         The path of the file.
 
     Raises:
         UsageError: an unknown format, one that the network cannot take, a layer without a packed or integer form, int8
-            without data, or no ``out`` for a model that is not a file.
+            without data, no ``out`` for a model that is not a file, or a network beyond the board's flash or RAM (the
+            message says by how much, and names the largest layer).
         ModelFileError: the model cannot be read, or ONNX Runtime's answers differ from PyTorch's.
         MissingExtraError: "onnx" or "tflite" without the extra of that name.
     """
-    return export_with_facts(model, format, out, data=data, int8=int8, calibration=calibration, qat=qat).path
+    return export_with_facts(
+        model, format, out, data=data, int8=int8, calibration=calibration, qat=qat, board=board
+    ).path
 
 
 def export_with_facts(
@@ -141,6 +146,7 @@ def export_with_facts(
     int8: bool = False,
     calibration: str = "mse",
     qat: int = 0,
+    board: str | None = None,
 ) -> Exported:
     """`export`, with everything that there is to say about the result.
 
@@ -164,6 +170,8 @@ def export_with_facts(
     target = Path(out) if out is not None else Path(path or "").with_suffix(FORMATS[format])
     order = _Order(loaded, target, data, int8, calibration, qat)
     _check(order, format)
+    if board is not None:
+        _check_board(order, format, board)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file, such as {target / ('net' + FORMATS[format])}")
     beside = _WRITERS[format](order)
@@ -189,6 +197,14 @@ def _check(order: _Order, format: str) -> None:
         raise UsageError(f"{format} has no int8 form: choose c, tflite or onnx", "format")
     if order.qat and format in ("onnx", "pt2") and not order.int8:
         raise UsageError("qat trains for int8: give int8 as well, or choose c or tflite", "format")
+
+
+def _check_board(order: _Order, format: str, board: str) -> None:
+    from pronas.deploy._footprint import check_fits
+
+    if format != "c":
+        raise UsageError(f"only the size of C is known for {board}: choose c", "format")
+    check_fits(order.model.network.plan, board)
 
 
 def _onnx(order: _Order) -> tuple[Path, ...]:
