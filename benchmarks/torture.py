@@ -284,7 +284,7 @@ class Client:
 
     async def catch_up(self) -> None:
         """Connect once more and take all there is."""
-        with contextlib.suppress(asyncio.TimeoutError):
+        with contextlib.suppress(asyncio.TimeoutError, OSError):
             await asyncio.wait_for(self._connected(), 5.0)
 
     async def _connected(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,37 @@ class Feed:
         self._mark, self._revision = mark, int(revision) if re.fullmatch(r"[0-9]{1,15}", revision) else -1
         self._pictures: set[str] = set()
         self._said: dict[str, Any] = {}
+        self._polling, self._closed = threading.Lock(), False
 
     _reader: RunReader | None
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store, for good: at once, or when the poll that another thread is in has ended.
+
+        A page that goes away cuts its poll off; SQLite crashes where a connection is closed under a query.
+        """
+        self._closed = True
+        if self._polling.acquire(blocking=False):
+            try:
+                self._shut()
+            finally:
+                self._polling.release()
+
+    def poll(self) -> str | None:
+        """Return the next event, or None when there is no news. Never raises for a store that is not there now."""
+        with self._polling:
+            try:
+                return None if self._closed else self._poll()
+            finally:
+                if self._closed:
+                    self._shut()
+
+    def _shut(self) -> None:
         if self._reader:
             self._reader.close()
         self._reader = None
 
-    def poll(self) -> str | None:
-        """Return the next event, or None when there is no news. Never raises for a store that is not there now."""
+    def _poll(self) -> str | None:
         try:
             reader = self._open()
             if reader is None or not reader.changed():
@@ -50,12 +71,12 @@ class Feed:
             mark, snapshot = self._read(reader)
             return self._event(mark, snapshot)
         except RunError:
-            self.close()  # gone, replaced in this moment, or being made: tried again at the next poll
+            self._shut()  # gone, replaced in this moment, or being made: tried again at the next poll
             return None
 
     def _open(self) -> RunReader | None:
         if self._reader and self._reader.replaced():
-            self.close()
+            self._shut()
         if self._reader is None:
             self._reader = RunReader(self._run)
         return self._reader
