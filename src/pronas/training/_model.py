@@ -211,7 +211,7 @@ def _built(content: str, tensors: Mapping[str, Tensor], path: Path) -> tuple[Mod
     except ModelFileError:
         raise
     except Exception as error:  # whatever the builders, users' among them, make of words and numbers of any kind
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__  # a forged word may be a long one
         raise ModelFileError(f"{path}: its specification cannot be built: {reason}") from error
 
 
