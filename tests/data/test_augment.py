@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from pronas.data import Augmentation, Split, default_augmentation, expand, load_dataset, scale_of
+from pronas.data import (
+    Augmentation,
+    Split,
+    augmentation,
+    augmentation_names,
+    default_augmentation,
+    expand,
+    load_dataset,
+    scale_of,
+)
 from pronas.errors import UsageError
 
 
@@ -250,7 +259,7 @@ def test_registered_augmentations(registry):
 
     @pronas.augmentation("smaller")
     def smaller(images, generator):
-        return images[:, :, 1:]
+        return images[:, :, 1:] if images.shape[3] == 10 else images
 
     images = batch()
     assert torch.equal(Augmentation(then="negative").apply(images, generator()), 255 - images)
@@ -265,6 +274,43 @@ def test_registered_augmentations(registry):
         assert Recipe.from_dict(recipe.to_dict()) == recipe
     with pytest.raises(UsageError, match="augmentation 'negatve'; did you mean 'negative'"):
         Recipe(augmentation="negatve")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda images, generator: images[:, :, 1:], r"images of shape \(2, 3, 8, 8\).* became \(2, 3, 7, 8\)"),
+        (
+            lambda images, generator: images.float(),
+            r"images .* became .*, torch.float32 on cpu; they must stay",
+        ),
+        (lambda images, generator: None, "images became NoneType; they must stay a tensor"),
+    ],
+)
+def test_an_augmentation_is_tried_when_it_is_registered(registry, change, message):
+    with pytest.raises(UsageError, match=f"'tried': {message}"):
+        augmentation("tried")(change)
+    assert "tried" not in augmentation_names()
+
+
+def larger(images, generator):
+    if images.shape[2] < 24:
+        raise ValueError("24 rows or more")
+    return images
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        larger,
+        lambda images, generator: images.new_zeros(len(images), 1, 28, 28),  # made for one size
+        lambda images, generator: defined_further_down(images),  # noqa: F821
+        lambda images, generator: images.view(-1, 4, 64, 64),  # multispectral images alone
+    ],
+)
+def test_what_wants_other_images_than_those_tried_is_registered(registry, change):
+    assert augmentation("wanting")(change) is change
+    assert "wanting" in augmentation_names()
 
 
 def test_plain_form_of_an_older_augmentation_is_as_it_was():

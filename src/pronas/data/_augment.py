@@ -30,9 +30,20 @@ def augmentation(name: str) -> Callable[[Change], Change]:
         >>> @augmentation("negative")
         ... def negative(images, generator):
         ...     return 255 - images
+
+    Args:
+        name: as recipes, TOML files and `Augmentation.then` name it.
+
+    Returns:
+        A decorator; it tries the function once, on black images of uint8, and gives it back as it is.
+
+    Raises:
+        UsageError: (of the decorator) every batch that was tried changed its shape or type, or became no tensor. What
+            raises an exception on one is tried on the next size, and is not refused here: it may want other images.
     """
 
     def register(change: Change) -> Change:
+        _try_once(name, change)
         _REGISTERED[name] = change
         return change
 
@@ -61,7 +72,35 @@ def registered(name: str) -> Change:
     return _REGISTERED[name]
 
 
+#: Sizes (C, H, W) of the images that a function is tried on; some want more than 8x8, or are made for one size.
+_TRIED = ((3, 8, 8), (3, 32, 32), (1, 28, 28))
+
+
+def _try_once(name: str, change: Change) -> None:
+    """Refuse what keeps the shape and type of none of `_TRIED`."""
+    import torch
+
+    refused = []
+    for size in _TRIED:
+        images = torch.zeros(2, *size, dtype=torch.uint8)
+        try:
+            result = change(images, torch.Generator().manual_seed(0))
+        except Exception:  # whatever it wants of its images, or of what its module defines further down
+            continue
+        try:
+            _checked(name, result, images)
+            return
+        except UsageError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
 def _checked(name: str, result: Tensor, images: Tensor) -> Tensor:
+    import torch
+
+    if not isinstance(result, torch.Tensor):
+        raise UsageError(f"augmentation {name!r}: images became {type(result).__name__}; they must stay a tensor")
     wanted = (tuple(images.shape), images.dtype, images.device)
     found = (tuple(result.shape), result.dtype, result.device)
     if found != wanted:
