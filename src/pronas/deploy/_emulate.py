@@ -139,6 +139,9 @@ def emulate(
 def check_emulated(processor: str) -> None:
     """Raise unless a processor can be emulated here.
 
+    Args:
+        processor: for instance ``cortex-m4``.
+
     Raises:
         UsageError: it is unknown, or arm-none-eabi-gcc or qemu-system-arm is not installed.
     """

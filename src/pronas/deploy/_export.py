@@ -150,15 +150,24 @@ def export_with_facts(
 ) -> Exported:
     """`export`, with everything that there is to say about the result.
 
-    >>> import pathlib, tempfile
-    >>> from pronas.networks import skeleton
-    >>> from pronas.training import ModelSpec, save_model
-    >>> binary = skeleton("binary", filters=(8,)).to_dict()
-    >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-    >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
-    >>> made = export_with_facts(path, "c")
-    >>> sorted(file.name for file in made.beside)
-    ['model.c.txt', 'model.h', 'model_main.c']
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
+        >>> made = export_with_facts(path, "c")
+        >>> sorted(file.name for file in made.beside)
+        ['model.c.txt', 'model.h', 'model_main.c']
+
+    Args:
+        model, format, out, data, int8, calibration, qat, board: as of `export`.
+
+    Returns:
+        The file, what stands beside it, and the lines of its text.
+
+    Raises:
+        UsageError, ModelFileError, MissingExtraError: as `export`.
     """
     if format not in FORMATS:
         raise UsageError(
@@ -280,8 +289,14 @@ def model_graph(model: Model) -> Graph:
         >>> model_graph(load_model(path)).classes
         2
 
+    Args:
+        model: binary; trained or not.
+
+    Returns:
+        Maps and operations; ``info`` has the model's class names, cell and number of parameters.
+
     Raises:
-        UsageError: as `export`.
+        UsageError: a full-precision network, or a layer that has no packed form; the message names it.
     """
     from pronas.deploy.packed import graph_of
 
@@ -302,8 +317,14 @@ def find_model(path: str | os.PathLike[str]) -> Path:
         >>> find_model(path).name
         'model.safetensors'
 
+    Args:
+        path: a run's folder, ``model``, ``model.safetensors`` or ``model.json``.
+
+    Returns:
+        The path of the ``.safetensors`` file; it is there, and not read yet.
+
     Raises:
-        ModelFileError: there is none.
+        ModelFileError: no such run or model, a run whose winner is not trained yet, or a file of another kind.
     """
     given = Path(path)
     if given.is_dir():

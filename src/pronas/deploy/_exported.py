@@ -70,9 +70,16 @@ def label_onnx(path: Path, facts: Mapping[str, str]) -> None:
 def open_exported(path: Path) -> Runner | None:
     """Open a file that `pronas.export` wrote by what it is; None: it is a run, a model, or nothing.
 
+    Args:
+        path: of a file; what does not exist, or is a folder, gives None.
+
+    Returns:
+        How to classify with it: ``score`` maps uint8 images (n, C, H, W) to float32 logits (n, classes).
+
     Raises:
         ModelFileError: it is damaged, or no network of images.
-        UsageError: nothing here runs files of its kind.
+        UsageError: nothing here runs files of its kind (``.tflite``, ``.c``, ``.h``).
+        MissingExtraError: an ONNX file without onnxruntime.
     """
     from pronas.deploy.packed import is_packed
 

@@ -35,7 +35,7 @@ class Footprint:
 
 
 def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
-    """Flash and RAM of the int8 C that `export` would write of a network with this plan, trained however.
+    """Flash and RAM of the C that `export` would write of a network with this plan, trained however.
 
         >>> from pronas.networks import skeleton
         >>> from pronas.space import Cell
@@ -45,11 +45,14 @@ def footprint(plan: NetworkPlan, on: str | Target = "cortex-m4") -> Footprint:
         (3032, 6656, True)
 
     Args:
-        plan: `Skeleton.plan(cell, input_shape, classes)`, full precision.
+        plan: `Skeleton.plan(cell, input_shape, classes)`; int8 C of full precision, C of bits of binary networks.
         on: a board or processor (`target_names`).
 
+    Returns:
+        Bytes of constants, of code and of static memory.
+
     Raises:
-        UsageError: a layer without an integer form, an unknown target.
+        UsageError: a layer without an integer or packed form, or an unknown target.
     """
     where = target(on) if isinstance(on, str) else on
     if plan.factory.binary:
@@ -72,8 +75,15 @@ def check_fits(plan: NetworkPlan, on: str | Target) -> Footprint:
         >>> check_fits(plan, "cortex-m4").ram
         6656
 
+    Args:
+        plan: as of `footprint`.
+        on: a board, or a processor, which has no limits.
+
+    Returns:
+        What `footprint` returns.
+
     Raises:
-        UsageError: it is not; the message says by how much and names the largest layer.
+        UsageError: it is not (the message says by how much and names the largest layer); as `footprint`.
     """
     where = target(on) if isinstance(on, str) else on
     found = footprint(plan, where)

@@ -59,6 +59,13 @@ def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGr
         images: uint8 (n, C, H, W); latency is taken on the first.
         repeats: rounds of the measurement; each form runs once a round.
         integers: the integer network of a full-precision model, for its int8 forms.
+
+    Returns:
+        One `Measurement` a form, PyTorch's first; forms that nothing here can run are left out.
+
+    Raises:
+        UsageError: a binary model with a layer that has no packed form, or integers with a window that has no C form.
+        ModelFileError: ONNX Runtime's answers differ from PyTorch's.
     """
     with torch_threads(1), tempfile.TemporaryDirectory() as folder:
         forms = forms_of(model, integers, Path(folder))
@@ -87,7 +94,10 @@ def interleaved(runs: dict[str, Runner], image: Images, repeats: int) -> dict[st
     Args:
         runs: functions of an image, by name.
         image: uint8 (1, C, H, W).
-        repeats: rounds.
+        repeats: rounds that are timed, one or more; two go before, untimed.
+
+    Returns:
+        Microseconds by the names of ``runs``.
     """
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats + 2):
@@ -101,8 +111,18 @@ def interleaved(runs: dict[str, Runner], image: Images, repeats: int) -> dict[st
 def measure_on(model: Model, image: Images, processor: str, integers: IntegerGraph | None = None) -> Emulated:
     """The C of a model on a Cortex-M under QEMU, one image (C, H, W); see `pronas.deploy._emulate`.
 
+    Args:
+        model: trained; binary, or full precision with ``integers``.
+        image: uint8 (C, H, W).
+        processor: for instance ``cortex-m4``.
+        integers: the integer network of a full-precision model.
+
+    Returns:
+        Its class, instructions for the image, and bytes of flash, RAM and stack.
+
     Raises:
-        UsageError: a full-precision model without ``integers``; as `emulate`.
+        UsageError: a full-precision model without ``integers``; an unknown processor, or arm-none-eabi-gcc or
+            qemu-system-arm is not installed, or they fail.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "net.c"

@@ -49,8 +49,11 @@ class Target:
 def load_targets(path: str | os.PathLike[str]) -> None:
     """Add the processors and boards of a file that is written as the table that comes with pronas.
 
+    Args:
+        path: of a TOML file with tables ``processors`` and ``boards``; its entries replace those of the same name.
+
     Raises:
-        UsageError: it cannot be read, or is no such table.
+        UsageError: it cannot be read, is no TOML, or a board has no processor that is known.
     """
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -66,8 +69,11 @@ def load_targets(path: str | os.PathLike[str]) -> None:
 def target_names() -> list[str]:
     """Boards, then processors.
 
-    >>> "cortex-m4" in target_names()
-    True
+        >>> "cortex-m4" in target_names()
+        True
+
+    Returns:
+        The names that `target` knows, those of `load_targets` included.
     """
     tables = _tables()
     return [*tables["boards"], *tables["processors"]]
@@ -78,6 +84,12 @@ def target(name: str) -> Target:
 
         >>> target("cortex-m4").name
         'cortex-m4'
+
+    Args:
+        name: one of `target_names`.
+
+    Returns:
+        Its limits in bytes and its clock in MHz, None where there are none, and its bytes of code.
 
     Raises:
         UsageError: there is none; the message names the nearest.

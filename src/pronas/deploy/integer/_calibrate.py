@@ -27,7 +27,12 @@ _TAIL = 0.01  # per cent that "percentile" cuts off at each end
 @final
 @dataclass(frozen=True)
 class Scale:
-    """real = scale (q - zero), q an int8; ``scale`` is exactly a float32."""
+    """How int8 numbers stand for real ones: real = scale (q - zero) (Jacob et al. 2018, section 2.1).
+
+    Attributes:
+        scale: what one step is worth; exactly a float32.
+        zero: the q, -128 to 127, that stands for 0.
+    """
 
     scale: float
     zero: int
@@ -52,9 +57,12 @@ def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse")
 
     Args:
         graph: the network in floats.
-        images: training images, (n, C, H, W); 256 to 1,000 do.
+        images: training images, uint8 (n, C, H, W), n of 32 or more; 256 to 1,000 do.
         method: "mse" takes the range that makes the smallest squared error, "percentile" cuts 0.01 % off at each end,
             "minmax" takes all. Logits always keep all of theirs, or large ones would become equal.
+
+    Returns:
+        The image's scale, then one for each node's result.
 
     Raises:
         UsageError: fewer than 32 images, of another shape, or an unknown method.

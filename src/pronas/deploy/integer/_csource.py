@@ -37,7 +37,14 @@ ROW_BYTES = 64
 @final
 @dataclass(frozen=True)
 class IntegerSource:
-    """A C file, its header, and the bytes of its static memory and of its constants."""
+    """C of an integer network, not yet in files.
+
+    Attributes:
+        source: of the ``.c`` file.
+        header: of the ``.h`` file beside it.
+        buffer_bytes: of static memory, exact.
+        constant_bytes: of weights, biases, multipliers and the operation table, exact.
+    """
 
     source: str
     header: str
@@ -48,8 +55,16 @@ class IntegerSource:
 def write_integer_c(network: IntegerGraph, out: str | os.PathLike[str]) -> Path:
     """Write ``out`` (ending in ``.c``) and the header beside it; identifiers begin with the file's name.
 
+    Args:
+        network: from `quantize` or `integer_model`.
+        out: where to.
+
+    Returns:
+        The path of the C file.
+
     Raises:
-        UsageError: the name does not end in ``.c``, or a size does not fit in the table.
+        UsageError: the name does not end in ``.c``, or a window beyond 255 or a side beyond 65,535.
+        OSError: it cannot be written.
     """
     path = Path(out)
     if path.suffix != ".c":
@@ -63,15 +78,25 @@ def write_integer_c(network: IntegerGraph, out: str | os.PathLike[str]) -> Path:
 def integer_c(network: IntegerGraph, name: str) -> IntegerSource:
     """The C form of ``network``; ``name`` begins every identifier that others see.
 
-    >>> import numpy as np
-    >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
-    >>> integers = quantize(graph := lower(network), calibrate(graph, images))
-    >>> "net_classify" in integer_c(integers, "net").header
-    True
+        >>> import numpy as np
+        >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> images = np.random.default_rng(0).integers(0, 256, (32, 1, 8, 8), np.uint8)
+        >>> integers = quantize(graph := lower(network), calibrate(graph, images))
+        >>> "net_classify" in integer_c(integers, "net").header
+        True
+
+    Args:
+        network: from `quantize` or `integer_model`.
+        name: an identifier of C.
+
+    Returns:
+        Both files' text and their sizes.
+
+    Raises:
+        UsageError: a window beyond 255 or a side beyond 65,535 has no C form.
     """
     plan, graph = layout(network.graph), network.graph
     constants = _Constants(network, plan)

@@ -24,8 +24,14 @@ def integer_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
         >>> constants, ram, sorted(kinds)
         (3032, 6656, ['conv', 'image', 'maxpool', 'mean', 'rescale'])
 
+    Args:
+        plan: of a full-precision network.
+
+    Returns:
+        Two numbers of bytes, and names of kinds of operations.
+
     Raises:
-        UsageError: as `lower`.
+        UsageError: a binary plan, or a layer that has no integer form; the message names it.
     """
     graph = _shapes(plan)
     steps = layout(graph)
@@ -44,11 +50,21 @@ def _shapes(plan: NetworkPlan) -> FloatGraph:
 def largest_node(plan: NetworkPlan, weights: bool) -> str:
     """The layer with the most weights, or with the largest map, in words.
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
-    >>> largest_node(plan, weights=True)
-    'in cell 1, block 0, left, 1,584 weights'
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
+        >>> largest_node(plan, weights=True)
+        'in cell 1, block 0, left, 1,584 weights'
+
+    Args:
+        plan: of a full-precision network.
+        weights: look for weights, not for maps.
+
+    Returns:
+        A phrase for messages: where the layer stands and its size, an int8 a weight or element.
+
+    Raises:
+        UsageError: as `integer_footprint`.
     """
     graph = _shapes(plan)
     if weights:

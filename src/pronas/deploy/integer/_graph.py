@@ -71,7 +71,15 @@ class Node:
 @final
 @dataclass(frozen=True, eq=False)
 class FloatGraph:
-    """A network in floats: node 0 scales the image, the last node makes the logits (classes, 1, 1)."""
+    """A network in floats: node 0 scales the image, the last node makes the logits (classes, 1, 1).
+
+    Value 0 is the image, value i + 1 the result of node i.
+
+    Attributes:
+        input_shape: (C, H, W) of an image.
+        nodes: in an order in which they can be run.
+        info: plain values for people and programs: ``classes`` (names), ``cell``, ``parameters``, …
+    """
 
     input_shape: Shape
     nodes: tuple[Node, ...]

@@ -26,12 +26,19 @@ _F = TypeVar("_F", bound=Lowering)
 def lowering(*layers: type[nn.Module]) -> Callable[[_F], _F]:
     """Register how layers of these types (and of types derived from them) become nodes of the integer network.
 
-    >>> class MyNorm(nn.Module):  # gain x + offset for each channel
-    ...     gain: torch.Tensor
-    ...     offset: torch.Tensor
-    >>> @lowering(MyNorm)
-    ... def my_norm(layer, value, builder, fresh):
-    ...     return builder.norm(value, layer.gain, layer.offset, fresh)
+        >>> class MyNorm(nn.Module):  # gain x + offset for each channel
+        ...     gain: torch.Tensor
+        ...     offset: torch.Tensor
+        >>> @lowering(MyNorm)
+        ... def my_norm(layer, value, builder, fresh):
+        ...     return builder.norm(value, layer.gain, layer.offset, fresh)
+
+    Args:
+        layers: types of layers; the nearest type that a layer derives from counts.
+
+    Returns:
+        A decorator of functions (layer, value it reads, builder, fresh) that add nodes with the `Builder` and return
+        the value of their result; ``fresh``: nothing else reads the value, so that it may be folded into its node.
     """
 
     def register(function: _F) -> _F:
@@ -58,6 +65,9 @@ def lower(network: Network, **info: Any) -> FloatGraph:
     Args:
         network: as `pronas.networks` builds it, trained or not; on the meta device the graph has shapes alone.
         info: plain values kept with the graph.
+
+    Returns:
+        Nodes in order; weights and biases are float tensors on the network's device.
 
     Raises:
         UsageError: a binary network, or a layer that has no integer form; the message names it.

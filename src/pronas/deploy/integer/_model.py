@@ -53,8 +53,11 @@ def integer_model(
         qat: epochs of further training with fake quantization.
         seed: of the draw and of the training.
 
+    Returns:
+        Its int8 network, for `run_integer`, `write_integer_c` and `tflite_bytes`.
+
     Raises:
-        UsageError: a layer without an integer form, or too few images.
+        UsageError: a binary model, a layer without an integer form, fewer than 32 images, or an unknown calibration.
     """
     spec = model.spec
     parameters = sum(p.numel() for p in model.network.parameters())
@@ -70,11 +73,6 @@ def integer_model(
 def compare(model: Model, network: IntegerGraph, dataset: Dataset) -> Agreement:
     """Both networks on up to 2,000 validation images.
 
-    Args:
-        model: trained, full precision.
-        network: its integer network.
-        dataset: whose validation images are classified.
-
         >>> from pronas.data import load_dataset
         >>> from pronas.networks import skeleton
         >>> from pronas.training import Model, ModelSpec
@@ -85,6 +83,14 @@ def compare(model: Model, network: IntegerGraph, dataset: Dataset) -> Agreement:
         >>> found = compare(model, integer_model(model, dataset), dataset)
         >>> found.images, 0.8 < found.same <= 1
         (288, True)
+
+    Args:
+        model: trained, full precision.
+        network: its integer network.
+        dataset: whose validation images are classified, uint8 (n, C, H, W).
+
+    Returns:
+        Shares of those images: right in floats, right in integers, put into one class by both.
     """
     split = dataset.validation
     images, labels = np.ascontiguousarray(split.images[:COMPARED]), split.labels[:COMPARED]

@@ -42,7 +42,13 @@ class Numbers:
 @final
 @dataclass(frozen=True, eq=False)
 class IntegerGraph:
-    """A network in integers: the structure of ``graph``, a scale for each value, the numbers of each node."""
+    """A network in integers: the structure of ``graph``, a scale for each value, the numbers of each node.
+
+    Attributes:
+        graph: the network in floats.
+        scales: one a value, the image's first.
+        numbers: one a node: int8 weights, int32 biases, fixed-point multipliers.
+    """
 
     graph: FloatGraph
     scales: tuple[Scale, ...]
@@ -65,7 +71,9 @@ class IntegerGraph:
 
 
 def quantize(graph: FloatGraph, scales: tuple[Scale, ...]) -> IntegerGraph:
-    """The integer network; results of every node are defined to the bit by TensorFlow Lite's reference kernels.
+    """The integer network (scheme: Jacob et al. 2018, section 2; a scale a filter).
+
+    Results of every node are defined to the bit by TensorFlow Lite's reference kernels.
 
         >>> import numpy as np
         >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
@@ -80,6 +88,9 @@ def quantize(graph: FloatGraph, scales: tuple[Scale, ...]) -> IntegerGraph:
     Args:
         graph: the network in floats, from `lower`.
         scales: one a value, from `calibrate`.
+
+    Returns:
+        The graph with int8 weights, int32 biases and fixed-point multipliers of each node.
     """
     numbers = []
     for number, node in enumerate(graph.nodes):

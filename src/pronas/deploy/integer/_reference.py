@@ -16,7 +16,7 @@ Bytes = NDArray[np.int8]
 
 
 def run_integer(network: IntegerGraph, images: NDArray[np.uint8]) -> Bytes:
-    """int8 logits (n, classes) of uint8 images (n, C, H, W).
+    """Classify with the integer network in NumPy: what the C and TensorFlow Lite's runtimes are compared with.
 
         >>> import numpy as np
         >>> from pronas.deploy.integer import calibrate, lower, quantize, run_integer
@@ -30,8 +30,11 @@ def run_integer(network: IntegerGraph, images: NDArray[np.uint8]) -> Bytes:
         ((32, 2), 'int8')
 
     Args:
-        network: from `quantize`.
-        images: uint8 (n, C, H, W).
+        network: from `quantize` or `integer_model`.
+        images: uint8 (n, C, H, W), n of one or more.
+
+    Returns:
+        int8 logits (n, classes); the last of ``network.scales`` makes them real ones.
     """
     parts = [integer_values(network, images[at : at + 32])[-1] for at in range(0, len(images), 32)]
     return np.concatenate([part.reshape(len(part), -1) for part in parts])
@@ -54,6 +57,9 @@ def integer_values(network: IntegerGraph, images: NDArray[np.uint8]) -> list[Byt
     Args:
         network: from `quantize`.
         images: uint8 (n, C, H, W).
+
+    Returns:
+        One array a value: the image, then each node's result; logits are (n, 1, 1, classes).
     """
     pixels = images.transpose(0, 2, 3, 1).astype(np.int16) - 128
     values = [pixels.astype(np.int8)]

@@ -24,6 +24,12 @@ _OP_VERSIONS = {
 def tflite_bytes(network: IntegerGraph) -> bytes:
     """The file: one image, int8 (1, H, W, C) with pixel - 128, to int8 logits (1, classes).
 
+    Args:
+        network: from `quantize` or `integer_model`.
+
+    Returns:
+        A FlatBuffer of TensorFlow Lite's schema, version 3.
+
     Raises:
         MissingExtraError: flatbuffers or tflite is not installed.
     """

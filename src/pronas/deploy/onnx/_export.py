@@ -41,13 +41,17 @@ def export_onnx(network: nn.Module, input_shape: tuple[int, int, int], out: str 
     The file is compared with PyTorch in ONNX Runtime before it is put in its place.
 
     Args:
-        network: any that reads pixel values.
+        network: any that reads pixel values; left in evaluation mode.
         input_shape: (C, H, W).
         out: the file to write.
 
+    Returns:
+        The path of the file.
+
     Raises:
         MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
-        ModelFileError: ONNX Runtime's answers differ from PyTorch's.
+        ModelFileError: ONNX Runtime's answers differ from PyTorch's; nothing is written.
+        OSError: it cannot be written.
     """
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx")
@@ -70,10 +74,13 @@ def torch_program(
     uint8 images (batch, C, H, W) to logits (batch, classes), the batch free.
 
     Args:
-        network: any that reads pixel values.
+        network: any that reads pixel values; left in evaluation mode.
         input_shape: (C, H, W).
-        out: the file to write.
+        out: the file to write, not atomically.
         extra: texts kept inside, by name.
+
+    Raises:
+        OSError: it cannot be written; PyTorch's own errors where it cannot export a layer.
     """
     example = torch.from_numpy(_images(input_shape, 3))
     batch = ({0: torch.export.Dim("batch", min=1)},)
@@ -114,7 +121,18 @@ def _quietly(network: nn.Module, example: torch.Tensor, path: Path) -> None:
 
 
 def session(path: str | os.PathLike[str] | bytes, threads: int = 1) -> Any:
-    """An ONNX Runtime session on the processor, of a file or of its content."""
+    """An ONNX Runtime session on the processor, of a file or of its content.
+
+    Args:
+        path: of an ONNX file, or its content.
+        threads: of one operator; operators run one after another.
+
+    Returns:
+        An ``onnxruntime.InferenceSession``.
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed; ONNX Runtime's own errors where it cannot read the file.
+    """
     runtime = require("onnxruntime", "onnx")
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -124,10 +142,20 @@ def session(path: str | os.PathLike[str] | bytes, threads: int = 1) -> Any:
 
 
 def check_onnx(network: nn.Module, input_shape: tuple[int, int, int], path: Path, name: str) -> float:
-    """Compare on random images, batches of 1 and 32; return the largest difference.
+    """Compare an ONNX file with PyTorch on random images, batches of 1 and 32.
+
+    Args:
+        network: in evaluation mode.
+        input_shape: (C, H, W).
+        path: of the file.
+        name: how messages call it.
+
+    Returns:
+        The largest difference of a logit, as a share of the largest logit where that is above 1.
 
     Raises:
-        ModelFileError: logits differ by more than `TOLERANCE`, or a class differs.
+        ModelFileError: it is above `TOLERANCE`, or a class differs.
+        MissingExtraError: onnxruntime is not installed.
     """
     run, worst = session(path), 0.0
     for count in (1, 32):

@@ -20,6 +20,12 @@ _OPSET = 17
 def float_onnx(graph: FloatGraph) -> bytes:
     """The ONNX file of a lowered network: uint8 ``images`` (batch, C, H, W) to float ``logits``.
 
+    Args:
+        graph: from `pronas.deploy.integer.lower`.
+
+    Returns:
+        The file's bytes, opset 17; onnxruntime's `session` takes them.
+
     Raises:
         MissingExtraError: onnx is not installed.
     """

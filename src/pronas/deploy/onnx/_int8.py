@@ -29,9 +29,17 @@ def export_onnx_int8(network: IntegerGraph, out: str | os.PathLike[str]) -> Path
     Runtimes round in their own ways, so results may differ by a step where the reference's do not; the file is compared
     with the reference in ONNX Runtime before it is put in its place.
 
+    Args:
+        network: from `pronas.deploy.integer.quantize`.
+        out: the file to write.
+
+    Returns:
+        The path of the file.
+
     Raises:
         MissingExtraError: onnx or onnxruntime is not installed.
-        ModelFileError: ONNX Runtime's classes differ from the reference's.
+        ModelFileError: ONNX Runtime's classes differ from the reference's; nothing is written.
+        OSError: it cannot be written.
     """
     onnx = require("onnx", "onnx")
     require("onnxruntime", "onnx")

@@ -30,7 +30,15 @@ _FIELDS = ("c", "out", "first", "source", "second", "target", "step", "weights",
 @final
 @dataclass(frozen=True)
 class CSource:
-    """A C file, its header, how many bytes of static memory and of constants it takes, and the functions in it."""
+    """C of a binary network, not yet in files.
+
+    Attributes:
+        source: of the ``.c`` file.
+        header: of the ``.h`` file beside it.
+        buffer_bytes: of static memory, exact.
+        constant_bytes: of weights, thresholds and the operation table, exact.
+        functions: names of those that are in it; what is not needed is left out.
+    """
 
     source: str
     header: str
@@ -42,8 +50,16 @@ class CSource:
 def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
     """Write ``out`` (ending in ``.c``) and the header beside it; identifiers begin with the file's name.
 
+    Args:
+        graph: from `graph_of`.
+        out: where to.
+
+    Returns:
+        The path of the C file.
+
     Raises:
         UsageError: the name does not end in ``.c``.
+        OSError: it cannot be written.
     """
     path = Path(out)
     if path.suffix != ".c":
@@ -57,13 +73,20 @@ def write_c(graph: Graph, out: str | os.PathLike[str]) -> Path:
 def c_source(graph: Graph, name: str) -> CSource:
     """The C form of ``graph``; ``name`` begins every identifier that others see.
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> binary = skeleton("binary", filters=(8,))
-    >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> from pronas.deploy.packed import graph_of
-    >>> "net_classify" in c_source(graph_of(network), "net").header
-    True
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> from pronas.deploy.packed import graph_of
+        >>> "net_classify" in c_source(graph_of(network), "net").header
+        True
+
+    Args:
+        graph: from `graph_of`.
+        name: an identifier of C.
+
+    Returns:
+        Both files' text and their sizes.
     """
     places, size = _places(graph)
     constants = _Constants()

@@ -49,6 +49,9 @@ def graph_of(network: Network, **info: Any) -> Graph:
         network: as `pronas.networks` builds it, trained or not, on any device (it is read on the CPU).
         info: plain values kept with the graph.
 
+    Returns:
+        Maps and operations: weights as bits, batch norm and sign as thresholds of integer sums.
+
     Raises:
         UsageError: a full-precision network, or a layer that has no packed form.
     """

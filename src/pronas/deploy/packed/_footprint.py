@@ -23,8 +23,14 @@ def packed_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
         >>> constants > 1000, ram, "dense" in functions
         (True, 48, True)
 
+    Args:
+        plan: of a binary network.
+
+    Returns:
+        Two numbers of bytes, and names of functions.
+
     Raises:
-        UsageError: as `graph_of`.
+        UsageError: a full-precision plan, or a layer that has no packed form.
     """
     made = c_source(_untrained(plan), "net")
     return made.constant_bytes, made.buffer_bytes, made.functions
@@ -33,11 +39,21 @@ def packed_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
 def largest_op(plan: NetworkPlan, weights: bool) -> str:
     """The operation with the most weights, or with the largest map, in words.
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> plan = skeleton("binary", filters=(8,)).plan(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> largest_op(plan, weights=True)
-    'a dense of 4,608 bits'
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> plan = skeleton("binary", filters=(8,)).plan(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> largest_op(plan, weights=True)
+        'a dense of 4,608 bits'
+
+    Args:
+        plan: of a binary network.
+        weights: look for weights, not for maps.
+
+    Returns:
+        A phrase for messages; sizes in bits.
+
+    Raises:
+        UsageError: as `packed_footprint`.
     """
     graph = _untrained(plan)
     op = max(graph.ops, key=lambda o: 0 if o.weights is None else o.weights.size)

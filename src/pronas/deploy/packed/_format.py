@@ -33,13 +33,19 @@ _MAP = struct.Struct("<HHHBB")
 def pack(graph: Graph) -> bytes:
     """The bytes of a packed file.
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> binary = skeleton("binary", filters=(8,))
-    >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> from pronas.deploy.packed import graph_of
-    >>> pack(graph_of(network))[:8]
-    b'PNPACK\\r\\n'
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> from pronas.deploy.packed import graph_of
+        >>> pack(graph_of(network))[:8]
+        b'PNPACK\\r\\n'
+
+    Args:
+        graph: from `graph_of` or `unpack`.
+
+    Returns:
+        The whole file: `unpack` reads it back, the compiled core and the NumPy one run it.
     """
     thresholds = [op.thresholds.astype(f"<i{_width(op)}") for op in graph.ops if op.thresholds is not None]
     program = struct.pack("<II", len(graph.maps), len(graph.ops))
@@ -103,6 +109,9 @@ def unpack(data: bytes, name: str = "packed network") -> Graph:
     Args:
         data: the file's bytes.
         name: how messages call it.
+
+    Returns:
+        The network as maps and operations.
 
     Raises:
         ModelFileError: what `read_info` raises, or a program that makes no sense.

@@ -20,16 +20,19 @@ from pronas.deploy.packed._graph import PIXEL, Graph, Op
 class GraphModule(nn.Module):
     """Runs a `Graph` in float32 (sums are exact integers): pixels (n, C, H, W) to logits (n, classes).
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> binary = skeleton("binary", filters=(8,))
-    >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> import torch
-    >>> from pronas.deploy.packed import graph_of
-    >>> images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
-    >>> logits = GraphModule(graph_of(network))(images)
-    >>> bool(torch.allclose(logits, network.eval()(images), atol=1e-4))
-    True
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> binary = skeleton("binary", filters=(8,))
+        >>> network = binary.build(Cell.parse("0:3x3 bconv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> import torch
+        >>> from pronas.deploy.packed import graph_of
+        >>> images = torch.randint(0, 256, (2, 1, 8, 8), dtype=torch.uint8)
+        >>> logits = GraphModule(graph_of(network))(images)
+        >>> bool(torch.allclose(logits, network.eval()(images), atol=1e-4))
+        True
+
+    Args:
+        graph: from `graph_of` or `unpack`; the module has no parameters, its numbers are buffers.
     """
 
     def __init__(self, graph: Graph) -> None:

@@ -135,6 +135,9 @@ def load_packed(
         n_threads: split each batch among so many threads.
         memory: "fast" keeps up to 256 KiB of look-up tables, "small" one bit a weight and no more.
 
+    Returns:
+        The network, ready to classify uint8 images (n, C, H, W).
+
     Raises:
         ModelFileError: no such file, or not a packed network, of another version, truncated, altered or malformed.
         UsageError: an unknown kernel set or option.
@@ -150,14 +153,20 @@ def load_packed(
 def is_packed(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins as a packed network does.
 
-    >>> import pathlib, tempfile
-    >>> from pronas.networks import skeleton
-    >>> from pronas.training import ModelSpec, save_model
-    >>> binary = skeleton("binary", filters=(8,)).to_dict()
-    >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
-    >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
-    >>> is_packed(path)
-    False
+        >>> import pathlib, tempfile
+        >>> from pronas.networks import skeleton
+        >>> from pronas.training import ModelSpec, save_model
+        >>> binary = skeleton("binary", filters=(8,)).to_dict()
+        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", binary, (1, 8, 8), ("even", "odd"))
+        >>> path = save_model(spec.build(seed=1), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
+        >>> is_packed(path)
+        False
+
+    Args:
+        path: of any file; what cannot be read is no packed network.
+
+    Returns:
+        True by the first eight bytes alone; `load_packed` checks the rest.
     """
     try:
         with open(path, "rb") as file:
@@ -169,7 +178,10 @@ def is_packed(path: str | os.PathLike[str]) -> bool:
 def available_kernels() -> list[str]:
     """Kernel sets that run here, fastest first; "numpy" is always among them.
 
-    >>> "numpy" in available_kernels()
-    True
+        >>> "numpy" in available_kernels()
+        True
+
+    Returns:
+        Names for `load_packed`: of ``avx512``, ``avx2``, ``neon``, ``portable`` and ``numpy`` those that run.
     """
     return [*kernels(), "numpy"]
