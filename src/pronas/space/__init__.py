@@ -5,7 +5,7 @@ from pronas.space._cell import Cell
 from pronas.space._counting import Size
 from pronas.space._extension import Extension
 from pronas.space._layout import SIZES, CellLayout, layout_cell
-from pronas.space._named import named_space, space, space_from_toml, space_names
+from pronas.space._named import named_space, space, space_from_dict, space_from_toml, space_names
 from pronas.space._names import (
     BINARY_OPERATORS,
     PAPER_OPERATORS,
@@ -16,7 +16,7 @@ from pronas.space._names import (
 )
 from pronas.space._picture import PALETTES, cell_layout, cell_svg, input_label, operator_family, shorten
 from pronas.space._protocol import Space
-from pronas.space._state_space import StateSpace, space_from_dict
+from pronas.space._state_space import StateSpace
 
 __all__ = [
     "BINARY_OPERATORS",

@@ -10,13 +10,20 @@ from pronas.space._names import check_operator_name
 
 @dataclass(frozen=True, order=True)
 class Block:
-    """One block: two inputs, each under an operator; the two results are combined.
+    """One block: two inputs, each under an operator; the two results are combined (arXiv 1712.00559, section 3.1).
 
     Input values: negative is an earlier cell (-1 the previous one), 0, 1, … an earlier block of this cell. In flat
     cells 0 is the cell's own input and v >= 1 is block v - 1.
 
         >>> print(Block(-1, "3x3 dconv", -2, "identity"))
         -1:3x3 dconv + -2:identity
+
+    Attributes:
+        input1, input2: values, whole numbers; whether a cell may hold them is checked by `Cell`.
+        operator1, operator2: names; whether they are registered is checked by a space.
+
+    Raises:
+        UsageError: an input that is no whole number, or a name that cannot stand in a cell's text.
     """
 
     input1: int

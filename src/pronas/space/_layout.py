@@ -73,6 +73,9 @@ def layout_cell(pairs: Sequence[tuple[int, int]], flat: bool) -> CellLayout:
     Args:
         pairs: the two inputs of each block.
         flat: whether 0 is the cell's own input.
+
+    Returns:
+        Points in pixels, y downward.
     """
     return _layout(tuple((int(a), int(b)) for a, b in pairs), bool(flat))
 

@@ -1,8 +1,10 @@
-"""Spaces by name, or written down in TOML files."""
+"""Spaces by name, or written down: in TOML files, or as plain data."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pronas.space._catalogue import SPACES, named_arguments
 from pronas.space._state_space import StateSpace
@@ -11,8 +13,11 @@ from pronas.space._state_space import StateSpace
 def space_names() -> tuple[str, ...]:
     """Return the names that `named_space` knows.
 
-    >>> space_names()
-    ('pnas', 'flat', 'residual', 'binary')
+        >>> space_names()
+        ('pnas', 'flat', 'residual', 'binary')
+
+    Returns:
+        The names, the paper's first.
     """
     return tuple(SPACES)
 
@@ -28,6 +33,9 @@ def named_space(name: str, B: int | None = None) -> StateSpace:  # noqa: N803 - 
         name: one of `space_names`.
         B: blocks; ``None``: 5 for ``pnas``, 3 for the others.
 
+    Returns:
+        The space.
+
     Raises:
         UsageError: no space has that name (the nearest is given), or B < 1.
     """
@@ -37,11 +45,18 @@ def named_space(name: str, B: int | None = None) -> StateSpace:  # noqa: N803 - 
 def space(name_or_path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
     """Return `named_space`, or the space of a TOML file where the text ends in ``.toml`` or names a file.
 
-    Raises:
-        UsageError: as `named_space` and `StateSpace.from_toml`.
-
         >>> space("pnas").B
         5
+
+    Args:
+        name_or_path: one of `space_names`, or a file.
+        B: blocks; ``None``: what the name or the file says.
+
+    Returns:
+        The space.
+
+    Raises:
+        UsageError: as `named_space` and `StateSpace.from_toml`.
     """
     if str(name_or_path) in SPACES:
         return named_space(str(name_or_path), B)
@@ -52,10 +67,39 @@ def space(name_or_path: str | Path, B: int | None = None) -> StateSpace:  # noqa
 def space_from_toml(path: str | Path, B: int | None = None) -> StateSpace:  # noqa: N803
     """Read a space from a TOML file; see `StateSpace.from_toml`.
 
-    >>> import pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "space.toml"
-    >>> _ = path.write_text('operators = ["3x3 conv", "identity"]')
-    >>> space_from_toml(path, B=2).operators
-    ('3x3 conv', 'identity')
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "space.toml"
+        >>> _ = path.write_text('operators = ["3x3 conv", "identity"]')
+        >>> space_from_toml(path, B=2).operators
+        ('3x3 conv', 'identity')
+
+    Args:
+        path: the file.
+        B: overrides the file's number of blocks.
+
+    Returns:
+        The space.
+
+    Raises:
+        UsageError: the file cannot be read, is no TOML, or an entry is unknown or wrong; the message names the file.
     """
     return StateSpace.from_toml(path, B)
+
+
+def space_from_dict(data: Mapping[str, Any]) -> StateSpace:
+    """Make the space that `StateSpace.to_dict` wrote.
+
+        >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
+        >>> space_from_dict(space.to_dict()) == space
+        True
+
+    Args:
+        data: ``B`` and perhaps ``kind``, ``operators``, ``input_lookback_depth``, ``input_lookforward_depth``.
+
+    Returns:
+        The space; equal to the one that was written.
+
+    Raises:
+        UsageError: an entry is unknown, missing or wrong.
+    """
+    return StateSpace.from_dict(data)

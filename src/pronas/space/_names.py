@@ -76,6 +76,9 @@ def operator_names(binary: bool | None = None) -> tuple[str, ...]:
 
     Args:
         binary: ``True``: those usable in binarized cells; ``False``: in full precision; ``None``: all.
+
+    Returns:
+        The names.
     """
     return tuple(name for name, kind in _known.items() if binary is None or kind is None or kind == binary)
 
@@ -85,6 +88,9 @@ def operator_is_binary(name: str) -> bool | None:
 
         >>> operator_is_binary("3x3 bconv"), operator_is_binary("3x3 conv"), operator_is_binary("identity")
         (True, False, None)
+
+    Args:
+        name: of a registered operator.
 
     Raises:
         UsageError: the operator is not known.
@@ -114,8 +120,11 @@ def register_operator(name: str, binary: bool | None = None) -> None:
 def canonical_operator(name: str) -> str:
     """Return the name by which an operator is compared: ``identity`` for ``linear``, any other name as it is.
 
-    >>> canonical_operator("linear"), canonical_operator("3x3 conv")
-    ('identity', '3x3 conv')
+        >>> canonical_operator("linear"), canonical_operator("3x3 conv")
+        ('identity', '3x3 conv')
+
+    Args:
+        name: registered or not.
     """
     return _SYNONYMS.get(name, name)
 

@@ -60,8 +60,11 @@ fill:var(--pc-ink);text-anchor:middle;dominant-baseline:central}
 def operator_family(name: str) -> str:
     """``conv``, ``pool`` or ``identity``: what colour an operator has in pictures.
 
-    >>> operator_family("3x3 dconv"), operator_family("3x3 maxpool"), operator_family("linear")
-    ('conv', 'pool', 'identity')
+        >>> operator_family("3x3 dconv"), operator_family("3x3 maxpool"), operator_family("linear")
+        ('conv', 'pool', 'identity')
+
+    Args:
+        name: of an operator, registered or not; what it holds decides.
     """
     lowered = name.lower()
     if "pool" in lowered:
@@ -70,13 +73,13 @@ def operator_family(name: str) -> str:
 
 
 def input_label(value: int, flat: bool) -> str:
-    """Name of an input value in pictures: ``input``, ``previous`` or ``-2`` and so on.
+    """Name of an input value in pictures: ``input`` of a flat cell, else ``cell -1`` and so on.
 
         >>> input_label(-2, flat=False), input_label(0, flat=True)
         ('cell -2', 'input')
 
     Args:
-        value: of an input of the cell.
+        value: of an input of the cell, 0 or negative.
         flat: whether the cell is flat.
     """
     return "input" if flat else {-1: "cell -1", -2: "cell -2"}.get(value, f"cell {value}")
@@ -85,8 +88,12 @@ def input_label(value: int, flat: bool) -> str:
 def shorten(text: str, length: int = 16) -> str:
     """Cut a long name so that it fits its box.
 
-    >>> shorten("my very long operator")
-    'my very long op…'
+        >>> shorten("my very long operator")
+        'my very long op…'
+
+    Args:
+        text: to cut.
+        length: most characters, the ellipsis included.
     """
     return text if len(text) <= length else text[: length - 1] + "…"
 
@@ -94,10 +101,16 @@ def shorten(text: str, length: int = 16) -> str:
 def cell_layout(cell: Drawable) -> CellLayout:
     """Positions of the parts of a cell's picture.
 
-    >>> from pronas.space import Cell
-    >>> layout = cell_layout(Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity"))
-    >>> len(layout.blocks), len(layout.edges), layout.crossings
-    (2, 5, 0)
+        >>> from pronas.space import Cell
+        >>> layout = cell_layout(Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity"))
+        >>> len(layout.blocks), len(layout.edges), layout.crossings
+        (2, 5, 0)
+
+    Args:
+        cell: a `Cell`, or what has its ``blocks``, ``skips`` and ``flat``.
+
+    Returns:
+        Points in pixels, y downward, and the number of lines that cross.
     """
     return layout_cell([(block.input1, block.input2) for block in cell.blocks], cell.flat)
 
@@ -115,6 +128,9 @@ def cell_svg(cell: Drawable, theme: str = "auto") -> str:
     Args:
         cell: what to draw.
         theme: ``light``, ``dark``, or ``auto``: what the viewer prefers.
+
+    Returns:
+        The text of the file: one ``svg`` element with its styles; needs no other file.
 
     Raises:
         UsageError: an unknown theme.

@@ -364,16 +364,6 @@ class StateSpace:
         return StateSpace(b, self.operators, self.input_lookback_depth, self.input_lookforward_depth)
 
 
-def space_from_dict(data: Mapping[str, Any]) -> StateSpace:
-    """Make the space that `StateSpace.to_dict` wrote.
-
-    >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
-    >>> space_from_dict(space.to_dict()) == space
-    True
-    """
-    return StateSpace.from_dict(data)
-
-
 def _whole(name: str, value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise UsageError(f"{name} is a whole number, not {value!r}")
