@@ -26,12 +26,20 @@ def acquire(name: str, mean: Floats, std: Floats, best: float) -> Floats:
 
 
 def log_expected_improvement(mean: ArrayLike, std: ArrayLike, best: float) -> Floats:
-    """log E[max(f - best, 0)] of normal f, stable far below ``best`` (z → -∞: -z²/2 - 2 log|z|).
+    """log E[max(f - best, 0)] of normal f (Jones et al. 1998), stable far below ``best`` (Ament et al. 2023).
 
-    Arguments and result are (n,) float64; ``mean``, ``std`` and ``best`` in one unit, rewards for example.
+    As z = (mean - best) / std goes to -∞ it goes like -z²/2 - 2 log|z|.
 
         >>> log_expected_improvement([0.9, 0.8], [0.1, 0.1], best=0.9).round(2).tolist()
         [-3.22, -4.79]
+
+    Args:
+        mean: float (n,), rewards for example.
+        std: float (n,), in the same unit.
+        best: the best so far, in the same unit.
+
+    Returns:
+        float64 (n,), natural logarithms.
     """
     width = np.maximum(np.asarray(std, dtype=np.float64), 1e-12)
     z = np.clip((np.asarray(mean, dtype=np.float64) - best) / width, -1e8, 1e8)

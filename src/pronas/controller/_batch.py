@@ -32,7 +32,7 @@ PENALTY = 1.0
 def choose_batch(
     way: str, acquisition: str, mean: Floats, covariance: Floats, best: float, count: int, seed: int
 ) -> NDArray[np.int64]:
-    """Indexes of up to ``count`` of n candidates, in the order of choice.
+    """Choose up to ``count`` of n candidates that are measured together, without waiting for each other's results.
 
         >>> mean = np.array([0.9, 0.89, 0.88])
         >>> covariance = 0.01 * np.array([[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 1.0]])
@@ -46,6 +46,9 @@ def choose_batch(
         best: the best score so far.
         count: how many.
         seed: of the draws of ``joint``.
+
+    Returns:
+        Indexes int64 (count or n,), in the order of choice.
     """
     count = min(count, len(mean))
     if way == "joint":

@@ -51,13 +51,20 @@ def check_options(
 
 
 def check_objectives(objectives: Sequence[str], costs: Costs | None) -> None:
-    """Raise a UsageError unless the objectives are known and different, accuracy first, and costs are given.
+    """Check that the objectives are known and different, accuracy first, and that costs are given.
 
-    >>> check_objectives(["accuracy", "macs"], costs=lambda cells: [[1.0] for _ in cells])
-    >>> check_objectives(["accuracy", "mac"], costs=None)
-    Traceback (most recent call last):
-        ...
-    pronas.errors.UsageError: unknown objective 'mac'; did you mean 'macs'?; there are accuracy, ...
+        >>> check_objectives(["accuracy", "macs"], costs=lambda cells: [[1.0] for _ in cells])
+        >>> check_objectives(["accuracy", "mac"], costs=None)
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: unknown objective 'mac'; did you mean 'macs'?; there are accuracy, ...
+
+    Args:
+        objectives: ``accuracy`` and any of the costs, by name.
+        costs: a function from cells to (n, objectives - 1) numbers, lower is better; None where accuracy is alone.
+
+    Raises:
+        UsageError: they are not; the message names the nearest objective.
     """
     for name in objectives:
         if name not in OBJECTIVES:

@@ -11,8 +11,14 @@ Floats = NDArray[np.float64]
 def non_dominated(values: Floats) -> NDArray[np.bool_]:
     """Which rows of ``values`` (n, m), lower is better, no other row is at least as good in all and better in one.
 
-    >>> non_dominated(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0]])).tolist()
-    [True, True, False]
+        >>> non_dominated(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0]])).tolist()
+        [True, True, False]
+
+    Args:
+        values: float (n, m).
+
+    Returns:
+        bool (n,); all of several equal rows.
     """
     result = np.ones(len(values), dtype=bool)
     for i, value in enumerate(values):
@@ -33,7 +39,7 @@ def crowding(values: Floats) -> Floats:
 
 
 def select_front(values: Floats, count: int) -> NDArray[np.int64]:
-    """Indexes of ``count`` rows: whole fronts while they fit, then the least crowded of the next.
+    """Choose ``count`` rows: whole fronts while they fit, then the least crowded of the next (Deb et al. 2002).
 
         >>> select_front(np.array([[0.1, 5.0], [0.2, 3.0], [0.2, 4.0], [0.3, 1.0]]), 3).tolist()
         [0, 3, 1]
@@ -41,6 +47,9 @@ def select_front(values: Floats, count: int) -> NDArray[np.int64]:
     Args:
         values: float (n, m), lower is better.
         count: how many; all, where there are fewer.
+
+    Returns:
+        Indexes int64 (count or n,), front by front, the least crowded of each first.
     """
     left = np.arange(len(values))
     chosen: list[int] = []

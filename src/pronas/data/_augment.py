@@ -53,9 +53,12 @@ def augmentation(name: str) -> Callable[[Change], Change]:
 def augmentation_names() -> tuple[str, ...]:
     """The names that were registered.
 
-    >>> _ = augmentation("mirrored twice")(lambda images, generator: images.flip(3).flip(3))
-    >>> "mirrored twice" in augmentation_names()
-    True
+        >>> _ = augmentation("mirrored twice")(lambda images, generator: images.flip(3).flip(3))
+        >>> "mirrored twice" in augmentation_names()
+        True
+
+    Returns:
+        The names, in the order of registration.
     """
     return tuple(_REGISTERED)
 
@@ -309,6 +312,9 @@ def default_augmentation(dataset: Dataset, *, strength: str = "standard") -> Aug
         dataset: names and shapes decide; the pixel mean of its training images is the fill (0 for the MNIST family).
         strength: ``light``: crops of a sixteenth of the side and nothing else, which keeps the class of any image;
             ``standard``; ``strong``: with the cutout of full training, half the side for colour, a quarter for gray.
+
+    Returns:
+        The augmentation; deterministic, so the same for the same data set.
 
     Raises:
         UsageError: another strength.

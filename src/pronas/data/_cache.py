@@ -15,8 +15,11 @@ from pronas.files import write_atomic
 def cache_dir() -> Path:
     """Where downloads and decoded images are kept: ``$PRONAS_CACHE``, else ``pronas`` in the XDG cache folder.
 
-    >>> cache_dir().name != ""
-    True
+        >>> cache_dir().name != ""
+        True
+
+    Returns:
+        The path; it need not be there yet.
     """
     if own := os.environ.get("PRONAS_CACHE"):
         return Path(own)

@@ -56,6 +56,9 @@ def find_duplicates(dataset: Dataset) -> tuple[Duplicates, ...]:
         >>> [(one.split, one.other, len(one.exact)) for one in find_duplicates(load_dataset("digits", limit=100))]
         [('test', 'training', 0), ('test', 'validation', 0), ('validation', 'training', 0)]
 
+    Args:
+        dataset: images uint8 (n, C, H, W) of any size.
+
     Returns:
         An entry for each of the three pairs of splits, remembered in the cache for data sets that have a key.
     """

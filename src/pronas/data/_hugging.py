@@ -51,8 +51,20 @@ def from_hugging(
     The image column is the one of type ``Image``, the label the one of type ``ClassLabel`` (of several, the one called
     ``label``, ``labels`` or ``fine_label``), whose names become the classes; without one, a column of these names.
 
+    Args:
+        loaded: splits by name: ``train``, and perhaps a test and a validation split.
+        name: of the data set, for messages.
+        validation: as in :func:`load_dataset`, like the rest.
+        seed: of the split.
+        limit: most training images.
+        image_size: resize to this.
+
+    Returns:
+        Images as uint8 (n, C, H, W), labels as int64 (n,), in three splits.
+
     Raises:
-        DataError: no training split, or no such columns.
+        DataError: no training split, no such columns, or a picture that cannot be read.
+        UsageError: a bad argument.
     """
     source = convert(loaded, name, image_size_of(image_size))
     return to_dataset(source, validation=validation, seed=seed, limit=limit)

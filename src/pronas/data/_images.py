@@ -36,6 +36,9 @@ def load_images(paths: Iterable[str | os.PathLike[str]], input_shape: tuple[int,
         paths: as there.
         input_shape: (C, H, W) of the network.
 
+    Returns:
+        uint8 (n, C, H, W), in the order of the paths.
+
     Raises:
         DataError, UsageError: as there.
     """

@@ -37,7 +37,7 @@ def load_dataset(
     group_by: str | None = None,
     skip_bad: bool = False,
 ) -> Dataset:
-    """Load a data set and split it into training, validation and test images.
+    """Load a data set, uint8 images (n, C, H, W) and int64 labels (n,), split for training, validation and test.
 
         >>> load_dataset("digits", limit=100, validation=50)
         Dataset('digits', 100 + 50 + 359 images of (1, 8, 8), 10 classes)
@@ -88,8 +88,14 @@ def load_dataset(
 def is_named(name: str) -> bool:
     """Whether ``load_dataset`` takes ``name`` as that of a data set, not as a path.
 
-    >>> is_named("mnist"), is_named("photos/")
-    (True, False)
+        >>> is_named("mnist"), is_named("photos/")
+        (True, False)
+
+    Args:
+        name: in any case, for instance ``cifar10`` or ``hf:NAME``.
+
+    Returns:
+        False of paths and of unknown names.
     """
     return ALIASES.get(name.lower(), name.lower()) in NAMES or name.startswith("hf:")
 

@@ -15,7 +15,12 @@ _CHUNK = 1 << 20
 
 
 class PixelScale(NamedTuple):
-    """Per-channel mean and standard deviation, in pixel units (0…255)."""
+    """Per-channel mean and standard deviation, in pixel units (0…255).
+
+    Attributes:
+        mean: (C,), in units of 0…255.
+        std: (C,), in the same units, above 0.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -30,6 +35,12 @@ def scale_of(dataset: Dataset | Split) -> PixelScale:
         >>> from pronas.data import load_dataset
         >>> [round(value) for value in scale_of(load_dataset("digits", limit=100)).mean]
         [77]
+
+    Args:
+        dataset: its training images count, or those of a split: uint8 (n, C, H, W).
+
+    Returns:
+        (C,) means and standard deviations, in units of 0…255.
     """
     if isinstance(dataset, Dataset):
         train = dataset.train.images

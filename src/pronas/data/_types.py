@@ -71,10 +71,17 @@ class Split:
 def joined(one: Split, other: Split) -> Split:
     """The images of both, the one's first: in memory, or, large images that lie in files, in another file.
 
-    >>> from pronas.data import load_dataset
-    >>> dataset = load_dataset("digits", limit=100)
-    >>> len(joined(dataset.train, dataset.validation)) == len(dataset.train) + len(dataset.validation)
-    True
+        >>> from pronas.data import load_dataset
+        >>> dataset = load_dataset("digits", limit=100)
+        >>> len(joined(dataset.train, dataset.validation)) == len(dataset.train) + len(dataset.validation)
+        True
+
+    Args:
+        one: uint8 (n, C, H, W) and their labels.
+        other: of the same shape.
+
+    Returns:
+        All n + m of them; groups and file names are left out.
     """
     return Split(together(one.images, other.images), np.concatenate([one.labels, other.labels]))
 

@@ -23,6 +23,10 @@ class Job:
     """One piece of work: plain data, handed to the worker function as ``payload``.
 
     ``memory_limit`` and ``timeout`` of the executor hold for each job.
+
+    Attributes:
+        id: what reports and outcomes call it.
+        payload: plain values and NumPy arrays.
     """
 
     id: int
@@ -31,7 +35,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a running job said of itself through ``report``."""
+    """What a running job said of itself through ``report``.
+
+    Attributes:
+        id: of the job.
+        value: plain values, as the worker function gave them.
+        worker: where it runs.
+    """
 
     id: int
     value: Mapping[str, Any]

@@ -18,12 +18,21 @@ EXECUTORS = tuple(_OPTIONS)
 
 
 def check_executor(name: str, *, timeout: float | None = None, memory_limit: int | None = None, **options: Any) -> None:
-    """Raise a UsageError unless there is such an executor and it can honour the options; nothing is started.
+    """Check that there is such an executor and that it can honour the options; nothing is started.
 
-    >>> check_executor("locl")
-    Traceback (most recent call last):
-        ...
-    pronas.errors.UsageError: ...did you mean 'local'?...
+        >>> check_executor("locl")
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: ...did you mean 'local'?...
+
+    Args:
+        name: ``"inline"``, ``"local"`` or ``"ray"``.
+        timeout: seconds a job may take; None: any time.
+        memory_limit: bytes a worker may hold; None: no limit.
+        **options: what `make_executor` would be given.
+
+    Raises:
+        UsageError: unknown name, or an option that this executor cannot honour.
     """
     if name not in _OPTIONS:
         raise UsageError(f"unknown execution {name!r}{nearest(name, EXECUTORS)} (there are {', '.join(EXECUTORS)})")
@@ -56,6 +65,9 @@ def make_executor(
         workers: how many jobs at once; None means what the machine offers.
         timeout: seconds a job may take.
         memory_limit: bytes a worker may hold.
+
+    Returns:
+        The executor; use it in a ``with`` block, which ends its workers.
 
     Raises:
         UsageError: unknown name, or an option that this executor cannot honour.

@@ -27,8 +27,14 @@ def kernels_mode(given: str | None = None) -> str:
         >>> kernels_mode("off")
         'off'
 
+    Args:
+        given: "auto" or "off"; None or "": what the environment says.
+
+    Returns:
+        "auto" or "off".
+
     Raises:
-        UsageError: neither "auto" (as fast as this machine can) nor "off" (plain PyTorch).
+        UsageError: neither "auto" (as fast as this machine can) nor "off" (plain PyTorch), in either place.
     """
     mode = given or os.environ.get("PRONAS_KERNELS") or "auto"
     if mode not in _MODES:
@@ -40,11 +46,14 @@ def kernels_mode(given: str | None = None) -> str:
 def holds_only_ours(network: nn.Module) -> bool:
     """Whether every layer is PyTorch's or ours, so that we know what it does and does not do.
 
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
-    >>> holds_only_ours(network)
-    True
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4,)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (1, 8, 8), 2)
+        >>> holds_only_ours(network)
+        True
+
+    Args:
+        network: any; its modules are looked at, not its hooks.
     """
     return all(type(part).__module__.startswith(("pronas.", "torch.")) for part in network.modules())
 
@@ -71,6 +80,9 @@ def accelerate(
         steps: of the whole training; those of a short one are not captured.
         kernels: "auto" or "off"; see `kernels_mode`.
         others: what of a step is not pronas's own, of "loss" and "optimizer": what they do is not captured.
+
+    Returns:
+        What computes the steps: forward passes, gradients and updates.
 
     Raises:
         UsageError: ``kernels`` is neither.

@@ -55,7 +55,11 @@ def library() -> ctypes.CDLL | None:
 
 
 def variant() -> str:
-    """Which kernels train here: "kernels v0" (any processor) to "v5", or "PyTorch" where there are none."""
+    """Which kernels train here: "kernels v0" (any processor) to "v5", or "PyTorch" where there are none.
+
+    Returns:
+        The name, as it stands in logs and stores.
+    """
     found = library()
     if found is None:
         return "PyTorch"

@@ -115,6 +115,9 @@ def describe(cell: Cell, skeleton: Skeleton, input_shape: Sequence[int], classes
         input_shape: (channels, height, width) of the images.
         classes: number of classes.
 
+    Returns:
+        Parameters, multiply-accumulates an image, bits of weights and the like.
+
     Raises:
         UsageError: the skeleton cannot build the cell.
     """

@@ -46,6 +46,9 @@ def drop_path(inputs: Tensor, rate: float) -> Tensor:
     Args:
         inputs: (n, c, h, w), floating.
         rate: 0 to below 1.
+
+    Returns:
+        (n, c, h, w), of the same dtype and device.
     """
     keep = 1.0 - rate
     mask = torch.empty((inputs.shape[0], 1, 1, 1), dtype=inputs.dtype, device=inputs.device).bernoulli_(keep)

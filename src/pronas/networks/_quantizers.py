@@ -133,8 +133,11 @@ def register_quantizer(name: str, bits: int) -> Callable[[Quantizer], Quantizer]
         name: registering one again replaces it.
         bits: that a quantized value takes, 1 for -1 and +1.
 
+    Returns:
+        A decorator; it tries the function once and gives it back as it is.
+
     Raises:
-        UsageError: it changes shape or dtype, or lets no gradient through.
+        UsageError: (of the decorator) it changes shape or dtype, lets no gradient through, or ``bits`` is not 1 to 32.
     """
 
     def register(function: Quantizer) -> Quantizer:
@@ -172,8 +175,11 @@ def quantizer_bits(function: Quantizer) -> int:
 def quantizers() -> list[str]:
     """Registered names in order.
 
-    >>> quantizers()[:4]
-    ['ste_sign', 'approx_sign', 'dorefa-2', 'dorefa-3']
+        >>> quantizers()[:4]
+        ['ste_sign', 'approx_sign', 'dorefa-2', 'dorefa-3']
+
+    Returns:
+        The names: pronas's own, then users'.
     """
     return list(_QUANTIZERS)
 
@@ -184,8 +190,14 @@ def quantizer(value: str | Quantizer | None) -> Quantizer | None:
         >>> quantizer("ste_sign") is ste_sign, quantizer(None)
         (True, None)
 
+    Args:
+        value: a name, a function of tensors, or None (full precision).
+
+    Returns:
+        A function of a tensor of any shape to one of the same shape and dtype, with a gradient; or None.
+
     Raises:
-        UsageError: there is no quantizer of that name.
+        UsageError: there is no quantizer of that name; the message names the nearest.
     """
     if not isinstance(value, str):
         return value

@@ -54,8 +54,14 @@ _REFERENCES = (
 def references(*, binary: bool = False) -> tuple[Reference, ...]:
     """Return the hand-made networks of full precision, or the binary ones.
 
-    >>> [one.name for one in references()]
-    ['resnet8', 'resnet14', 'ds-cnn', 'mobilenetv2']
+        >>> [one.name for one in references()]
+        ['resnet8', 'resnet14', 'ds-cnn', 'mobilenetv2']
+
+    Args:
+        binary: the binary ones.
+
+    Returns:
+        Each with its cell, its skeleton and who published it.
     """
     return tuple(one for one in _REFERENCES if one.skeleton.binary == binary)
 
@@ -68,8 +74,14 @@ def reference(name: str) -> Reference:
         >>> describe(resnet8.cell, resnet8.skeleton, (3, 32, 32)).parameters
         78042
 
+    Args:
+        name: for instance ``resnet8``.
+
+    Returns:
+        Its cell, its skeleton and who published it.
+
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name; the message names the nearest.
     """
     for one in _REFERENCES:
         if one.name == name:

@@ -154,6 +154,13 @@ def operator(name: str, binary: bool | None = None, *, counterpart: str | None =
         name: as it stands in cells.
         binary: True for binary networks only, False for full precision only, None for both.
         counterpart: the name to propose when the operator is used in a network of the other kind.
+
+    Returns:
+        A decorator; it gives the builder back as it is.
+
+    Raises:
+        UsageError: (of the decorator) the name cannot stand in a cell's text. What is built is checked when a network
+            is planned.
     """
 
     def register(builder: Builder) -> Builder:
@@ -209,6 +216,13 @@ def build_operator(name: str, context: OperatorContext) -> nn.Module:
         >>> module(torch.ones(1, 3, 9, 9)).shape
         torch.Size([1, 8, 5, 5])
 
+    Args:
+        name: of a registered operator.
+        context: where it stands: channels, filters, stride.
+
+    Returns:
+        A module: (n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride)), floating.
+
     Raises:
         UsageError: unknown name, or one that belongs to the other kind of network.
     """
@@ -219,7 +233,10 @@ def build_operator(name: str, context: OperatorContext) -> nn.Module:
 def operators(binary: bool | None = None) -> list[str]:
     """Registered names in order; with ``binary``, those that a network of that kind can use.
 
-    >>> "3x3 conv" in operators(binary=False), "3x3 conv" in operators(binary=True)
-    (True, False)
+        >>> "3x3 conv" in operators(binary=False), "3x3 conv" in operators(binary=True)
+        (True, False)
+
+    Args:
+        binary: True: usable in binary networks; False: in full precision; None: all.
     """
     return [n for n, e in _OPERATORS.items() if binary is None or e.binary is None or e.binary == binary]

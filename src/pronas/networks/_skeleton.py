@@ -127,6 +127,12 @@ def register_skeleton(cls: type[Skeleton]) -> type[Skeleton]:
         >>> skeleton("single", filters=4).build(Cell.parse("0:3x3 conv + 0:identity"), (1, 8, 8), 2).plan.classes
         2
 
+    Args:
+        cls: a frozen dataclass derived from `Skeleton`, each field with a default.
+
+    Returns:
+        The class as it is.
+
     Raises:
         UsageError: not a dataclass of `Skeleton` with a name and defaults, or (with the defaults) its network does not
             give one logit a class.
@@ -159,14 +165,17 @@ def _try(cls: type[Skeleton]) -> None:
 
 
 def skeleton(name: str, **options: Any) -> Skeleton:
-    """The skeleton of that name: ``flat``, ``binary``, ``pnas-cifar``, ``pnas-imagenet``; options are its fields.
+    """The skeleton of that name; options are its fields.
 
         >>> skeleton("flat", filters=(8, 16)).filters
         (8, 16)
 
     Args:
-        name: of a registered skeleton.
+        name: ``flat``, ``residual``, ``binary``, ``pnas-cifar``, ``pnas-imagenet``, or a user's.
         **options: its fields, see its class.
+
+    Returns:
+        The skeleton; frozen, so it can be compared, hashed and sent to workers.
 
     Raises:
         UsageError: unknown name or option, or a value that makes no sense.
@@ -187,6 +196,12 @@ def skeleton_from_dict(d: dict[str, Any]) -> Skeleton:
 
         >>> skeleton_from_dict(skeleton("flat", filters=(8,)).to_dict()) == skeleton("flat", filters=(8,))
         True
+
+    Args:
+        d: ``name`` and the fields that are not the defaults.
+
+    Returns:
+        The skeleton; equal to the one that was written.
 
     Raises:
         UsageError: as `skeleton`.
