@@ -38,7 +38,11 @@ _CLICK_ERROR: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__n
 
 
 def build_app() -> typer.Typer:
-    """Make the typer application with every command."""
+    """Make the typer application with every command.
+
+    Returns:
+        The application; `main` runs it.
+    """
     app = typer.Typer(
         name="pronas",
         help="Progressive neural architecture search that ends in a network you can ship.",
@@ -70,7 +74,11 @@ def _shield(arguments: list[str]) -> list[str]:
 
 
 def main() -> NoReturn:
-    """Run the command line; never shows a traceback unless PRONAS_DEBUG is set."""
+    """Run the command line with the process's arguments, and exit; never shows a traceback unless PRONAS_DEBUG is set.
+
+    Raises:
+        SystemExit: 0; 1: a run, data or a file; 2: what was typed; 130: interrupted; 143: terminated.
+    """
     try:
         # not standalone: typer would draw a box around its errors
         code = build_app()(_shield(sys.argv[1:]), standalone_mode=False)

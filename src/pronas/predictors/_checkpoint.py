@@ -21,6 +21,13 @@ FORMAT = "pronas controller 1"
 def write_checkpoint(path: str | Path, tensors: Arrays, values: dict[str, Any]) -> None:
     """Write both files, each whole or not at all; the JSON, written last, has the digest of the arrays.
 
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "predictor"
+        >>> write_checkpoint(path, {"weights": np.ones(3)}, {"level": 2})
+        >>> tensors, document = read_checkpoint(path)
+        >>> tensors["weights"].tolist(), document["level"]
+        ([1.0, 1.0, 1.0], 2)
+
     Args:
         path: without suffix, or with either file's.
         tensors: arrays by name.
@@ -28,13 +35,6 @@ def write_checkpoint(path: str | Path, tensors: Arrays, values: dict[str, Any]) 
 
     Raises:
         OSError: they cannot be written.
-
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "predictor"
-        >>> write_checkpoint(path, {"weights": np.ones(3)}, {"level": 2})
-        >>> tensors, document = read_checkpoint(path)
-        >>> tensors["weights"].tolist(), document["level"]
-        ([1.0, 1.0, 1.0], 2)
     """
     stem = _stem(path)
     data = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
@@ -51,6 +51,12 @@ def read_checkpoint(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         Traceback (most recent call last):
             ...
         pronas.errors.ModelFileError: no controller checkpoint: [Errno 2] No such file or directory: 'nowhere.json'
+
+    Args:
+        path: without suffix, or with either file's.
+
+    Returns:
+        Arrays by name, and the JSON's object.
 
     Raises:
         ModelFileError: missing, malformed, of another kind, or the two do not belong together.
@@ -80,10 +86,16 @@ def read_checkpoint(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
 def predictor_values(predictor: Predictor) -> tuple[Arrays, dict[str, Any]]:
     """A predictor as arrays and JSON values.
 
-    >>> from pronas.predictors import make_predictor
-    >>> from pronas.space import named_space
-    >>> predictor_values(make_predictor("gp", named_space("flat")))[1]["fitted"]
-    False
+        >>> from pronas.predictors import make_predictor
+        >>> from pronas.space import named_space
+        >>> predictor_values(make_predictor("gp", named_space("flat")))[1]["fitted"]
+        False
+
+    Args:
+        predictor: fitted or not.
+
+    Returns:
+        Arrays by name (none where it is not fitted); and its name, settings and state.
     """
     tensors, values = predictor.state() if predictor.fitted else ({}, {})
     head = {"name": predictor.name, "settings": predictor.settings(), "fitted": predictor.fitted, "values": values}

@@ -17,7 +17,7 @@ FEWEST = 10
 
 
 def cross_validate(predictor: Predictor, history: History, seed: int = 0) -> RankCorrelations | None:
-    """Rank correlation of out-of-fold predictions; None when there are fewer than ten cells.
+    """Rank correlation of predictions of cells that were left out of the fit, a fifth at a time.
 
         >>> from pronas.predictors import make_predictor
         >>> from pronas.space import named_space
@@ -31,6 +31,12 @@ def cross_validate(predictor: Predictor, history: History, seed: int = 0) -> Ran
         predictor: its settings are what is tried; it is not changed.
         history: what was measured, a part a level.
         seed: of the folds and of the fits.
+
+    Returns:
+        Over all n cells; None when there are fewer than ten.
+
+    Raises:
+        UsageError: no cell was evaluated.
     """
     parts = check_history(history)
     rewards = np.concatenate([part.rewards for part in parts])

@@ -81,10 +81,7 @@ class Level:
 
 
 def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: int = CHUNK, held: int = HELD) -> Level:
-    """The candidates of level ``blocks``: extensions of ``parents``, or (None) every cell there is.
-
-    ``chunk``: candidates of a chunk, about; ``held``: levels of up to so many cells are held, each class once; beyond,
-    parents are counted off with their renumberings.
+    """The candidates of level ``blocks``, in chunks; nothing is held but parents.
 
         >>> from pronas.predictors import Observed, make_predictor
         >>> from pronas.space import StateSpace
@@ -92,8 +89,19 @@ def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: i
         >>> plan_level(space, 2, space.level1()[:1]).candidates  # one parent, ten blocks
         10
 
+    Args:
+        space: of the cells.
+        blocks: the level, 2 or more.
+        parents: int16 (p, 4(blocks - 1)), whose extensions are candidates; None: every cell there is.
+        chunk: candidates of a chunk, about.
+        held: levels of up to so many cells are held, each class once; beyond, parents are counted off with their
+            renumberings.
+
+    Returns:
+        The level; `score_chunk` and its kin take it, a chunk at a time.
+
     Raises:
-        UsageError: the level is below 2, or every cell of it cannot even be counted off.
+        UsageError: the level is below 2, or has more than 2^62 candidates.
     """
     if blocks < 2:
         raise UsageError(f"level {blocks} is not scored: every cell of level 1 is a start; take 2 or more blocks")
@@ -112,8 +120,6 @@ def plan_level(space: StateSpace, blocks: int, parents: Rows | None, *, chunk: i
 def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, Floats]:
     """Parents of a chunk and the predicted scores of their extensions.
 
-    Parents int16 (p, w), scores float32 (p, m), on the scale of `Predictor.scores`.
-
         >>> from pronas.predictors import Observed, make_predictor
         >>> from pronas.space import StateSpace
         >>> space = StateSpace(2, ["3x3 conv", "identity"], input_lookback_depth=0)
@@ -128,6 +134,12 @@ def score_chunk(predictor: Predictor, level: Level, number: int) -> tuple[Rows, 
         predictor: fitted.
         level: from `plan_level`.
         number: of the chunk, from 0.
+
+    Returns:
+        Parents int16 (p, w), scores float32 (p, m), on the scale of `Predictor.scores`.
+
+    Raises:
+        UsageError: the predictor is not fitted.
     """
     parents = level.parent_rows(number)
     scores = np.empty((len(parents), len(level.blocks)), dtype=np.float32)
@@ -155,6 +167,12 @@ def best_of_chunk(predictor: Predictor, level: Level, number: int, k: int, thres
         number: of the chunk, from 0.
         k: how many cells are asked for.
         threshold: score that the best so far have.
+
+    Returns:
+        Rows and scores, on the scale of `Predictor.scores`.
+
+    Raises:
+        UsageError: the predictor is not fitted.
     """
     parents, scores = score_chunk(predictor, level, number)
     top = TopK(predictor.space, k + MARGIN, seed=number)
@@ -179,6 +197,9 @@ def merged(space: Any, found: Sequence[Best], k: int) -> Best:
         space: theirs.
         found: from `best_of_chunk`.
         k: how many cells are asked for.
+
+    Returns:
+        Up to k and a margin, each class once.
     """
     parts = [best for best in found if len(best.rows)]
     if not parts:
@@ -231,6 +252,9 @@ def every_line(predictor: Predictor, level: Level, number: int) -> bytes:
         predictor: fitted.
         level: from `plan_level`.
         number: of the chunk, from 0.
+
+    Returns:
+        UTF-8 text, a line a candidate, scores as predicted rewards.
     """
     parents, scores = score_chunk(predictor, level, number)
     rewards = predictor.rewards(scores)

@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class RankCorrelations:
-    """Rank correlations of n predictions with what was measured; None where undefined (constant, or fewer than two)."""
+    """Rank correlations of predictions with what was measured.
+
+    Attributes:
+        spearman: -1 to 1 (Spearman 1904), or None where undefined: constant, or fewer than two.
+        kendall: the same by pairs (Kendall 1938).
+        n: how many predictions.
+    """
 
     spearman: float | None
     kendall: float | None

@@ -30,12 +30,15 @@ CHUNK = 16_384
 
 @dataclass(frozen=True)
 class Observed:
-    """Evaluated cells of one level: ``rows`` (n, w) int16 (w = 4b) and their ``rewards`` (n,) in [0, 1].
-
-    ``noise`` (n,): standard errors of the rewards, 0 where unknown; None: all unknown.
+    """Evaluated cells of one level.
 
         >>> len(Observed(np.zeros((2, 4), np.int16), np.array([0.9, 0.8])))
         2
+
+    Attributes:
+        rows: int16 (n, w), w = 4b.
+        rewards: float (n,), 0 to 1.
+        noise: float (n,), standard errors of the rewards, 0 where unknown; None: all unknown.
     """
 
     rows: Rows
@@ -169,12 +172,21 @@ class Predictor(ABC):
 
 
 def check_history(history: History) -> list[Observed]:
-    """Return the parts that hold cells, fewest blocks first. Raises UsageError when no cell was evaluated.
+    """Return the parts that hold cells, fewest blocks first.
 
-    >>> check_history([])
-    Traceback (most recent call last):
-        ...
-    pronas.errors.UsageError: a predictor needs at least one evaluated cell to be fitted
+        >>> check_history([])
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: a predictor needs at least one evaluated cell to be fitted
+
+    Args:
+        history: what was measured, a part a level; parts may be empty.
+
+    Returns:
+        At least one part.
+
+    Raises:
+        UsageError: no cell was evaluated.
     """
     parts = sorted((part for part in history if len(part)), key=lambda part: part.rows.shape[1])
     if not parts:

@@ -32,11 +32,6 @@ PREDICTORS = (*_MAKERS, "auto")
 def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
     """Make an unfitted predictor for cells of ``space``.
 
-    Args:
-        name: one of ``PREDICTORS``.
-        space: of the cells to be predicted.
-        **settings: of that predictor: ``ensemble`` (members), ``steps``, ``cells``, …
-
         >>> import numpy as np
         >>> from pronas.predictors import Observed
         >>> from pronas.space import StateSpace
@@ -47,8 +42,16 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
         >>> bool(mean[0] > mean[2]), std.shape
         (True, (3,))
 
+    Args:
+        name: one of ``PREDICTORS``.
+        space: of the cells to be predicted.
+        **settings: of that predictor: ``ensemble`` (members), ``steps``, ``cells``, …
+
+    Returns:
+        The predictor; fit it before it predicts.
+
     Raises:
-        UsageError: the name or a setting is unknown.
+        UsageError: the name or a setting is unknown, or a value makes no sense.
     """
     if name == "auto":
         return AutoPredictor(space, make_predictor, **settings)
@@ -65,15 +68,19 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
 def save_predictor(predictor: Predictor, path: str | Path) -> None:
     """Write ``path.safetensors`` and ``path.json``; the files know their space.
 
-    Raises:
-        OSError: they cannot be written.
-
         >>> import pathlib, tempfile
         >>> from pronas.space import named_space
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "predictor"
         >>> save_predictor(make_predictor("gp", named_space("flat")), path)
         >>> sorted(file.name for file in path.parent.iterdir())
         ['predictor.json', 'predictor.safetensors']
+
+    Args:
+        predictor: fitted or not.
+        path: without suffix, or with either file's.
+
+    Raises:
+        OSError: they cannot be written.
     """
     tensors, head = predictor_values(predictor)
     write_checkpoint(path, tensors, {"space": predictor.space.to_dict(), "predictor": head})
@@ -93,6 +100,9 @@ def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
         path: without suffix, or either file.
         space: of its cells; None: as the file says.
 
+    Returns:
+        The predictor, fitted as it was.
+
     Raises:
         ModelFileError: missing, malformed, or of another kind.
     """
@@ -103,17 +113,20 @@ def load_predictor(path: str | Path, space: Space | None = None) -> Predictor:
 def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: Space | None) -> Predictor:
     """Make the predictor of a checkpoint that was read.
 
-    Args:
-        tensors, document: from `read_checkpoint`.
-        space: theirs; None: as the document says.
-
-    Raises:
-        ModelFileError: the document describes no predictor.
-
         >>> from pronas.space import named_space
         >>> tensors, head = predictor_values(make_predictor("mlp", named_space("flat")))
         >>> restore_predictor(tensors, {"predictor": head}, named_space("flat")).name
         'mlp'
+
+    Args:
+        tensors, document: from `read_checkpoint`.
+        space: theirs; None: as the document says.
+
+    Returns:
+        The predictor, fitted as it was.
+
+    Raises:
+        ModelFileError: the document describes no predictor.
     """
     try:
         head = document["predictor"]

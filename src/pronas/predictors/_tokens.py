@@ -14,10 +14,17 @@ Form = Literal["tokens", "halves"]
 
 
 def compose(parents: Rows, blocks: Rows) -> Rows:
-    """Every parent (p, 4(b-1)) with every block (m, 4): rows (p·m, 4b), the candidates of one parent together.
+    """Every parent with every block: the candidates of a level.
 
-    >>> compose(np.array([[0, 0, 0, 0]], np.int16), np.array([[1, 0, 0, 1], [1, 1, 0, 1]], np.int16)).tolist()
-    [[0, 0, 0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1, 0, 1]]
+        >>> compose(np.array([[0, 0, 0, 0]], np.int16), np.array([[1, 0, 0, 1], [1, 1, 0, 1]], np.int16)).tolist()
+        [[0, 0, 0, 0, 1, 0, 0, 1], [0, 0, 0, 0, 1, 1, 0, 1]]
+
+    Args:
+        parents: int16 (p, 4(b-1)).
+        blocks: int16 (m, 4).
+
+    Returns:
+        int16 (p·m, 4b), the candidates of one parent together.
     """
     left = np.repeat(parents, len(blocks), axis=0)
     return np.concatenate([left, np.tile(blocks, (len(parents), 1))], axis=1).astype(np.int16, copy=False)

@@ -19,7 +19,12 @@ TIE = 1e-10
 
 @dataclass(frozen=True)
 class Best:
-    """The best classes of cells found, best first: ``rows`` (k, 4b), ``scores`` (k,)."""
+    """The best classes of equal cells that were found, best first.
+
+    Attributes:
+        rows: int16 (k, 4b), one cell of each class.
+        scores: float (k,), on the scale that was asked for.
+    """
 
     rows: Rows
     scores: Floats
@@ -38,6 +43,13 @@ class TopK:
         >>> top.offer(space.level1(), space.extensions(2), np.linspace(0, 1, 30).reshape(3, 10))
         >>> [str(cell) for cell in space.decode(top.best().rows)][0]
         '0:identity + 0:identity | 1:identity + 1:identity'
+
+    Args:
+        space: of the cells.
+        k: how many classes are kept.
+        excluded: keys as bytes (`key_bytes`) of cells that never enter.
+        feasible: says of cells whether each may be proposed; None: all may.
+        seed: of the order among equal scores.
     """
 
     def __init__(
@@ -132,6 +144,9 @@ def best_cells(space: Space, rows: Rows, scores: Floats, k: int, **options: obje
         scores: (n,).
         k: how many.
         **options: of `TopK`.
+
+    Returns:
+        Up to k of them, best first.
     """
     top = TopK(space, k, **options)  # type: ignore[arg-type]
     top.offer_rows(rows, scores)
@@ -149,6 +164,9 @@ def decode_best(space: Space, best: Best) -> list[Cell]:
     Args:
         space: theirs.
         best: k classes.
+
+    Returns:
+        k cells, best first.
     """
     return space.decode(best.rows) if len(best.rows) else []
 
@@ -165,5 +183,8 @@ def key_bytes(space: Space, rows: Rows) -> list[bytes]:
     Args:
         space: of the rows.
         rows: int16 (n, w).
+
+    Returns:
+        n keys, equal exactly where the cells are.
     """
     return [key.tobytes() for key in np.asarray(space.keys(rows))]

@@ -16,6 +16,12 @@ from pronas.space import PALETTES, SIZES, Cell, CellLayout, cell_layout, cell_sv
 def best_cell(run: str | Path) -> Cell:
     """Return the winner of a run, or the best child so far.
 
+    Args:
+        run: the run folder.
+
+    Returns:
+        The cell.
+
     Raises:
         RunError: it is not a run.
         UsageError: nothing is trained yet.
@@ -45,8 +51,12 @@ def draw_cell(cell: Cell, out: str | Path, theme: str = "auto") -> Path:
         out: the file to write.
         theme: ``light``, ``dark`` or ``auto`` (what the viewer prefers; in PNG and PDF, which cannot adapt, light).
 
+    Returns:
+        The path of the file.
+
     Raises:
-        UsageError: an unknown ending or theme.
+        UsageError: an unknown ending or theme, or ``out`` is a folder.
+        OSError: it cannot be written.
     """
     path = Path(out)
     if path.is_dir():

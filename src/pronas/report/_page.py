@@ -28,8 +28,12 @@ def write_report(run: str | Path, out: str | Path) -> Path:
         run: the run folder.
         out: the file to write.
 
+    Returns:
+        The path of the file.
+
     Raises:
         RunError: the folder is no run.
+        OSError: it cannot be written.
     """
     with RunReader(run) as reader:
         message = payload(reader.read(), run_name(run))
@@ -40,8 +44,14 @@ def write_report(run: str | Path, out: str | Path) -> Path:
 def run_name(run: str | Path) -> str:
     """Return the name of a run: its folder's.
 
-    >>> run_name("experiments/first")
-    'first'
+        >>> run_name("experiments/first")
+        'first'
+
+    Args:
+        run: the folder, or the store in it.
+
+    Returns:
+        The name, for titles.
     """
     path = Path(run).resolve()
     return (path.parent if path.is_file() else path).name
@@ -58,6 +68,9 @@ def page(message: dict[str, Any], live: bool = False) -> str:
     Args:
         message: from `payload`.
         live: whether it listens for changes.
+
+    Returns:
+        HTML with its styles, scripts and data inside.
     """
     return _asset("page.html").format(
         csp=content_policy(live),

@@ -26,6 +26,9 @@ def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = Non
         snapshot: what the store held.
         name: of the run.
         known_pictures: wirings the page already has positions of; extended by those sent now.
+
+    Returns:
+        Plain values for JSON: rows of children, pictures, curves and facts.
     """
     known = set() if known_pictures is None else known_pictures
     rows, pictures = [], {}

@@ -77,6 +77,9 @@ def rank_files(files: Sequence[ScoreFile], sort: bool = False) -> Ranking:
         files: from `read_scores`.
         sort: each file's best first; else in its own order.
 
+    Returns:
+        Scores float64 (n,) of all files, each with its file and row.
+
     Raises:
         DataError: no file has a readable line.
     """
@@ -146,6 +149,7 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
 
     Raises:
         UsageError: an ending that cannot be written.
+        OSError: it cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -158,7 +162,11 @@ def save_ranking(ranking: Ranking, path: Path) -> None:
 
 
 def show_ranking(ranking: Ranking) -> None:
-    """Open a window with the plot; pointing at a cell names it where mplcursors is installed."""
+    """Open a window with the plot, until it is closed; pointing at a cell names it where mplcursors is installed.
+
+    Args:
+        ranking: from `rank_files`.
+    """
     import matplotlib.pyplot as plt
 
     figure = plt.figure(figsize=(10, 5.6), layout="constrained")
@@ -192,8 +200,11 @@ def add_hover(artist: Any, ranking: Ranking) -> Any:
 def has_display() -> bool:
     """Whether matplotlib can open a window here.
 
-    >>> has_display() in (True, False)
-    True
+        >>> has_display() in (True, False)
+        True
+
+    Returns:
+        False without a screen, or where matplotlib has no way to one.
     """
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return False

@@ -25,13 +25,18 @@ _LINE = re.compile(rf"^[ \t]*({_NUMBER})[ \t]*,({_CELL})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Malformed:
-    """A line that could not be read: file, line number from 1, and what is wrong with it.
+    """A line of a score file that could not be read.
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
-    >>> _ = path.write_text("nine,0,3x3 conv,0,identity")
-    >>> read_scores(path).malformed[0].line
-    1
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores_1.csv"
+        >>> _ = path.write_text("nine,0,3x3 conv,0,identity")
+        >>> read_scores(path).malformed[0].line
+        1
+
+    Attributes:
+        file: its path.
+        line: number from 1.
+        reason: what is wrong with it, in words.
     """
 
     file: str
@@ -69,8 +74,14 @@ class ScoreFile:
 def cell_text(row: str) -> str:
     """Turn ``input1,op1,input2,op2,…`` into the text form of a cell, ``input1:op1 + input2:op2 | …``.
 
-    >>> cell_text("0,3x3 conv,0,identity")
-    '0:3x3 conv + 0:identity'
+        >>> cell_text("0,3x3 conv,0,identity")
+        '0:3x3 conv + 0:identity'
+
+    Args:
+        row: fields with commas between them, perhaps with ``,@0>2 1>3`` for skips behind.
+
+    Returns:
+        The text; `pronas.Cell.parse` reads it.
     """
     fields = [field.strip() for field in row.split(",")]
     skips = fields.pop() if fields[-1].startswith("@") else ""
@@ -87,6 +98,12 @@ def read_scores(path: Path) -> ScoreFile:
         >>> _ = path.write_text("0.9,0,3x3 conv,0,identity")
         >>> read_scores(path).scores.tolist()
         [0.9]
+
+    Args:
+        path: of a CSV file in UTF-8, a line a cell: ``score,input1,op1,input2,op2,…``.
+
+    Returns:
+        Scores float64 (n,) and rows, in the file's order; lines that cannot be read stand in ``malformed``.
 
     Raises:
         DataError: the file cannot be opened.
@@ -144,6 +161,9 @@ def find_files(names: Sequence[str], folder: Path | None = None) -> list[Path]:
     Args:
         names: what the user gave; none means ``train_history.csv``.
         folder: what relative names start from; the current directory.
+
+    Returns:
+        Paths that exist, each once.
 
     Raises:
         UsageError: a name or a pattern fits nothing.

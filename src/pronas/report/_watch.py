@@ -37,6 +37,15 @@ def live_app(run: str | Path) -> Starlette:
 
         >>> [route.path for route in live_app("a run that starts later").routes]
         ['/', '/events']
+
+    Args:
+        run: the run folder; it need not be there yet.
+
+    Returns:
+        A Starlette application, for any ASGI server.
+
+    Raises:
+        MissingExtraError: starlette is not installed.
     """
     require("starlette", "report")
     from starlette.applications import Starlette

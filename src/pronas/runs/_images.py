@@ -16,9 +16,16 @@ from pronas.runs._resolve import load
 def stored_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """The data set of a search's or a training's folder, split as it was.
 
+    Args:
+        folder: of `pronas.search` or `pronas.runs.train`.
+
+    Returns:
+        Training, validation and test images, uint8 (n, C, H, W).
+
     Raises:
         RunError: there is none.
         DataError: the images are not where they were.
+        UsageError: its ``config.toml`` makes no sense.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():

@@ -46,7 +46,15 @@ Output = Literal["top", "csv", "parquet"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """What scoring a level takes: candidates, seconds (from a measured chunk), bytes on disk."""
+    """What scoring a level takes.
+
+    Attributes:
+        blocks: the level.
+        parents: how many cells are extended.
+        candidates: how many are scored, renumbered copies counted.
+        seconds: of the clock, with all workers, by a few parents that were measured here.
+        bytes: on disk.
+    """
 
     blocks: int
     parents: int
@@ -60,10 +68,18 @@ _MOST_BLOCKS = 64  # that a cell may have
 
 @dataclass(frozen=True)
 class Request:
-    """What to score: ``blocks`` (None: one more than evaluated), ``children`` parents (None: all), ``top`` kept.
+    """What to score.
 
-    ``chunk``: candidates that are scored in one go; ``held``: see `plan_level`; ``pause``: seconds between two notes of
-    how far the work has come.
+    Attributes:
+        run: the run folder.
+        blocks: the level; None: one more than evaluated.
+        children: how many of the best cells of a level that is only scored are extended; None: every cell there is.
+        top: how many of the best are kept.
+        output: ``top``: the best cells; ``csv`` and ``parquet``: every candidate.
+        workers: processes.
+        chunk: candidates that are scored in one go.
+        held: see `plan_level`.
+        pause: seconds between two notes of how far the work has come.
     """
 
     run: Path
@@ -78,7 +94,16 @@ class Request:
 
 
 class LevelScorer:
-    """A run's predictor, and what it says of one level's candidates after another."""
+    """A run's predictor, and what it says of one level's candidates after another.
+
+    Args:
+        request: what to score.
+
+    Raises:
+        UsageError: a number below 1, or more than 64 blocks.
+        RunError: the run has no controller, or one that was never fitted.
+        ModelFileError: the controller's files are damaged.
+    """
 
     def __init__(self, request: Request) -> None:
         for name, value in (("children", request.children), ("top", request.top), ("workers", request.workers)):

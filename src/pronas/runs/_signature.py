@@ -44,9 +44,15 @@ def types(one: Setting) -> str:
 def default_of(one: Setting) -> str:
     """Return in words what a setting is when nothing is said.
 
-    >>> from pronas.runs import SETTINGS
-    >>> default_of(SETTINGS["predictor"]), default_of(SETTINGS["skips"])
-    ('gp', 'off')
+        >>> from pronas.runs import SETTINGS
+        >>> default_of(SETTINGS["predictor"]), default_of(SETTINGS["skips"])
+        ('gp', 'off')
+
+    Args:
+        one: of `SETTINGS`.
+
+    Returns:
+        Words, as the documentation has them.
     """
     if one.declared.chosen is not None:
         return one.declared.chosen

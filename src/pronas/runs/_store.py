@@ -23,12 +23,28 @@ _PROGRESS_EVERY = 0.25
 
 @dataclass(frozen=True)
 class Child:
-    """One child of a search: its cell, its place in the search, and its result once there is one.
+    """One child of a search: its cell, its place in the search, and its result once there is one; None: not yet.
 
-    ``reward`` is validation accuracy in [0, 1] (``None`` until done or failed; a failed child counts as 0).
-    ``machine`` is the processor and the kernels (or the GPU) that trained it; None where version 0.1 did.
-    ``predicted`` and ``spread`` are what the predictor said before training. Counts are per image; ``seconds`` is
-    wall clock.
+    Attributes:
+        id: 1, 2, … in the order of proposal.
+        level: blocks of its cell; B + 1 is the level of skip connections.
+        round: which proposal of the level.
+        cell: as it was proposed; equal cells have one ``canonical``, a text.
+        canonical: see ``cell``.
+        status: ``proposed``, ``running``, ``done`` or ``failed``.
+        reward: validation accuracy, or the run's metric, 0 to 1; a failed child counts as 0.
+        predicted, spread: mean and standard deviation of the reward, as the predictor said before training.
+        parameters, macs, binary_macs, weight_bits: of the network, one image; see `Description`.
+        activation_bytes: most bytes that activations of one image take at a time.
+        latency_us: microseconds an image, in the form that ships, where a limit asks for it.
+        seconds: wall clock on its worker.
+        epochs, images: trained, each image as often as it was seen.
+        worker, attempts: where it was trained, and how often it was tried.
+        error: one line, if it failed.
+        metrics: curves by name, one number an epoch.
+        started, finished: seconds since 1970.
+        revision: of the store, when it last changed.
+        machine: processor and kernels (or the GPU) that trained it; None where version 0.1 did.
     """
 
     id: int

@@ -34,8 +34,16 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch brought. ``number`` counts from 1; ``accuracy`` is the validation accuracy (0 to 1), or
-    without validation images that of the epoch's training batches."""
+    """What one epoch brought.
+
+    Attributes:
+        number: from 1.
+        epochs: of the whole training.
+        loss: mean over the steps, each as it was when it was trained.
+        accuracy: 0 to 1, on the validation images: accuracy, or the recipe's metric; without any, on what was trained.
+        best: whether its weights are kept, as the best so far.
+        seconds: of the epoch.
+    """
 
     number: int
     epochs: int

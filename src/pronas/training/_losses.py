@@ -57,8 +57,15 @@ def register_loss(name: str) -> Callable[[ImageLoss], ImageLoss]:
         >>> round(make_loss(Recipe(loss="focal"))(torch.zeros(5, 2), torch.tensor([0, 1, 1, 0, 1])).item(), 4)
         0.1733
 
+    Args:
+        name: as recipes and TOML files name it.
+
+    Returns:
+        A decorator; it tries the function once and gives it back as it is.
+
     Raises:
-        UsageError: it gives something of another shape or type, nothing finite, or lets no gradient through.
+        UsageError: (of the decorator) it gives something of another shape or type, nothing finite, or lets no gradient
+            through.
     """
     return LOSSES.register(name)
 
@@ -79,7 +86,7 @@ def _hinges(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def make_loss(recipe: Recipe, weights: Tensor | None = None) -> LossFunction:
-    """Give the recipe's loss: a function of logits, float (n, classes), and class numbers, int64 (n,), to their mean.
+    """Give the recipe's loss.
 
         >>> from pronas.training import Recipe
         >>> hinge = make_loss(Recipe(loss="squared-hinge"))  # max(0, 1 - t y)^2, t = +1 for the image's class, else -1
@@ -89,6 +96,9 @@ def make_loss(recipe: Recipe, weights: Tensor | None = None) -> LossFunction:
     Args:
         recipe: says which, and how much labels are smoothed.
         weights: float (classes,), what an image of each class weighs in the mean; None: 1.
+
+    Returns:
+        A function of logits, float (n, classes), and class numbers, int64 (n,), to a scalar: the mean over images.
     """
     each, smoothing = LOSSES[recipe.loss], recipe.label_smoothing
 
@@ -130,6 +140,9 @@ def total_loss(
         output: float (n, classes), or two of them.
         labels: int64 (n,).
         auxiliary: weight of the second head's loss (``Recipe.auxiliary``).
+
+    Returns:
+        A scalar to minimise, and the first head's logits (n, classes).
     """
     if isinstance(output, torch.Tensor):
         return loss(output, labels), output

@@ -81,7 +81,12 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Model:
-    """A network ready to classify (in evaluation mode), and what it is."""
+    """A network ready to classify, and what it is.
+
+    Attributes:
+        network: in evaluation mode; pixel values (n, C, H, W), 0…255, uint8 or float, to float32 logits (n, classes).
+        spec: cell, skeleton, shape of images, class names and figures.
+    """
 
     network: Network
     spec: ModelSpec
@@ -94,6 +99,9 @@ def spec_of(network: Network, classes: Sequence[str] | None = None) -> ModelSpec
     Args:
         network: built by a skeleton, trained or read.
         classes: the names of its classes, in place of its own.
+
+    Returns:
+        The specification, with no metrics.
 
     Raises:
         UsageError: it was built otherwise, or the names are not as many as its classes.
@@ -139,8 +147,12 @@ def save_model(
         spec: what ``network`` was built from; None: what it knows itself (`spec_of`).
         classes: the names of its classes, where it does not know them.
 
+    Returns:
+        The path of ``NAME.safetensors``.
+
     Raises:
         UsageError: the network does not say what it was built from, or its layers are no longer those.
+        OSError: it cannot be written.
     """
     weights, text = _paths(path)
     spec = spec or spec_of(network, classes)
@@ -179,6 +191,12 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         >>> path = save_model(spec.build(), pathlib.Path(tempfile.mkdtemp()) / "model", spec)
         >>> load_model(path).spec.classes
         ('even', 'odd')
+
+    Args:
+        path: ``NAME``, ``NAME.safetensors`` or ``NAME.json``.
+
+    Returns:
+        The network on the processor, in evaluation mode, and its specification.
 
     Raises:
         ModelFileError: no such file, not a model, an unknown version, changed or damaged content, or tensors that are

@@ -71,9 +71,15 @@ def register_optimizer(name: str) -> Callable[[OptimizerMaker], OptimizerMaker]:
         >>> Recipe(optimizer="rmsprop", learning_rate=0.01).optimizer
         'rmsprop'
 
+    Args:
+        name: as recipes and TOML files name it.
+
+    Returns:
+        A decorator; it tries the function once and gives it back as it is.
+
     Raises:
-        UsageError: it makes something else, leaves parameters out or where they are, needs a closure, or keeps
-            something else than tensors.
+        UsageError: (of the decorator) it makes something else, leaves parameters out or where they are, needs a
+            closure, or keeps something else than tensors.
     """
     return OPTIMIZERS.register(name)
 
@@ -113,5 +119,8 @@ def make_optimizer(recipe: Recipe, groups: Groups) -> torch.optim.Optimizer:
     Args:
         recipe: says which; ``learning_rate``, ``momentum``, ``beta2``, ``epsilon`` and ``amsgrad`` count.
         groups: of parameters, as PyTorch's optimizers take them, each perhaps with its own ``weight_decay``.
+
+    Returns:
+        A ``torch.optim.Optimizer`` of all the parameters.
     """
     return OPTIMIZERS[recipe.optimizer](groups, recipe)

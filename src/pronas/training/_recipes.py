@@ -53,6 +53,9 @@ def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch:
         epochs: in place of the recipe's own; schedules stretch with it.
         batch: in place of the recipe's own.
 
+    Returns:
+        The recipe; frozen: `Recipe.replace` changes fields.
+
     Raises:
         UsageError: an unknown name, or numbers that make no sense.
     """

@@ -55,7 +55,16 @@ class ChildResult:
 
 @dataclass(frozen=True)
 class ChildProgress:
-    """One epoch of a child in training. ``accuracy`` is the validation accuracy (0 to 1)."""
+    """One epoch of a child in training.
+
+    Attributes:
+        cell: the child's.
+        epoch: the number of those that are over.
+        epochs: of the whole training.
+        accuracy: 0 to 1, on the validation images: accuracy, or the recipe's metric.
+        loss: mean over the steps of the epoch.
+        worker: where it trains.
+    """
 
     cell: Cell
     epoch: int

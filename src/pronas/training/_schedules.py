@@ -46,8 +46,14 @@ def register_schedule(name: str) -> Callable[[ScheduleShape], ScheduleShape]:
         >>> [round(rate_at(recipe, step, 5), 3) for step in range(5)]
         [0.1, 0.087, 0.071, 0.05, 0.0]
 
+    Args:
+        name: as recipes and TOML files name it.
+
+    Returns:
+        A decorator; it tries the function once and gives it back as it is.
+
     Raises:
-        UsageError: it gives something else, or something below 0.
+        UsageError: (of the decorator) it gives something else, or something below 0.
     """
     return SCHEDULES.register(name)
 
@@ -86,6 +92,9 @@ def rate_at(recipe: Recipe, step: float, steps: float) -> float:
         recipe: its learning rate, schedule, warm-up and final share count.
         step: which, from 0.
         steps: of the whole training.
+
+    Returns:
+        The rate, in the units of ``recipe.learning_rate``.
     """
     warmup = round(recipe.warmup * steps)
     if step < warmup:
