@@ -94,6 +94,9 @@ def each_image_file(
         paths: as there.
         input_shape: (C, H, W) of the network.
 
+    Returns:
+        Pairs, file by file: names and uint8 images (n, C, H, W); or no name and the `DataError`.
+
     Raises:
         UsageError: no path, or a picture for a network of other than 1, 3 or 4 channels.
     """

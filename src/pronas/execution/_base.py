@@ -50,10 +50,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. ``value`` is what the worker function returned; ``error`` is one line when it failed.
+    """How a job ended.
 
-    ``seconds`` is the time of the last attempt on its worker, ``attempts`` how often it was tried (more than once only
-    when its worker died).
+    Attributes:
+        id: of the job.
+        status: ``ok`` or ``failed``.
+        value: what the worker function returned, plain values; None where it did not return.
+        error: one line where it failed, or None.
+        seconds: of the last attempt on its worker.
+        worker: where it ran.
+        attempts: how often it was tried: more than once only where its worker died.
     """
 
     id: int

@@ -126,10 +126,14 @@ class QuantConv2d(_Latent, nn.Conv2d):  # type: ignore[misc]
 
 
 class QuantLinear(_Latent, nn.Linear):  # type: ignore[misc]
-    """Dense layer without bias, with quantizers for inputs and kernel; arguments as in `QuantConv2d`.
+    """Dense layer without bias, with quantizers for inputs and kernel: (n, inputs) to (n, units).
 
-    >>> QuantLinear(8, 3, kernel_quantizer="ste_sign")(torch.ones(2, 8)).shape
-    torch.Size([2, 3])
+        >>> QuantLinear(8, 3, kernel_quantizer="ste_sign")(torch.ones(2, 8)).shape
+        torch.Size([2, 3])
+
+    Args:
+        inputs, units: sizes.
+        input_quantizer, kernel_quantizer, latent_bound, lr_multiplier, xnor: as in `QuantConv2d`.
     """
 
     def __init__(
@@ -183,9 +187,13 @@ class Sign(nn.Module):
 class MaxPool(nn.MaxPool2d):
     """Largest tap inside the image; out size ceil(in / stride).
 
-    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
-    >>> MaxPool(3, 2)(image).flatten().tolist()
-    [4.0, 5.0, 7.0, 8.0]
+        >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+        >>> MaxPool(3, 2)(image).flatten().tolist()
+        [4.0, 5.0, 7.0, 8.0]
+
+    Args:
+        kernel: side of the window, odd.
+        stride: step of the window; out size is ceil(in / stride).
     """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
@@ -195,9 +203,13 @@ class MaxPool(nn.MaxPool2d):
 class AveragePool(nn.AvgPool2d):
     """Mean of the taps inside the image (taps outside are not counted); out size ceil(in / stride).
 
-    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
-    >>> AveragePool(3, 2)(image).flatten().tolist()
-    [2.0, 3.0, 5.0, 6.0]
+        >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+        >>> AveragePool(3, 2)(image).flatten().tolist()
+        [2.0, 3.0, 5.0, 6.0]
+
+    Args:
+        kernel: side of the window, odd.
+        stride: step of the window; out size is ceil(in / stride).
     """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
@@ -207,9 +219,13 @@ class AveragePool(nn.AvgPool2d):
 class SumPool(nn.AvgPool2d):
     """Sum of the taps inside the image: an exact integer for ±1 inputs; out size ceil(in / stride).
 
-    >>> image = torch.arange(9.0).view(1, 1, 3, 3)
-    >>> SumPool(3, 2)(image).flatten().tolist()
-    [8.0, 12.0, 20.0, 24.0]
+        >>> image = torch.arange(9.0).view(1, 1, 3, 3)
+        >>> SumPool(3, 2)(image).flatten().tolist()
+        [8.0, 12.0, 20.0, 24.0]
+
+    Args:
+        kernel: side of the window, odd.
+        stride: step of the window; out size is ceil(in / stride).
     """
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
@@ -222,6 +238,9 @@ class DropoutNoScale(nn.Module):
 
         >>> sorted(set(DropoutNoScale(0.5)(torch.ones(1000)).tolist()))
         [0.0, 1.0]
+
+    Args:
+        rate: 0 to below 1.
     """
 
     def __init__(self, rate: float) -> None:
@@ -248,6 +267,9 @@ class ImageScale(nn.Module):
         >>> binary = ImageScale(torch.full((1,), 2.0), torch.full((1,), -255.0))
         >>> binary(torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)).flatten().tolist()
         [-255.0, 1.0, 255.0]
+
+    Args:
+        gain, offset: float, one value a channel; buffers, not trained.
     """
 
     gain: Tensor
@@ -282,6 +304,11 @@ class FactorizedReduction(nn.Module):
 
         >>> FactorizedReduction(4, 6, epsilon=1e-3)(torch.randn(2, 4, 7, 7)).shape
         torch.Size([2, 6, 4, 4])
+
+    Args:
+        channels: of the inputs, (n, channels, h, w).
+        filters: of the outputs.
+        epsilon: of the batch norm.
     """
 
     def __init__(self, channels: int, filters: int, epsilon: float) -> None:
@@ -299,8 +326,12 @@ class FactorizedReduction(nn.Module):
 class Zeros(nn.Module):
     """A map of zeros: an operator that adds nothing (``none`` in DARTS, Liu et al. 2019).
 
-    >>> Zeros(6, 2)(torch.ones(1, 4, 7, 7)).shape
-    torch.Size([1, 6, 4, 4])
+        >>> Zeros(6, 2)(torch.ones(1, 4, 7, 7)).shape
+        torch.Size([1, 6, 4, 4])
+
+    Args:
+        filters: channels of the outputs.
+        stride: out size is ceil(in / stride).
     """
 
     def __init__(self, filters: int, stride: int) -> None:

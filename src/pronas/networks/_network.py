@@ -63,12 +63,15 @@ def concatenate(maps: Sequence[Tensor]) -> Tensor:
 class InputModule(nn.Module):
     """One input of a cell: earlier maps, brought to one size and concatenated, then adapted.
 
-    >>> import torch
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
-    >>> network.cells[1].inputs[0].sources  # the second cell reads the first one's output
-    (1,)
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+        >>> network.cells[1].inputs[0].sources  # the second cell reads the first one's output
+        (1,)
+
+    Args:
+        plan: of the input; it is called with the network's states so far, maps (n, c, h, w).
     """
 
     def __init__(self, plan: InputPlan) -> None:
@@ -86,13 +89,16 @@ class InputModule(nn.Module):
 class BlockModule(nn.Module):
     """Two operators whose results are added or concatenated.
 
-    >>> import torch
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
-    >>> block = network.cells[0].blocks[0]
-    >>> block([torch.ones(1, 3, 16, 16)]).shape  # four filters and the three channels that the pool keeps
-    torch.Size([1, 7, 8, 8])
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+        >>> block = network.cells[0].blocks[0]
+        >>> block([torch.ones(1, 3, 16, 16)]).shape  # four filters and the three channels that the pool keeps
+        torch.Size([1, 7, 8, 8])
+
+    Args:
+        plan: of the block; it is called with the cell's inputs and the results of blocks before it.
     """
 
     def __init__(self, plan: BlockPlan) -> None:
@@ -112,12 +118,15 @@ class BlockModule(nn.Module):
 class CellModule(nn.Module):
     """One cell.
 
-    >>> import torch
-    >>> from pronas.networks import skeleton
-    >>> from pronas.space import Cell
-    >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
-    >>> network.cells[0]([torch.ones(1, 3, 16, 16)]).shape
-    torch.Size([1, 7, 8, 8])
+        >>> import torch
+        >>> from pronas.networks import skeleton
+        >>> from pronas.space import Cell
+        >>> network = skeleton("flat", filters=(4, 8)).build(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+        >>> network.cells[0]([torch.ones(1, 3, 16, 16)]).shape
+        torch.Size([1, 7, 8, 8])
+
+    Args:
+        plan: of the cell; it is called with the network's states so far, maps (n, c, h, w).
     """
 
     def __init__(self, plan: CellPlan) -> None:

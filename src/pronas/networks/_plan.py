@@ -62,11 +62,17 @@ class BlockPlan:
 class CellPlan:
     """One cell: its inputs, its blocks, and which positions are concatenated into its output.
 
-    >>> from pronas.networks import skeleton
-    >>> cell = Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity")
-    >>> plan = skeleton("flat").plan(cell, (3, 16, 16), 10)
-    >>> [(block.sources, block.add) for block in plan.cells[0].blocks], plan.cells[0].outputs
-    ([((0, 0), False), ((1, 0), False)], (2,))
+        >>> from pronas.networks import skeleton
+        >>> cell = Cell.parse("0:3x3 conv + 0:identity | 1:3x3 conv + 0:identity")
+        >>> plan = skeleton("flat").plan(cell, (3, 16, 16), 10)
+        >>> [(block.sources, block.add) for block in plan.cells[0].blocks], plan.cells[0].outputs
+        ([((0, 0), False), ((1, 0), False)], (2,))
+
+    Attributes:
+        inputs: what the cell reads.
+        blocks: in order.
+        outputs: positions, among the inputs followed by the blocks, that are concatenated.
+        state: the result.
     """
 
     inputs: tuple[InputPlan, ...]
@@ -77,12 +83,23 @@ class CellPlan:
 
 @dataclass(frozen=True)
 class NetworkPlan:
-    """A whole network. ``auxiliary`` is (number of the state it reads, the head).
+    """A whole network as plain data: what `Network` builds and what is counted.
 
-    >>> from pronas.networks import skeleton
-    >>> plan = skeleton("flat", filters=(4, 8)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
-    >>> [plan.shape(state) for state in plan.states]
-    [(3, 16, 16), (7, 8, 8), (15, 4, 4)]
+        >>> from pronas.networks import skeleton
+        >>> plan = skeleton("flat", filters=(4, 8)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 16, 16), 10)
+        >>> [plan.shape(state) for state in plan.states]
+        [(3, 16, 16), (7, 8, 8), (15, 4, 4)]
+
+    Attributes:
+        factory: makes the layers of its operators.
+        input_shape: (C, H, W) of an image.
+        classes: number of classes.
+        stem: from the image to the first state; None: that is the image.
+        states: what cells read: the first, then one a cell.
+        cells: in order.
+        head: from the last state to logits (n, classes).
+        auxiliary: number of the state that a second head reads in training, and that head; or None.
+        drop_path: rate in the last cell at the end of training, 0 to below 1 (Zoph et al. 2018).
     """
 
     factory: LayerFactory

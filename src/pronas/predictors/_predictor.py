@@ -68,6 +68,9 @@ class Predictor(ABC):
         >>> start, (mean, std) = next(predictor.extension_scores(space.level1(), space.extensions(2)))
         >>> start, mean.shape, predictor.ensemble(space.level1()).shape[1]
         (0, (3, 10), 3)
+
+    Args:
+        space: of the cells, whose tokens or features it reads.
     """
 
     name: ClassVar[str]

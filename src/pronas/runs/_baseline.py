@@ -89,6 +89,9 @@ def baseline(
         only: names of networks; default: all of the run's kind.
         on_event: told what happens; see ``search``.
 
+    Returns:
+        The difference in points with its standard error, and each network's result.
+
     Raises:
         RunError: there is no run, it is not finished, or it is in use.
         DataError: its images are not where they were.

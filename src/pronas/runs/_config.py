@@ -294,12 +294,19 @@ class ExecutionConfig:
 class Config:
     """Everything that decides a search's outcome (and ``execution``, which does not).
 
-    >>> Config.from_dict({"search": {"children": 8}}).search.children
-    8
-    >>> Config.from_dict({"search": {"childrn": 8}})
-    Traceback (most recent call last):
-        ...
-    pronas.errors.UsageError: configuration: unknown key 'search.childrn'; did you mean 'search.children'?
+        >>> Config.from_dict({"search": {"children": 8}}).search.children
+        8
+        >>> Config.from_dict({"search": {"childrn": 8}})
+        Traceback (most recent call last):
+            ...
+        pronas.errors.UsageError: configuration: unknown key 'search.childrn'; did you mean 'search.children'?
+
+    Attributes:
+        data, space, search, children, final, limits, execution: tables of ``config.toml``; docs/cli.md lists them.
+        seed: of everything random.
+
+    Raises:
+        UsageError: (of `from_dict`) an unknown key, or a value that makes no sense.
     """
 
     PANEL: ClassVar[str] = _RUN

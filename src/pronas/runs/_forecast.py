@@ -107,6 +107,9 @@ def plan(
             is in the speed, not in the count. What waits for memory is counted by the bytes it moves.)
         {settings}
 
+    Returns:
+        Numbers, seconds of the clock and bytes; ``lines`` says them in words.
+
     Raises:
         UsageError: a setting that makes no sense, or a budget that is too small for one network.
         DataError: the images cannot be read.
