@@ -62,6 +62,7 @@ class Skeleton(ABC):
             torch.manual_seed(seed)
             network = Network(plan, gain, offset)
         network.origin = Origin(str(cell), self.to_dict(), scale)
+        # the layout decides the last bits, of predictions too, so it goes with the network wherever it is used
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _image_scale(self, scale: PixelScale | None, channels: int) -> tuple[torch.Tensor, torch.Tensor]:
