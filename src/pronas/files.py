@@ -25,11 +25,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=target.parent)
+    special = target.exists() and not target.is_file()  # a device or a pipe is written to, never replaced
+    beside = None if special else target.parent
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=target.suffix, dir=beside)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
+        if special:
+            target.write_bytes(temporary.read_bytes())
+            return
         _sync(temporary)
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)

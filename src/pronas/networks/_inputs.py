@@ -25,7 +25,7 @@ def check_shape_of(images: Tensor, channels: int) -> None:
 
 def complaint(images: Tensor) -> str | None:
     """Say what is wrong with the values of some images; None: nothing, or it cannot be told."""
-    if not images.is_floating_point() or not images.numel() or torch.compiler.is_compiling():
+    if images.is_meta or not images.is_floating_point() or not images.numel() or torch.compiler.is_compiling():
         return None
     low, high = (float(value) for value in torch.aminmax(images))
     if low < 0:
