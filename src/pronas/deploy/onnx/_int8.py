@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from pronas.deploy.integer import IntegerGraph, Scale, run_integer
 from pronas.deploy.onnx._export import session
+from pronas.deploy.onnx._writer import GraphWriter
 from pronas.errors import ModelFileError, require
 from pronas.files import replacing
 
-_OPSET = 17
 _SAME = 0.9
 """Share of random images that must get one class before the file is put in its place: a broken graph gets few."""
 
@@ -44,7 +44,7 @@ def export_onnx_int8(network: IntegerGraph, out: str | os.PathLike[str]) -> Path
     onnx = require("onnx", "onnx")
     require("onnxruntime", "onnx")
     with replacing(out) as temporary:
-        onnx.save(_Graph(network, onnx).model(), str(temporary))
+        onnx.save(_Graph(network, onnx).model(network.classes), str(temporary))
         _check(network, temporary, str(out))
     return Path(out)
 
@@ -60,32 +60,16 @@ def _check(network: IntegerGraph, path: Path, name: str) -> None:
         )
 
 
-class _Graph:
+class _Graph(GraphWriter):
     def __init__(self, network: IntegerGraph, onnx: Any) -> None:
-        self.network, self.onnx = network, onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.names = [self._dequantized("images", network.scales[0])]
-        for number in range(len(network.graph.nodes)):
-            self.names.append(self._node(number))
+        self.network = network
+        super().__init__(network.graph, onnx)
 
-    def model(self) -> Any:
-        """The whole model."""
-        helper, kinds = self.onnx.helper, self.onnx.TensorProto
-        self._op("Flatten", [self.names[-1]], "logits")
-        inputs = [helper.make_tensor_value_info("images", kinds.UINT8, ["batch", *self.network.input_shape])]
-        outputs = [helper.make_tensor_value_info("logits", kinds.FLOAT, ["batch", self.network.classes])]
-        graph = helper.make_graph(self.nodes, "pronas", inputs, outputs, self.constants)
-        opset = [helper.make_opsetid("", _OPSET)]
-        return helper.make_model(graph, opset_imports=opset, producer_name="pronas", ir_version=8)
+    def _begin(self) -> str:
+        return self._dequantized("images", self.network.scales[0])
 
-    def _op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    def _constant(self, name: str, value: NDArray[Any]) -> str:
-        self.constants.append(self.onnx.numpy_helper.from_array(np.array(value, order="C"), name))
-        return name
+    def _end(self, number: int, made: str) -> str:
+        return self._rounded(made, number + 1)
 
     def _pair(self, name: str, scale: Scale) -> list[str]:
         return [
@@ -102,52 +86,16 @@ class _Graph:
         self._op("QuantizeLinear", [name, *pair], f"{name}_bytes")
         return self._op("DequantizeLinear", [f"{name}_bytes", *pair], f"{name}_real")
 
-    def _node(self, number: int) -> str:
-        node = self.network.graph.nodes[number]
-        inputs, name = [self.names[source] for source in node.sources], f"{node.kind}{number}"
-        window = {"kernel_shape": node.kernel, "strides": node.stride, "pads": (*node.padding, *node.padding)}
-        match node.kind:
-            case "conv" | "depthwise":
-                made = self._conv(number, inputs[0], name)
-            case "maxpool":
-                made = self._op("MaxPool", inputs, name, **window)
-            case "avgpool":
-                made = self._op("AveragePool", inputs, name, count_include_pad=0, **window)
-            case "mean":
-                made = self._op("GlobalAveragePool", inputs, name)
-            case "add":
-                made = self._op("Add", inputs, name)
-            case "concat":
-                made = self._op("Concat", inputs, name, axis=1)
-            case "relu":
-                made = self._op("Relu", inputs, name)
-            case _:
-                made = self._op("Identity", inputs, name)
-        made = self._op("Relu", [made], f"{made}_relu") if node.relu else made
-        return self._rounded(made, number + 1)
-
     def _conv(self, number: int, source: str, name: str) -> str:
-        node, own = self.network.graph.nodes[number], self.network.numbers[number]
+        node, own = self.graph.nodes[number], self.network.numbers[number]
         depthwise = node.kind == "depthwise"
         weight = own.weight.transpose(2, 0, 1)[:, None] if depthwise else own.weight.transpose(0, 3, 1, 2)
-        before = [max(-pad, 0) for pad in node.padding]  # a window that begins further in has taps of zero there
-        weight = np.pad(weight, ((0, 0), (0, 0), (before[0], 0), (before[1], 0)))
-        pads = [max(pad, 0) for pad in node.padding]
-        sides = self.network.graph.shape(node.sources[0])[1:]
-        ends = [
-            (out - 1) * stride + dilation * (size - 1) + 1 - side - pad
-            for out, stride, dilation, size, side, pad in zip(
-                node.shape[1:], node.stride, node.dilation, weight.shape[2:], sides, pads, strict=True
-            )
-        ]
+        weight = self._windowed(number, weight)
         step = np.float32(self.network.scales[node.sources[0]].scale)
         raised = (weight.astype(np.int16) + 128).astype(np.uint8)
         inputs = [source, self._channelwise(f"{name}_weight", raised, own.filter_scales, 128)]
         inputs.append(self._channelwise(f"{name}_bias", own.bias, own.filter_scales * step, 0))
-        return self._op(
-            "Conv", inputs, name, strides=node.stride, dilations=node.dilation, group=node.shape[0] if depthwise else 1,
-            pads=(*pads, *(max(end, 0) for end in ends)), kernel_shape=weight.shape[2:],
-        )  # fmt: skip
+        return self._convolved(number, inputs, name, weight.shape[2:])
 
     def _channelwise(self, name: str, value: NDArray[Any], scales: NDArray[np.float32], zero: int) -> str:
         inputs = [self._constant(name, value), self._constant(f"{name}_scale", scales.astype(np.float32))]
