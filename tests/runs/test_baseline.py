@@ -10,9 +10,10 @@ from pronas.cli import build_app
 from pronas.errors import RunError, UsageError
 from pronas.networks import describe, references
 from pronas.runs import Comparison, Config, _baseline
-from pronas.runs._baseline import _sized, recipes, spent, until
+from pronas.runs._baseline import _sized, recipes, spent
 from pronas.runs._comparison import comparison
 from pronas.runs._config import LimitConfig
+from pronas.runs._pace import slowing, until
 
 ONE = {"name": "resnet8", "recipe": "light", "test_accuracy": 0.9, "parameters": 78_000}
 
@@ -112,8 +113,11 @@ def test_a_training_ends_in_time():
 
     import time
 
-    assert until(time.monotonic() + 9, least=1)(Epoch()) in (6, 7)
-    assert until(time.monotonic() - 9, least=5)(Epoch()) == 5
+    def ends(at):
+        return lambda: at - time.monotonic()
+
+    assert until(ends(time.monotonic() + 9), least=1)(Epoch()) in (6, 7)
+    assert until(ends(time.monotonic() - 9), least=5)(Epoch()) == 5
 
 
 def test_a_run_by_numbers_took_as_long_as_its_trainings(finished):
@@ -132,3 +136,20 @@ def test_what_makes_no_sense_is_refused(run, tiny, tmp_path):
     with pytest.raises(RunError, match="its winner is not trained yet"):
         pronas.baseline(untrained.path)
     assert pronas.Experiment(run.path).comparison is None
+
+
+def test_what_diverges_is_trained_again_at_a_lower_rate():
+    rates, told = [], []
+
+    def train(recipe, fails):
+        rates.append(recipe.learning_rate)
+        if len(rates) <= fails:
+            raise RunError("the training diverged: nan")
+        return "trained"
+
+    recipe = pronas.Recipe(learning_rate=1.0)
+    assert slowing(lambda r: train(r, 2), recipe, times=2, tell=lambda error, share: told.append(share)) == "trained"
+    assert rates == pytest.approx([1, 0.2, 0.04])
+    assert told == pytest.approx([0.2, 0.04])
+    with pytest.raises(RunError, match="diverged"):
+        slowing(lambda r: train(r, 9), recipe, times=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -23,13 +23,14 @@ from pronas.runs._events import SearchStoppedError, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._images import stored_dataset
 from pronas.runs._lock import RunLock
+from pronas.runs._pace import slowing, team_speed, until
 from pronas.runs._parse import Path_
 from pronas.runs._plan import epochs_of
 from pronas.runs._resolve import final_device
 from pronas.runs._sizing import Sizer
 from pronas.runs._store import Store
 from pronas.runs._voice import Emit, Voice
-from pronas.training import Epoch, Recipe, TrainedNetwork, evaluate, images_per_second, save_model, train_network
+from pronas.training import Recipe, TrainedNetwork, evaluate, images_per_second, save_model, train_network
 from pronas.training import recipe as named_recipe
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 MODEL = Path("weights") / "baseline"
 _LEAST_STEPS = 60
-_SLOWER = 0.2  # of a rate that diverged
 _RESERVE = 0.03  # of the time: for what the clock does not foresee
 
 
@@ -191,14 +191,7 @@ class _Baselines:
         self, one: Reference, skeleton: Skeleton, name: str, recipe: Recipe
     ) -> tuple[Baseline, TrainedNetwork]:
         start = time.monotonic()
-        for last in (False, True):
-            try:
-                trained = self._train(one, skeleton, recipe, start)
-                break
-            except RunError as error:
-                if last or "diverged" not in str(error):
-                    raise
-                recipe = recipe.replace(learning_rate=recipe.learning_rate * _SLOWER)
+        trained = slowing(lambda recipe: self._train(one, skeleton, recipe, start), recipe, times=1)
         accuracy = evaluate(trained.network, self._data.test).accuracy
         size: Description = describe(one.cell, skeleton, self._data.input_shape, len(self._data.classes))
         found = Baseline(
@@ -214,12 +207,12 @@ class _Baselines:
         network = skeleton.build(one.cell, data.input_shape, len(data.classes))
         rate = images_per_second(network, data, recipe, seconds=min(2.0, self._seconds / 30))
         end = start + self._seconds * (1 - _RESERVE) - len(data.test) / (3 * rate)
-        images = max(_LEAST_STEPS * recipe.batch, int((end - time.monotonic()) * rate * (1 + 0.7 * (threads - 1))))
+        images = max(_LEAST_STEPS * recipe.batch, int((end - time.monotonic()) * rate * team_speed(threads)))
         epochs, part = epochs_of(images, len(data.train) + len(data.validation), least=8, batch=recipe.batch)
         return train_network(
             one.cell, data, skeleton, recipe.replace(epochs=epochs, images=part), seed=config.seed, use_validation=True,
-            replan=until(end, least=math.ceil(_LEAST_STEPS * recipe.batch / part)), threads=config.execution.threads,
-            device=final_device(config),
+            replan=until(lambda: end - time.monotonic(), least=math.ceil(_LEAST_STEPS * recipe.batch / part)),
+            threads=config.execution.threads, device=final_device(config),
         )  # fmt: skip
 
 
@@ -230,15 +223,3 @@ def recipes(config: Config, binary: bool) -> list[tuple[str, Recipe]]:
     base = base.replace(**{name: value for name, value in judged.items() if value is not None})
     names = ("none", "light") if binary else ("light", "standard")
     return [(name, base.replace(augmentation=None if name == "none" else name)) for name in names]
-
-
-def until(end: float, *, least: int) -> Callable[[Epoch], int]:
-    """A training's number of epochs, asked after each, with which it ends at ``end`` of ``time.monotonic()``."""
-    seconds: list[float] = []
-
-    def replan(epoch: Epoch) -> int:
-        seconds.append(epoch.seconds)
-        recent = seconds[-3:]
-        return max(least, epoch.number + math.floor((end - time.monotonic()) / (sum(recent) / len(recent))))
-
-    return replan

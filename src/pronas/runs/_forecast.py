@@ -21,6 +21,7 @@ from pronas.runs._config import SETTINGS
 from pronas.runs._duration import spelled
 from pronas.runs._halving import rungs
 from pronas.runs._open import Run
+from pronas.runs._pace import team_speed
 from pronas.runs._parse import Path_, parse
 from pronas.runs._plan import Plan
 from pronas.runs._resolve import Problem, resolve
@@ -176,7 +177,7 @@ def _by_numbers(problem: Problem, speed: float | None) -> Forecast:
     )
     searched = round(sum(epochs * count for epochs, count in _lengths(problem, levels)) * len(data.train))
     threads, epochs = config.execution.threads or 1, config.final.epochs or 0
-    last = epochs * _seen(problem) * _cost(problem, middle, final) / (rate * (1 + 0.7 * (threads - 1)))
+    last = epochs * _seen(problem) * _cost(problem, middle, final) / (rate * team_speed(threads))
     child, winner = (describe(middle, one, data.input_shape, len(data.classes)) for one in (problem.skeleton, final))
     each = config.children.epochs or 1
     found = Forecast(

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, final
 
 from pronas.runs._duration import spelled
+from pronas.runs._pace import team_speed
 
 #: Shares of the budget: (up to so many seconds, search, trials of the finalists); the winner has the rest.
 _SHARES = ((150.0, 0.26, 0.09), (600.0, 0.26, 0.12), (math.inf, 0.28, 0.12))
@@ -108,7 +109,7 @@ def make_plan(
     left = max(budget * (1 - _RESERVE) - spent, budget * _LEAST_LEFT)
     search, trials = left * search_share, left * trial_share
     final = left - search - trials
-    compute = final * speed * (1 + 0.7 * (threads - 1))
+    compute = final * speed * team_speed(threads)
     cost = min(most_cost, _COST * math.sqrt(compute) / images**0.25)
     count = max(4, min(512, round(4 * (budget / 60) ** 0.45 * (workers / 2) ** 0.5)))
     levels = min(levels, 1 if count < 6 else 2 if count < 14 else levels)

@@ -7,7 +7,7 @@ resumed run goes by them, with the time that was left.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from pronas.runs._events import note
 from pronas.runs._fallback import FALLBACK, Fallback, keep_fallback
 from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._open import Run
+from pronas.runs._pace import slowing, team_speed, until
 from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
@@ -35,10 +36,9 @@ from pronas.runs._sizing import WIDTHS, Sizer, training_cost
 from pronas.runs._store import Child
 from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
 from pronas.space import Cell
-from pronas.training import ChildResult, Epoch, NetworkManager, Recipe, images_per_second
+from pronas.training import ChildResult, NetworkManager, Recipe, Replan, images_per_second
 
 _LEAST_STEPS = 60  # of the winner, however late it is: fewer make no network
-_SLOWER = 0.2  # of a rate that diverged
 _MEASURED_COST = 2e7  # about ResNet-8: the speed is measured with a network of ordinary size
 _LEAST_SHARE = 0.2  # of the winner's time that it has after the earliest end of a search
 _END = 1.0  # seconds that testing and saving take at the least
@@ -89,16 +89,17 @@ class TimedDriver(Driver):
         data = self.dataset
         cell, skeleton = self._reference()
         rate = self._measured(cell, skeleton)
+        widest = self._cost(cell, self._sizer(math.inf).skeleton(cell))
         workers = self.config.execution.workers or cores()
         plan = make_plan(
             self.clock.budget, self.clock.spent, speed=rate, workers=workers,
             threads=self.config.execution.threads or 1, images=len(data.train), batch=self.recipe.batch,
-            levels=self.space.B, most_cost=self._cost(cell, self._sizer(math.inf).skeleton(cell)),
+            levels=self.space.B, most_cost=widest,
         )  # fmt: skip
         given = self.config.search  # what was said by hand is obeyed
         plan = obeying(
             plan, self.config, images=len(data.train), available=len(data.train) + len(data.validation),
-            workers=workers, cost=self._cost(cell, self._sizer(math.inf).skeleton(cell)),
+            workers=workers, cost=widest,
         )  # fmt: skip
         network = describe(cell, self._sizer(plan.cost).skeleton(cell), data.input_shape, len(data.classes))
         plan = replace(
@@ -297,19 +298,18 @@ class TimedDriver(Driver):
     def _trained(self, verdict: Verdict, skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
         """Train the winner; where its training diverges, again at a fraction of the rate: a search has an answer."""
         cell, fallback = verdict.cell, Fallback.read(self.run.folder, verdict.accuracy)
-        for slower in (_SLOWER, _SLOWER**2, None):
-            try:
-                return train_final(
-                    self.run.folder, cell, self.dataset, skeleton, recipe, self.config, self.emit,
-                    use_validation=True, replan=self._replan(cell, skeleton, recipe), fallback=fallback,
-                )  # fmt: skip
-            except RunError as error:
-                if "diverged" not in str(error) or slower is None:
-                    raise
-                self.emit(note(f"{error}: once more at {slower:.0%} of the rate"))
-                (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
-                recipe = recipe.replace(learning_rate=recipe.learning_rate * _SLOWER)
-        raise AssertionError
+
+        def train(recipe: Recipe) -> dict[str, Any]:
+            return train_final(
+                self.run.folder, cell, self.dataset, skeleton, recipe, self.config, self.emit,
+                use_validation=True, replan=self._replan(cell, skeleton, recipe), fallback=fallback,
+            )  # fmt: skip
+
+        def tell(error: RunError, share: float) -> None:
+            self.emit(note(f"{error}: once more at {share:.0%} of the rate"))
+            (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
+
+        return slowing(train, recipe, times=2, tell=tell)
 
     def _final_recipe(self, verdict: Verdict, skeleton: Skeleton) -> Recipe:
         """Its length is kept in the store: a checkpoint is continued only by the training that wrote it."""
@@ -320,7 +320,7 @@ class TimedDriver(Driver):
             available = len(self.dataset.train) + len(self.dataset.validation)
             seconds = self.clock.left - self._ending(verdict.cell, skeleton)
             threads = self.config.execution.threads or 1
-            speed = self.plan.speed * (1 + 0.7 * (threads - 1)) / self._cost(verdict.cell, skeleton)
+            speed = self.plan.speed * team_speed(threads) / self._cost(verdict.cell, skeleton)
             images = max(_LEAST_STEPS * self.recipe.batch, int(max(0.0, seconds) * speed))
             known = epochs_of(images, available, least=8, batch=self.recipe.batch)
             self.run.store.set_meta(final_epochs=known)
@@ -333,18 +333,13 @@ class TimedDriver(Driver):
         forward = len(self.dataset.test) * self._cost(cell, skeleton) / (3 * self.plan.speed)
         return _END + forward + 0.01 * self.clock.budget
 
-    def _replan(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> Callable[[Epoch], int]:
-        ending = self._ending(cell, skeleton)
-        seconds: list[float] = []
+    def _replan(self, cell: Cell, skeleton: Skeleton, recipe: Recipe) -> Replan:
         if "final_epochs" in self.config.search.by_hand:
             return lambda epoch: recipe.epochs
-        least = math.ceil(_LEAST_STEPS * recipe.batch / (recipe.images or len(self.dataset.train)))
+        ending = self._ending(cell, skeleton)
 
-        def replan(epoch: Epoch) -> int:
+        def left() -> float:
             self.clock.record()
-            seconds.append(epoch.seconds)
-            recent: Sequence[float] = seconds[-3:]
-            left = (self.clock.left - ending) / (sum(recent) / len(recent))
-            return max(least, epoch.number + math.floor(left))
+            return self.clock.left - ending
 
-        return replan
+        return until(left, least=math.ceil(_LEAST_STEPS * recipe.batch / (recipe.images or len(self.dataset.train))))
