@@ -26,6 +26,10 @@ def test_search_in_plain_lines(pronas_main, run_folder):
     assert (code, err) == (0, [])
     assert out[0] == f"{run_folder} is finished"
     assert any(line.startswith("test accuracy: ") for line in out)
+    assert any(line.startswith("size: ") for line in out)
+    assert any(line.startswith(f"files:         {run_folder}/ (weights/best.safetensors, ") for line in out)
+    assert f"  pronas report {run_folder} " in "\n".join(out)
+    assert not [line for line in out if "\x1b" in line or "\r" in line]
 
 
 def test_search_in_json_lines(pronas_main, tmp_path):
@@ -125,7 +129,7 @@ def test_show_while_it_runs(pronas_main, tmp_path):
 def test_train_a_cell_and_go_on(pronas_main, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cell = ["0:3x3 maxpool + 0:3x3 dconv", "--limit", 200, "--filters", "4,4", "--epochs", 2, "--threads", 1]
-    code, out, _ = pronas_main("train", *cell)
+    code, out, _ = pronas_main("train", *cell, "--verbose")
     assert code == 0
     assert [line[:9] for line in out if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
     (folder,) = tmp_path.iterdir()
@@ -183,7 +187,7 @@ def test_train_reads_representation_strings(pronas_main, tmp_path):
     ]
     code, out, _ = pronas_main("train", text, *flags, "--limit", 200, "--epochs", 1, "--out", tmp_path / "t")
     assert code == 0
-    assert "cell: 0:3x3 maxpool + 0:3x3 dconv" in out
+    assert "cell:          0:3x3 maxpool + 0:3x3 dconv" in out
 
 
 def test_predict_says_what_the_network_says(pronas_main, run_folder, tmp_path):
@@ -236,37 +240,6 @@ def test_predict_runs_packed_networks(pronas_main, tmp_path):
     of_packed = pronas_main("predict", tmp_path / "tiny.pronas", *arguments)
     assert of_run[0] == of_packed[0] == 0
     assert of_run[1] == of_packed[1]
-
-
-def test_bars_on_a_terminal(run_folder, monkeypatch):
-    import io
-
-    import rich.console
-
-    from pronas.cli._progress import Bars
-
-    text = io.StringIO()
-    real = rich.console.Console
-    monkeypatch.setattr(
-        rich.console, "Console", lambda **options: real(file=text, force_terminal=True, width=200, **options)
-    )
-    child = {"event": "child", "id": 1, "level": 1, "status": "done", "reward": 0.5, "cell": "x", "done": 1, "total": 4}
-    with Bars() as bars:
-        bars.hello()
-        bars.event({"event": "level", "level": 1, "levels": 2, "children": 2, "candidates": 9, "skips": False})
-        bars.event({"event": "progress", "id": 1, "epoch": 1, "epochs": 2, "accuracy": 0.4})
-        bars.event({**child, "known": False})
-        bars.event(
-            {**child, "id": 2, "status": "failed", "reward": 0.0, "error": "[bold]oops", "done": 2, "known": False}
-        )
-    with Bars() as bars:
-        bars.hello()
-        bars.event({"event": "epoch", "epoch": 1, "epochs": 9, "loss": 1.5, "accuracy": 0.6})
-    shown = text.getvalue()
-    assert "level 1/2: 2 children of 9 cells" in shown
-    assert "child 2 failed: [bold]oops" in shown  # as it is, not as markup
-    assert "best 0.5000" in shown
-    assert "validation 0.6000" in shown
 
 
 def test_predict_goes_on_over_bad_files(pronas_main, run_folder, tmp_path):

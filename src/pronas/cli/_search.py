@@ -25,6 +25,9 @@ def command(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.", rich_help_panel=_RUN)
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also a line a child and an epoch.", rich_help_panel=_RUN)
+    ] = False,
     **settings: Any,
 ) -> None:
     """Search a cell, train the winner, report its test accuracy. The same command again goes on where it stopped.
@@ -35,7 +38,8 @@ def command(
     from pronas.cli._interrupt import ending_early
     from pronas.cli._progress import make_display, terminable
 
-    with terminable(), make_display(as_json=json, stream=sys.stdout) as display, ending_early() as wish:
+    shown = make_display(as_json=json, stream=sys.stdout, verbose=verbose)
+    with terminable(), shown as display, ending_early() as wish:
         display.hello()  # before torch is imported: that takes a while
         from pronas.runs import search
         from pronas.training import keep_freed_memory

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pronas.cli._words import next_commands
+
 if TYPE_CHECKING:
     from pronas.runs import Child, Experiment
 
@@ -99,14 +101,7 @@ def _table(best: list[dict[str, Any]]) -> list[str]:
 def _how(experiment: Experiment, facts: dict[str, Any]) -> list[str]:
     path = experiment.path
     if facts["state"] != "done":
-        return [f"go on with it:      pronas search --resume {path}"]
-    lines = [f"train it longer:    pronas train {path}"]
-    if facts["final"] and not facts["comparison"]:
-        lines.append(f"did it pay:         pronas baseline {path}")
-    if facts["final"]:
-        lines += [
-            f"classify images:    pronas predict {path} IMAGE...",
-            f"export it:          pronas export {path} --format onnx",
-            f"load it in Python:  pronas.Experiment({str(path)!r}).load()",
-        ]
-    return lines
+        return [f"go on with it:  pronas search --resume {path}"]
+    trained = bool(facts["final"])
+    lines = next_commands(path, trained=trained, compared=bool(facts["comparison"]))
+    return [*lines, *([f"in Python: pronas.Experiment({str(path)!r}).load()"] if trained else [])]

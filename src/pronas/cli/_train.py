@@ -29,6 +29,9 @@ def command(
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.", rich_help_panel=_RUN)
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also a line a child and an epoch.", rich_help_panel=_RUN)
+    ] = False,
     **settings: Any,
 ) -> None:
     """Train one architecture to convergence (200 epochs) and report its test accuracy. The same command again goes on.
@@ -37,7 +40,7 @@ def command(
     """
     from pronas.cli._progress import make_display, terminable
 
-    with terminable(), make_display(as_json=json, stream=sys.stdout) as display:
+    with terminable(), make_display(as_json=json, stream=sys.stdout, verbose=verbose) as display:
         display.hello()
         from pronas.runs import train
         from pronas.training import keep_freed_memory

@@ -18,9 +18,9 @@ class SearchStoppedError(Exception):
     """A callback ended the search. All that was decided is in the store, as after a kill; nobody outside sees this."""
 
 
-def note(text: str) -> dict[str, Any]:
-    """Return the event ``note``: something for people."""
-    return {"event": "note", "text": text}
+def note(text: str, *, detail: bool = False) -> dict[str, Any]:
+    """Return the event ``note``: something for people; a ``detail`` only for those who want every step."""
+    return {"event": "note", "text": text, **({"detail": True} if detail else {})}
 
 
 def child_event(child: Child, done: int, total: int, *, known: bool) -> dict[str, Any]:

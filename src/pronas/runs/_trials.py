@@ -177,7 +177,7 @@ class Trials:
         self._found.append(found)
         self._store.set_meta(trials=[asdict(one) for one in self._found])
         words = _WORDS[asked.what] + (f" {asked.shape or 'usual'}" if asked.what == "shape" else "")
-        self._emit(note(f"trial: {words} {result.reward:.2%} ({value:.4f}), {asked.cell}"))
+        self._emit(note(f"trial: {words} {result.reward:.2%} ({value:.4f}), {asked.cell}", detail=True))
 
     def _chosen(self, best: Finding, variants: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """The fields of the recipe that the findings speak for, together."""
