@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import tempfile
@@ -89,3 +90,30 @@ def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def fold_journal(store: Path) -> None:
+    """Fold a SQLite file's write-ahead log into it, so that the file is all there is and a folder can be copied.
+
+    Done by whoever closes last; where somebody else has the file open, or it may not be written, it stays as it is.
+
+        >>> import sqlite3, tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "a.sqlite"
+        >>> connection = sqlite3.connect(path)
+        >>> _ = connection.execute("PRAGMA journal_mode=WAL")
+        >>> _ = connection.execute("CREATE TABLE t(a)")
+        >>> path.with_name("a.sqlite-wal").exists()
+        True
+        >>> connection.close()
+        >>> fold_journal(path)
+        >>> [each.name for each in path.parent.iterdir()]
+        ['a.sqlite']
+    """
+    import sqlite3  # not everything that writes files needs it
+
+    if not any(store.with_name(store.name + end).exists() for end in ("-wal", "-shm")):
+        return
+    with contextlib.suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"{store.resolve().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
+        with contextlib.closing(connection):
+            connection.execute("PRAGMA journal_mode=DELETE")

@@ -262,3 +262,19 @@ def test_a_feed_may_be_closed_while_it_is_polled(live_run):
     ).replace("Feed(sys.argv[1])", "Feed(__import__('pathlib').Path(sys.argv[1]))")
     done = subprocess.run([sys.executable, "-c", code, str(live_run)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_live_page_lets_a_finished_run_become_one_file(tmp_path, runs):
+    run = runs.make_run(tmp_path / "run", 3)
+    store = runs.open_store(run)
+    store.execute("UPDATE meta SET value = 2 WHERE key = 'revision'")
+    store.commit()
+    feed = Feed(run)
+    assert feed.poll()
+    store.close()  # as the search does, while the page looks on
+    assert (run / "store.sqlite-wal").exists()
+    assert feed.poll() is None
+    assert not (run / "store.sqlite-wal").exists()
+    assert feed.poll()  # opened anew: told that nothing changed
+    assert [feed.poll() for _ in range(3)] == [None] * 3
+    feed.close()

@@ -129,3 +129,35 @@ def test_the_lock_goes_with_its_process(tmp_path):
     process.kill()
     process.wait()
     RunLock(tmp_path).close()
+
+
+def test_whoever_closes_last_leaves_one_file(tmp_path):
+    from pronas.report import RunReader
+    from pronas.runs import Experiment
+
+    def files():
+        return sorted(path.name for path in tmp_path.iterdir())
+
+    store = Store(tmp_path)
+    store.set_meta(state="done", created=1)
+    reader = RunReader(tmp_path)
+    reader.read()
+    store.close()
+    assert len(files()) == 3  # the reader has it open
+    reader.close()
+    assert files() == [STORE]
+    with RunReader(tmp_path) as reader:
+        reader.read()
+        assert Experiment(tmp_path).state == "done"
+        assert files() == [STORE]  # reading makes none anew
+
+
+def test_reading_a_killed_run_leaves_one_file(tmp_path):
+    from pronas.runs import Experiment
+
+    code = f"import os; from pathlib import Path; from pronas.runs._store import Store; \
+Store(Path({str(tmp_path)!r})).set_meta(created=1); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert (tmp_path / f"{STORE}-wal").exists()
+    assert Experiment(tmp_path).meta("created") == 1
+    assert [path.name for path in tmp_path.iterdir()] == [STORE]

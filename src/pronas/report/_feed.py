@@ -34,6 +34,7 @@ class Feed:
         self._pictures: set[str] = set()
         self._said: dict[str, Any] = {}
         self._polling, self._closed = threading.Lock(), False
+        self._finished, self._tries = False, 8  # so often is a finished store let go of
 
     _reader: RunReader | None
 
@@ -67,12 +68,20 @@ class Feed:
         try:
             reader = self._open()
             if reader is None or not reader.changed():
+                self._leave_one_file()
                 return None
             mark, snapshot = self._read(reader)
+            self._finished = snapshot.meta.get("state") == "done"
             return self._event(mark, snapshot)
         except RunError:
             self._shut()  # gone, replaced in this moment, or being made: tried again at the next poll
             return None
+
+    def _leave_one_file(self) -> None:
+        """Let go of a finished store for a moment: whoever closes it last folds it into one file."""
+        if self._finished and self._tries and self._reader and self._reader.journalled:
+            self._tries -= 1
+            self._shut()
 
     def _open(self) -> RunReader | None:
         if self._reader and self._reader.replaced():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pronas.errors import RunError
+from pronas.files import fold_journal
 
 STORE, LAYOUT = "store.sqlite", 1
 EXPORTS = "exports.json"
@@ -59,7 +60,7 @@ class Snapshot:
 
 
 class RunReader:
-    """Reads the store of a run folder while another process writes it; never writes.
+    """Reads the store of a run folder while another process writes it; writes nothing into it.
 
     Args:
         folder: the run folder (or its ``store.sqlite``).
@@ -78,8 +79,9 @@ class RunReader:
         self._seen: int | None = None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and fold the store into one file where nobody else has it open."""
         self._connection.close()
+        fold_journal(self.path)
 
     def __enter__(self) -> RunReader:
         return self
@@ -93,6 +95,11 @@ class RunReader:
             return self.path.stat().st_ino != self._inode
         except OSError:
             return True
+
+    @property
+    def journalled(self) -> bool:
+        """Whether part of the store is in files beside it."""
+        return self.path.with_name(STORE + "-wal").exists()
 
     def changed(self) -> bool:
         """Whether anybody has written since the last call; costs microseconds."""
@@ -137,7 +144,7 @@ class RunReader:
 
     def _connect(self) -> sqlite3.Connection:
         uri = self.path.resolve().as_uri() + "?mode=ro"
-        if not self.path.with_name(STORE + "-wal").exists() and not _may_write(self.path.parent):
+        if not self.journalled and not _may_write(self.path.parent):
             uri += "&immutable=1"  # a folder on read-only media: SQLite could not make its shared-memory file
         with self._guarded():
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5, check_same_thread=False)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from pronas.errors import RunError, require
+from pronas.files import fold_journal
 from pronas.runs._comparison import Comparison
 from pronas.runs._config import Config
 from pronas.runs._schema import connect
@@ -156,6 +157,7 @@ class Experiment:
             yield connection
         finally:
             connection.close()
+            fold_journal(self.path / STORE)  # of a search that was killed
 
 
 def stored_config(folder: Path) -> Config:
