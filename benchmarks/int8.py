@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests/deploy"))
 from integer_graphs import drawn, integer_network, unruly
 from integer_programs import on_cortex_m, printed
 
-from pronas.deploy._emulate import emulate
+from pronas.deploy import emulate
 from pronas.deploy.integer import (
     Builder,
     calibrate,

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pronas.data import (
+    AUGMENTATIONS,
     Augmentation,
     Split,
     augmentation,
@@ -194,10 +195,12 @@ def test_importing_data_does_not_import_torch():
 
 
 @pytest.fixture
-def registry(monkeypatch):
-    from pronas.data import _augment
-
-    monkeypatch.setattr(_augment, "_REGISTERED", {})
+def registry():
+    before = dict(AUGMENTATIONS)
+    AUGMENTATIONS.clear()
+    yield
+    AUGMENTATIONS.clear()
+    AUGMENTATIONS.update(before)
 
 
 MORE = {

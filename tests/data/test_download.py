@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pronas.data import _named as named_sets
-from pronas.data import load_dataset
+from pronas.data import NAMED, NamedSet, load_dataset
 from pronas.errors import DataError, UsageError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -38,8 +37,8 @@ def files(monkeypatch, tmp_path):
     """A small set published under the name mnist; the cache is empty."""
     made = toy_files()
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
-    toy = named_sets.NamedSet("mnist", tuple("0123456789"), sums, (), held_out=50, size=200_000)
-    monkeypatch.setitem(named_sets.NAMED, "mnist", toy)
+    toy = NamedSet("mnist", tuple("0123456789"), sums, (), held_out=50, size=200_000)
+    monkeypatch.setitem(NAMED, "mnist", toy)
     monkeypatch.setenv("PRONAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PRONAS_DOWNLOAD_TIMEOUT", "0.3")
     return {f"{name}.gz": gzip.compress(data) for name, data in made.items()}

@@ -8,18 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pronas.data import Dataset, Split, _kept, expand, joined, load_dataset, scale_of
-from pronas.data._rows import Rows, with_channels
+from pronas.data import Dataset, Rows, Split, expand, joined, limits, load_dataset, prune_cache, scale_of
 from pronas.errors import DataError
-from pronas.execution._shared import SharedArrays, open_shared
+from pronas.execution import SharedArrays, open_shared
 from pronas.mapped import MappedArray, contiguous, map_array
 
 
 @pytest.fixture
 def small_is_large(monkeypatch):
-    for module in ("_kept", "_npz", "_source", "_pairs"):
-        monkeypatch.setattr(f"pronas.data.{module}.LARGE", 1000)
-    monkeypatch.setattr("pronas.data._npz._CHUNK", 5000)
+    monkeypatch.setattr(limits, "LARGE", 1000)
+    monkeypatch.setattr(limits, "CHUNK", 5000)
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +43,7 @@ def test_a_streamed_npz_is_the_same(tmp_path, monkeypatch, cache, size, test):
     wanted = load_dataset(path, image_size=size, limit=100)
     assert wanted.key is None
     assert not (cache / "decoded").exists()
-    for module in ("_kept", "_npz", "_source"):
-        monkeypatch.setattr(f"pronas.data.{module}.LARGE", 1000)
+    monkeypatch.setattr(limits, "LARGE", 1000)
     first = load_dataset(path, image_size=size, limit=100)
     again = load_dataset(path, image_size=size, limit=100)
     assert first.train.images.path == again.train.images.path
@@ -102,7 +99,7 @@ def test_a_disk_that_fills_up(tmp_path, small_is_large, monkeypatch):
     monkeypatch.setattr(Rows, "append", append)
     save(path)
     assert load_dataset(path).fingerprint == wanted  # in memory
-    monkeypatch.setattr("pronas.data._pairs._CHUNK", 5)
+    monkeypatch.setattr(limits, "ITEMS", 5)
     with pytest.raises(DataError, match="the cache cannot be written"):
         Dataset.from_iterable((np.zeros((12, 10), np.uint8), i % 2) for i in range(100))
 
@@ -154,14 +151,17 @@ def test_expansion_of_a_large_set_is_the_same(tmp_path, small_is_large):
 
 
 def test_old_files_go_first(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(_kept, "MAX_KEPT", 1000)
+    monkeypatch.setattr(limits, "LARGE", 40 * 400)  # a whole set is, what is split off it is not
+    monkeypatch.setattr(limits, "MAX_KEPT", 100 * 400)
+    kept = []
     for i in range(4):
-        _kept.collected(lambda: [np.zeros((1, 1, 20, 20), np.uint8)], key=f"{i:04}")
+        load_dataset(save(tmp_path / f"{i}.npz", n=40, shape=(20, 20), test=False))
+        kept += [path.stem for path in (cache / "decoded").glob("*.u8") if path.stem not in kept]
         old = time.time() - (86400 * (10 - i) if i < 3 else 0)
-        for path in (cache / "decoded").glob(f"{i:04}.*"):
+        for path in (cache / "decoded").glob(f"{kept[i]}.*"):
             os.utime(path, (old, old))
-    _kept._prune(cache / "decoded")
-    assert sorted(path.stem for path in (cache / "decoded").glob("*.u8")) == ["0002", "0003"]
+    prune_cache()
+    assert {path.stem for path in (cache / "decoded").glob("*.u8")} == set(kept[2:])
 
 
 def test_files_of_killed_processes_go(cache):
@@ -176,8 +176,13 @@ def test_files_of_killed_processes_go(cache):
         (cache / "decoded" / name).write_bytes(b"x")
         if "new" not in name:
             os.utime(cache / "decoded" / name, (1e9, 1e9))
-    _kept._prune(cache / "decoded")
+    prune_cache()
     assert sorted(path.name for path in (cache / "decoded").iterdir()) == sorted(names[1:])
+
+
+def of_channels(images, channels):
+    """Gray spreads over three planes; what is beyond them goes."""
+    return images.repeat(channels, 1) if images.shape[1] < channels else images[:, :channels]
 
 
 @given(
@@ -193,11 +198,11 @@ def test_rows_of_several_channels(parts, side, chunk):
     file = io.BytesIO()
     rows = Rows(file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pronas.data._rows._CHUNK", chunk)
+        patch.setattr(limits, "CHUNK", chunk)
         for images in given:
             rows.append(images)
     found = {channels for _, channels in parts}
     channels = found.pop() if len(found) == 1 else 3
-    wanted = np.concatenate([with_channels(images, channels) for images in given])
+    wanted = np.concatenate([of_channels(images, channels) for images in given])
     assert rows.shape == wanted.shape
     assert np.array_equal(np.frombuffer(file.getvalue(), np.uint8).reshape(rows.shape), wanted)

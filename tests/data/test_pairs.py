@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pronas.data import Dataset, _kept
+from pronas.data import Dataset, limits
 from pronas.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 9, 10, 3), dtype=np.uint8)
@@ -111,9 +111,8 @@ def test_an_item_that_raises():
 
 
 def test_large_ones_are_kept_in_a_file(monkeypatch):
-    monkeypatch.setattr("pronas.data._pairs.LARGE", 5000)
-    monkeypatch.setattr(_kept, "LARGE", 5000)
-    monkeypatch.setattr("pronas.data._pairs._CHUNK", 7)
+    monkeypatch.setattr(limits, "LARGE", 5000)
+    monkeypatch.setattr(limits, "ITEMS", 7)
     dataset = Dataset.from_torch(Mapped(FORMS["ToTensor"]))
     assert dataset.train.images.path
     assert dataset.fingerprint == Dataset.from_arrays((PIXELS, LABELS), classes=["cat", "dog"]).fingerprint

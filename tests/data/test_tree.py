@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pronas.data._tree import sort_out
+from pronas.data import sort_out
 from pronas.errors import DataError
 
 part = st.sampled_from(

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pronas.deploy.packed._builder import Builder
-from pronas.deploy.packed._graph import Logits
+from pronas.deploy.packed import Builder, Logits
 from pronas.networks import Binary, operators
 from pronas.space import Cell
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Change = Callable[["Tensor", "torch.Generator"], "Tensor"]
-_REGISTERED: dict[str, Change] = {}
+#: What users have registered, by name: a function of images (n, C, H, W) and a generator.
+AUGMENTATIONS: dict[str, Change] = {}
 
 
 def augmentation(name: str) -> Callable[[Change], Change]:
@@ -44,7 +45,7 @@ def augmentation(name: str) -> Callable[[Change], Change]:
 
     def register(change: Change) -> Change:
         _try_once(name, change)
-        _REGISTERED[name] = change
+        AUGMENTATIONS[name] = change
         return change
 
     return register
@@ -60,7 +61,7 @@ def augmentation_names() -> tuple[str, ...]:
     Returns:
         The names, in the order of registration.
     """
-    return tuple(_REGISTERED)
+    return tuple(AUGMENTATIONS)
 
 
 def registered(name: str) -> Change:
@@ -69,10 +70,10 @@ def registered(name: str) -> Change:
     Raises:
         UsageError: nobody registered it.
     """
-    if name not in _REGISTERED:
-        there = f" (there are {', '.join(_REGISTERED)})" if _REGISTERED else " (none is registered)"
-        raise UsageError(f"no augmentation is called {name!r}{nearest(name, _REGISTERED)}{there}")
-    return _REGISTERED[name]
+    if name not in AUGMENTATIONS:
+        there = f" (there are {', '.join(AUGMENTATIONS)})" if AUGMENTATIONS else " (none is registered)"
+        raise UsageError(f"no augmentation is called {name!r}{nearest(name, AUGMENTATIONS)}{there}")
+    return AUGMENTATIONS[name]
 
 
 #: Sizes (C, H, W) of the images that a function is tried on; some want more than 8x8, or are made for one size.

@@ -18,14 +18,13 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from pronas.data import limits
 from pronas.data._cache import cache_dir
 from pronas.data._rows import Images, Rows, chunks_of
 from pronas.errors import DataError
 from pronas.files import replacing, write_atomic
 from pronas.mapped import MappedArray, map_array
 
-LARGE = 1 << 28  # bytes from which images are kept in a file rather than in memory
-MAX_KEPT = 32 << 30  # all kept images together; the ones unused longest go first
 _IN_USE = 3600.0  # seconds in which nothing is removed, since another process may be about to map it
 
 Facts = dict[str, Any]
@@ -48,7 +47,7 @@ def gathered(images: Images, indexes: np.ndarray[Any, np.dtype[np.int64]]) -> Im
     """``images[indexes]``, kept in a file where they lie in one and are large."""
     if len(indexes) == len(images) and bool((np.diff(indexes) == 1).all()):
         return images
-    if not isinstance(images, MappedArray) or len(indexes) * images[0].nbytes < LARGE:
+    if not isinstance(images, MappedArray) or len(indexes) * images[0].nbytes < limits.LARGE:
         return cast(Images, np.asarray(images)[indexes])
     order = hashlib.sha256(np.ascontiguousarray(indexes, "<i8").data).hexdigest()
     return collected(lambda: chunks_of(images, indexes), _key_of("gathered", order, images))
@@ -66,7 +65,7 @@ def together(one: Images, other: Images) -> Images:
 
 def together_of(chunks: Callable[[], Iterable[Images]], images: Images, times: float, key: str | None = None) -> Images:
     """What is made of ``images`` and is ``times`` as large, kept in a file where they lie in one and it is large."""
-    if isinstance(images, MappedArray) and images.nbytes * times >= LARGE:
+    if isinstance(images, MappedArray) and images.nbytes * times >= limits.LARGE:
         return collected(chunks, key)
     return cast(Images, np.concatenate([np.asarray(chunk) for chunk in chunks()]))
 
@@ -144,7 +143,7 @@ def _written(folder: Path, name: str, fill: Callable[[Rows], Facts | None]) -> t
             facts = fill(rows) or {}
         # the second file makes the first one valid
         write_atomic(folder / f"{name}.json", json.dumps({"shape": list(rows.shape or (0, 0, 0, 0)), **facts}))
-        _prune(folder)
+        prune_cache()
     except OSError:
         return None
     return _opened(folder, name)
@@ -158,14 +157,19 @@ def in_memory(fill: Callable[[Rows], Facts | None]) -> tuple[Images, Facts]:
     return np.frombuffer(buffer.getbuffer(), np.uint8).reshape(rows.shape or (0, 0, 0, 0)), facts
 
 
-def _prune(folder: Path) -> None:
+def prune_cache() -> None:
+    """Remove what killed processes left among the kept images, and the ones unused longest beyond `limits.MAX_KEPT`.
+
+    What was used in the last hour stays. It is done whenever images are kept.
+    """
+    folder = cache_dir() / "decoded"
     for path in folder.glob("temporary-*"):
         if _is_left_over(path):
             path.unlink(missing_ok=True)
     total = 0
     for path, status in sorted(_files(folder), key=lambda entry: entry[1].st_mtime, reverse=True):
         total += status.st_size
-        if total > MAX_KEPT and time.time() - status.st_mtime > _IN_USE:
+        if total > limits.MAX_KEPT and time.time() - status.st_mtime > _IN_USE:
             path.unlink(missing_ok=True)
 
 

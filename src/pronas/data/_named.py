@@ -99,6 +99,7 @@ _CIFAR100 = NamedSet(
     label_bytes=2,
 )
 
+#: The published sets, by name.
 NAMED = {named.name: named for named in (_MNIST, _FASHION, _CIFAR10, _CIFAR100)}
 ALIASES = {
     "fashion_mnist": "fashion-mnist",

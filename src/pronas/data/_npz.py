@@ -13,16 +13,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pronas.data import limits
 from pronas.data._archive import check_zip
 from pronas.data._arrays import Pair, as_images, source_of_arrays
-from pronas.data._kept import LARGE, collected
+from pronas.data._kept import collected
 from pronas.data._resize import resize
 from pronas.data._rows import Images
 from pronas.data._source import ReadOptions, Source
 from pronas.errors import DataError, PronasError
 
 _PAIRS = (("x_train", "y_train"), ("x_test", "y_test"), ("x_val", "y_val"))
-_CHUNK = 1 << 24  # bytes that are read at a time
 
 Shape = tuple[int, ...]
 
@@ -47,7 +47,7 @@ def load_npz(path: Path, options: ReadOptions) -> Source:
     """
     with _opened(path) as (archive, arrays):
         _check_names(path, set(arrays.files))
-        large = _total(archive, arrays.files) >= LARGE
+        large = _total(archive, arrays.files) >= limits.LARGE
         key = _key(path, options) if large else None
         layout = "NCHW" if large else options.layout
         train, test, validation = (_pair(path, archive, arrays, names, options, key) for names in _PAIRS)
@@ -125,7 +125,7 @@ def _streamed(archive: zipfile.ZipFile, arrays: Any, name: str) -> Iterator[NDAr
             yield arrays[name]
             return
         row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-        step = max(1, _CHUNK // max(1, row))
+        step = max(1, limits.CHUNK // max(1, row))
         for start in range(0, shape[0], step):
             count = min(step, shape[0] - start)
             content = file.read(count * row)

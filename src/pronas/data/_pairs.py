@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pronas.data import limits
 from pronas.data._arrays import as_pixels, recognised
 from pronas.data._groups import numbered
-from pronas.data._kept import LARGE, collected, in_memory
+from pronas.data._kept import collected, in_memory
 from pronas.data._labels import as_labels, encode
 from pronas.data._pictures import as_array
 from pronas.data._resize import image_size_of, resize
@@ -19,8 +20,6 @@ from pronas.data._rows import Images, Rows, with_channels
 from pronas.data._source import Source, to_dataset
 from pronas.data._types import SMALLEST_SIDE, Dataset, Split
 from pronas.errors import DataError
-
-_CHUNK = 256
 
 Size = tuple[int, int] | None
 
@@ -70,7 +69,7 @@ def _read(pairs: Any, where: str, size: Size) -> tuple[Images, NDArray[np.int64]
     labels: list[Any] = []
     chunks = _chunks(_each(pairs, where), labels, where, size)
     head: list[Images] = []
-    while sum(chunk.nbytes for chunk in head) < LARGE:
+    while sum(chunk.nbytes for chunk in head) < limits.LARGE:
         chunk = next(chunks, None)
         if chunk is None:
             return _joined(head, where), as_labels(labels, where)
@@ -125,7 +124,7 @@ def _chunks(pairs: Iterable[tuple[Any, Any]], labels: list[Any], where: str, siz
                 f"{where}: item {index} is {h}x{w}, the first {height}x{width}: give image_size to resize all"
             )
         labels.append(_label(label))
-        if waiting and (len(waiting) == _CHUNK or waiting[0].shape != picture.shape):
+        if waiting and (len(waiting) == limits.ITEMS or waiting[0].shape != picture.shape):
             yield np.concatenate(waiting)
             waiting.clear()
         waiting.append(picture)

@@ -8,8 +8,9 @@ from typing import Any, BinaryIO, final
 import numpy as np
 from numpy.typing import NDArray
 
+from pronas.data import limits
+
 Images = NDArray[np.uint8]
-_CHUNK = 1 << 24  # bytes that are converted at a time
 
 
 def with_channels(images: Images, channels: int) -> Images:
@@ -47,7 +48,7 @@ class Rows:
         if old == channels:
             return
         image = height * width
-        step = max(1, _CHUNK // (image * channels))
+        step = max(1, limits.CHUNK // (image * channels))
         starts: Any = range(0, n, step)
         for start in reversed(starts) if channels > old else starts:  # never over what was not read yet
             self._file.seek(start * old * image)
@@ -61,5 +62,5 @@ class Rows:
 
 def chunks_of(images: Images, indexes: NDArray[np.int64]) -> Iterator[Images]:
     """The images at ``indexes``, in that order, a few at a time."""
-    step = max(1, _CHUNK // max(1, images[0].nbytes))
+    step = max(1, limits.CHUNK // max(1, images[0].nbytes))
     return (images[indexes[start : start + step]] for start in range(0, len(indexes), step))

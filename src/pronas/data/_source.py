@@ -8,8 +8,9 @@ from typing import final
 
 import numpy as np
 
+from pronas.data import limits
 from pronas.data._groups import grouped
-from pronas.data._kept import LARGE, collected
+from pronas.data._kept import collected
 from pronas.data._resize import resize, resized_chunks
 from pronas.data._split import Indexes, limited, stratified
 from pronas.data._types import Dataset, Split, check_size
@@ -118,7 +119,7 @@ def resized(source: Source, size: tuple[int, int]) -> Source:
         if images.shape[2:] == size:
             return split
         row = images.shape[1] * size[0] * size[1]
-        if len(images) * row < LARGE:
+        if len(images) * row < limits.LARGE:
             return replace(split, images=resize(images, size))
         return replace(split, images=collected(lambda: resized_chunks(images, size)))
 

@@ -9,13 +9,14 @@ from pronas.deploy._targets import Target, load_targets, target, target_names
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
-    from pronas.deploy._emulate import check_emulated
+    from pronas.deploy._emulate import Emulated, check_emulated, emulate
     from pronas.deploy._footprint import Footprint, check_fits, footprint
     from pronas.deploy._latency import shipped_latency
     from pronas.deploy._measure import Measurement, interleaved, measure, measure_on
 
 __all__ = [
     "FORMATS",
+    "Emulated",
     "Exported",
     "Footprint",
     "Graph",
@@ -25,6 +26,7 @@ __all__ = [
     "available_kernels",
     "check_emulated",
     "check_fits",
+    "emulate",
     "export",
     "export_with_facts",
     "find_model",
@@ -47,10 +49,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Measuring imports torch; running a packed network must not."""
-    if name == "check_emulated":
+    if name in ("Emulated", "check_emulated", "emulate"):
         from pronas.deploy import _emulate
 
-        return _emulate.check_emulated
+        return getattr(_emulate, name)
     if name in ("Measurement", "interleaved", "measure", "measure_on"):
         from pronas.deploy import _measure
 

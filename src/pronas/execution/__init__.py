@@ -2,5 +2,18 @@
 
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress
 from pronas.execution._make import EXECUTORS, check_executor, make_executor
+from pronas.execution._shared import ArrayHandle, SharedArrays, open_shared
 
-__all__ = ["ATTEMPTS", "EXECUTORS", "Executor", "Job", "Outcome", "Progress", "check_executor", "make_executor"]
+__all__ = [
+    "ATTEMPTS",
+    "EXECUTORS",
+    "ArrayHandle",
+    "Executor",
+    "Job",
+    "Outcome",
+    "Progress",
+    "SharedArrays",
+    "check_executor",
+    "make_executor",
+    "open_shared",
+]

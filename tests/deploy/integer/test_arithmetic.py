@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from integer_graphs import random_model
 from torch import nn
 
-from pronas.deploy.integer import METHODS, calibrate, integer_values, lower, lowering, quantize
-from pronas.deploy.integer._calibrate import scale_of
-from pronas.deploy.integer._fixed import mean_multiplier, multiplier, rescaled
+from pronas.deploy.integer import METHODS, Scale, calibrate, integer_values, lower, lowering, quantize
+from pronas.deploy.integer.fixed_point import mean_multiplier, multiplier, rescaled
 from pronas.errors import UsageError
 from pronas.networks import Binary, Flat, Residual, operator
 from pronas.space import Cell
@@ -41,7 +40,7 @@ def test_the_multiplier_of_a_mean_divides_by_the_count(count, real):
 
 @given(st.floats(-50, 0), st.floats(0, 50))
 def test_zero_points_are_bytes(low, high):
-    assert -128 <= scale_of(low, high).zero <= 127
+    assert -128 <= Scale.covering(low, high).zero <= 127
 
 
 def test_every_calibration_covers_most_and_they_differ():

@@ -9,7 +9,7 @@ import torch
 from integer_graphs import integer_network
 from integer_programs import STRICT, on_cortex_m, printed, run, write_program
 
-from pronas.deploy._emulate import emulate
+from pronas.deploy import emulate
 from pronas.deploy.integer import Builder, calibrate, integer_c, quantize, run_integer, write_integer_c
 from pronas.errors import UsageError
 

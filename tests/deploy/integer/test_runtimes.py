@@ -11,8 +11,15 @@ import pytest
 import torch
 from integer_graphs import integer_network, random_model
 
-from pronas.deploy.integer import integer_c, integer_footprint, lower, run_integer, tflite_bytes, write_integer_c
-from pronas.deploy.integer._float import run_float
+from pronas.deploy.integer import (
+    integer_c,
+    integer_footprint,
+    lower,
+    run_float,
+    run_integer,
+    tflite_bytes,
+    write_integer_c,
+)
 from pronas.deploy.onnx import export_onnx_int8, session
 
 SEEDS = range(8)

@@ -12,9 +12,7 @@ import pytest
 from deploy_graphs import adversarial, random_graph
 
 from pronas.deploy import Graph, PackedNetwork, pack
-from pronas.deploy.packed import c_source, graph_of, write_c
-from pronas.deploy.packed._class_scores import class_scores
-from pronas.deploy.packed._graph import Logits
+from pronas.deploy.packed import Logits, c_source, class_scores, graph_of, write_c
 from pronas.errors import UsageError
 from pronas.networks import Binary
 from pronas.space import Cell

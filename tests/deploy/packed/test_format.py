@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pronas.deploy import available_kernels, is_packed, load_packed, pack, unpack
-from pronas.deploy.packed._core import Native
+from pronas.deploy.packed import Native
 from pronas.errors import ModelFileError, PronasError
 
 CORE = available_kernels() != ["numpy"]

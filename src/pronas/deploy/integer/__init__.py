@@ -3,6 +3,7 @@
 from pronas.deploy.integer._builder import Builder
 from pronas.deploy.integer._calibrate import METHODS, Scale, calibrate
 from pronas.deploy.integer._csource import IntegerSource, integer_c, write_integer_c
+from pronas.deploy.integer._float import run_float
 from pronas.deploy.integer._footprint import integer_footprint, largest_node
 from pronas.deploy.integer._graph import FloatGraph
 from pronas.deploy.integer._lower import lower, lowering
@@ -29,6 +30,7 @@ __all__ = [
     "lower",
     "lowering",
     "quantize",
+    "run_float",
     "run_integer",
     "tflite_bytes",
     "write_integer_c",

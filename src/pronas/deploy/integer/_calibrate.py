@@ -37,6 +37,12 @@ class Scale:
     scale: float
     zero: int
 
+    @classmethod
+    def covering(cls, low: float, high: float) -> Scale:
+        """The scale that covers [low, high], which holds 0; 0 is exactly one of its values."""
+        step = max((high - low) / 255, 1e-9)
+        return cls(float(np.float32(step)), int(np.clip(round(-128 - low / step), -128, 127)))
+
 
 PIXELS = Scale(1.0, -128)
 """Of the image: q = pixel - 128."""
@@ -108,16 +114,10 @@ def _scale(values: NDArray[np.float32], method: str) -> Scale:
         cut = np.percentile(values, [_TAIL, 100 - _TAIL])
         low, high = min(float(cut[0]), 0.0), max(float(cut[1]), 0.0)
     if method == "mse":
-        errors = [_error(values, scale_of(low * f, high * f)) for f in _SHRINK]
+        errors = [_error(values, Scale.covering(low * f, high * f)) for f in _SHRINK]
         best = float(_SHRINK[int(np.argmin(errors))])
         low, high = low * best, high * best
-    return scale_of(low, high)
-
-
-def scale_of(low: float, high: float) -> Scale:
-    """The scale that covers [low, high], which holds 0; 0 is exactly one of its values."""
-    step = max((high - low) / 255, 1e-9)
-    return Scale(float(np.float32(step)), int(np.clip(round(-128 - low / step), -128, 127)))
+    return Scale.covering(low, high)
 
 
 def _error(values: NDArray[np.float32], scale: Scale) -> float:

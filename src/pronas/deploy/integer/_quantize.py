@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pronas.deploy.integer._builder import on_meta
 from pronas.deploy.integer._calibrate import Scale
-from pronas.deploy.integer._fixed import mean_multiplier, multiplier, multipliers
 from pronas.deploy.integer._graph import WEIGHTED, FloatGraph, Node, Shape
+from pronas.deploy.integer.fixed_point import mean_multiplier, multiplier, multipliers
 
 _NONE = np.zeros(0, np.int32)
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy.integer._fixed import Integers, rescaled
 from pronas.deploy.integer._graph import Node
 from pronas.deploy.integer._quantize import IntegerGraph, Numbers
+from pronas.deploy.integer.fixed_point import Integers, rescaled
 
 Bytes = NDArray[np.int8]
 

@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from pronas.deploy.packed._builder import Builder
+from pronas.deploy.packed._class_scores import Scores, class_scores
+from pronas.deploy.packed._core import Native
 from pronas.deploy.packed._csource import CSource, c_source, write_c
 from pronas.deploy.packed._format import pack, unpack
-from pronas.deploy.packed._graph import Graph
+from pronas.deploy.packed._graph import Graph, Logits, Map, Op
 from pronas.deploy.packed._network import PackedNetwork, available_kernels, is_packed, load_packed
 
 if TYPE_CHECKING:
@@ -13,12 +16,19 @@ if TYPE_CHECKING:
     from pronas.deploy.packed._module import GraphModule
 
 __all__ = [
+    "Builder",
     "CSource",
     "Graph",
     "GraphModule",
+    "Logits",
+    "Map",
+    "Native",
+    "Op",
     "PackedNetwork",
+    "Scores",
     "available_kernels",
     "c_source",
+    "class_scores",
     "graph_of",
     "is_packed",
     "largest_op",
