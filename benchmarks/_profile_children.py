@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 
 Times = defaultdict[str, list[float]]
 

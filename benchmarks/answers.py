@@ -80,7 +80,7 @@ def rival(task, pipe):
 
     sys.path.insert(0, str(HERE))
     import _rivals
-    from pronas.runs._duration import seconds_of
+    from pronas.runs.planning import seconds_of
 
     torch.manual_seed(task["seed"])
     data = dataset(task["set"], task["seed"])

@@ -30,10 +30,7 @@ from _plain_children import plain_epoch, plain_network
 from _profile_children import step_profile
 from pronas.networks import Skeleton, describe, skeleton
 from pronas.space import Cell
-from pronas.training import recipe
-from pronas.training._loop import Training
-from pronas.training._malloc_tuning import keep_freed_memory
-from pronas.training._tensors import Tensors
+from pronas.training import Tensors, Training, keep_freed_memory, recipe
 
 
 @dataclass(frozen=True)

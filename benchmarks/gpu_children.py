@@ -23,9 +23,7 @@ from _plain_children import plain_epoch, plain_network
 from children import CHILDREN, LAYOUTS, Child, random_data
 from pronas.networks import skeleton
 from pronas.space import Cell
-from pronas.training import recipe
-from pronas.training._loop import Training
-from pronas.training._tensors import Tensors
+from pronas.training import Tensors, Training, recipe
 
 _PAPER_CELL = (
     "-1:identity + -1:5x5 dconv | -2:3x3 maxpool + -2:7x7 dconv | -1:3x3 dconv + -2:5x5 dconv | "

@@ -82,7 +82,7 @@ def rank(folder, options):
 
 def watch(folder, options):
     """What the live page's server takes of a processor, and what the writer's commits wait for it."""
-    from pronas.report._feed import Feed
+    from pronas.report import Feed
 
     run = runs.make_run(folder / "watched", options.children, state="searching")
     server = subprocess.Popen(

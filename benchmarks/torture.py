@@ -75,8 +75,8 @@ def readers(folder: Path, work: Path) -> dict[str, Callable[[random.Random], Non
     from pronas.deploy import open_exported
     from pronas.predictors import load_predictor
     from pronas.report import RunReader, payload, read_scores
-    from pronas.runs._parse import configuration
-    from pronas.training._checkpoint import read_checkpoint
+    from pronas.runs.steps import configuration
+    from pronas.training import read_checkpoint
 
     kept = {name: (folder / name).read_bytes() for name in ("net.packed", "net.onnx", "net.tflite", "checkpoint")}
     kept |= {

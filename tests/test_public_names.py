@@ -97,8 +97,10 @@ def taken_by_tests() -> set[int]:
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} & set(imports)
         found |= {id(getattr(importlib.import_module(imports[name][0]), imports[name][1], None)) for name in used}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pronas":
-                found.add(id(getattr(pronas, node.attr, None)))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imports:
+                module, name = imports[node.value.id]
+                given = getattr(importlib.import_module(module), name) if name else pronas
+                found |= {id(getattr(given, node.attr, None))} if inspect.ismodule(given) else set()
     return found
 
 
@@ -122,7 +124,7 @@ def test_a_value_says_what_it_is(key: str) -> None:
     """In a comment ``#:`` before it, or in a string after it."""
     room, name = NAMES[key][0].removeprefix("pronas").strip("."), key.rpartition(".")[2]
     folder = SOURCE / room.replace(".", "/")
-    files = sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+    files = sorted(folder.rglob("*.py") if folder.is_dir() else folder.parent.glob("*.py"))
     said = any(
         re.search(
             rf'^#:[^\n]*\n{name}\b[^\n]*=|^{name}\b[^\n]*=(?:[^\n]*\n){{1,12}}?"""', path.read_text("utf-8"), re.M

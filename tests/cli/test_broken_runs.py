@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mutants import broken_run, retyped
-from pronas.report import live_app
-from pronas.report._feed import Feed
+from pronas.report import Feed, live_app
 
 AGAIN = [
     *("--space", "flat", "--operators", "3x3 maxpool,3x3 dconv", "--filters", "4,4", "--limit", "200", "--blocks", "1"),
@@ -66,7 +65,7 @@ def test_every_command_on_a_broken_run_is_one_line(pronas_main, run_folder, tmp_
 @given(seed=st.integers(0, 2**32))
 def test_what_misfits_is_named(seed):
     """The shapes of the store's entries take what is written, and say in one line what else there is."""
-    from pronas.runs._stored import CHILD, META, misfit
+    from pronas.runs.store import CHILD, META, misfit
 
     rng = random.Random(seed)
     final = {

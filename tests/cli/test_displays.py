@@ -6,7 +6,7 @@ import pytest
 import rich.console
 
 from pronas.cli._bars import Bar
-from pronas.cli._progress import Lines
+from pronas.cli.progress import Lines
 
 CHILD = {"event": "child", "level": 1, "status": "done", "error": None, "cell": "0:x + 0:y", "total": 4, "known": False}
 LEVEL = {"event": "level", "level": 1, "levels": 2, "children": 3, "candidates": 9, "skips": False}

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import pronas
-from pronas.cli._interrupt import StoppedError, ending_early
+from pronas.cli.interrupt import StoppedError, ending_early
 
 TIMED = ("--budget", "90s", "--limit", "300", "--workers", "1", "--threads", "1", "--max-params", "9000")
 NUMBERS = (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pronas.errors import RunError
 from pronas.runs import SETTINGS
+from pronas.runs.steps import RunLock
 
 FLAGS = {
     "search": dict(SETTINGS),
@@ -21,14 +22,12 @@ texts = st.text(max_size=8) | st.sampled_from([*WORDS, "x" * 300, "é", "\udcff"
 @pytest.fixture
 def closed(monkeypatch, tmp_path):
     """No folder can be opened: what gets that far was found to make sense."""
-    from pronas.runs import _open, _train
 
-    def refuse(folder):
+    def refuse(self, folder):
         raise RunError("opened")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_open, "RunLock", refuse)
-    monkeypatch.setattr(_train, "RunLock", refuse)
+    monkeypatch.setattr(RunLock, "__init__", refuse)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))

@@ -113,7 +113,7 @@ def test_show_says_what_the_winner_and_its_child_knew(pronas_main, run_folder, t
 
 
 def test_show_while_it_runs(pronas_main, tmp_path):
-    from pronas.runs._store import Store
+    from pronas.runs.store import Store
 
     store = Store(tmp_path)
     store.set_meta(config={"seed": 1}, state="searching")

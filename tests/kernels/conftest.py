@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 
 VARIANTS = ["", "_v3", "_v4", "_v5"]
 

@@ -12,12 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
-from pronas.kernels import Accelerated, accelerate, kernels_mode
-from pronas.kernels import _accelerate as door
-from pronas.kernels import _native as native
+from pronas.kernels import Accelerated, accelerate, kernels_mode, native
+from pronas.kernels.parts import Captured, FastNetwork
 from pronas.networks import Network, operators, skeleton
 from pronas.space import Cell
-from pronas.training._step import Step
+from pronas.training import Step
 
 FLOAT = "0:3x3 dconv + 0:5x5 dconv | 1:7x7 dconv + 0:1x7-7x1 conv | 0:3x3 maxpool + 2:3x3 avgpool"
 BINARY = "0:3x3 bconv + 0:3x3 sep-bconv | 1:5x5 bconv + 0:5x5 sep-bconv | 0:3x3 maxpool + 2:linear"
@@ -123,15 +122,13 @@ def break_(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
         fail()
 
     if what == "forward":
-        monkeypatch.setattr(door.FastNetwork, "__call__", fail_late)
+        monkeypatch.setattr(FastNetwork, "__call__", fail_late)
     elif what == "kernel":
         monkeypatch.setattr(native, "call", fail)
     elif what == "Captured.capture":
-        monkeypatch.setattr(door.Captured, "capture", fail)
-    elif what == "is_ours":
-        monkeypatch.setattr(door, "is_ours", lambda _: False)
-    else:
-        monkeypatch.setattr(door, what, fail)
+        monkeypatch.setattr(Captured, "capture", fail)
+    elif what == "FastNetwork":
+        monkeypatch.setattr(FastNetwork, "__init__", fail)
 
 
 @pytest.mark.parametrize("what", BREAKS)
@@ -142,6 +139,8 @@ def test_whatever_fails_plain_pytorch_goes_on(
         pytest.skip("there are no kernels")
     break_(what, monkeypatch)
     found, expected = build(dropout=0.3), build(dropout=0.3)
+    if what == "is_ours":
+        found.cells[0].__class__ = type("Theirs", (type(found.cells[0]),), {})
     with caplog.at_level(logging.INFO, "pronas"):
         fast, _ = step_of(found)
     plain, _ = step_of(expected, "off")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.kernels._capture import capture
+from pronas.kernels.parts import capture
 
 Compute = Callable[[Tensor], Sequence[Tensor]]
 

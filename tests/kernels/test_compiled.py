@@ -11,12 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pronas.kernels import _native as native
-from pronas.kernels import accelerate
-from pronas.kernels._convolution import convolve
-from pronas.kernels._gradient_sum import shared
-from pronas.kernels._layers import run_layer
-from pronas.kernels._sequence import run_layers
+from pronas.kernels import accelerate, native
+from pronas.kernels.parts import convolve, run_layer, run_layers, shared
 from pronas.networks import AveragePool, MaxPool, QuantConv2d, Sign, SumPool, skeleton
 from pronas.space import Cell
 

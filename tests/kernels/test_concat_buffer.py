@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pronas.kernels._concat_buffer import ConcatBuffer
-from pronas.kernels._sequence import run_layers
+from pronas.kernels.parts import ConcatBuffer, run_layers
 from pronas.networks import QuantConv2d
 
 

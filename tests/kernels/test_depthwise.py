@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pronas.kernels._layers import run_layer
+from pronas.kernels.parts import run_layer
 from pronas.networks import QuantConv2d
 
 

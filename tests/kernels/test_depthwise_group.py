@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pronas.kernels import _native as native
-from pronas.kernels import accelerate
-from pronas.kernels._depthwise_group import begin, groups
-from pronas.kernels._layers import run_layer
+from pronas.kernels import accelerate, native
+from pronas.kernels.parts import begin, groups, run_layer
 from pronas.networks import Network, QuantConv2d, skeleton
 from pronas.space import Cell
 

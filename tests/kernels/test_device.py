@@ -18,7 +18,7 @@ from torch import Tensor
 from pronas.kernels import accelerate
 from pronas.networks import Network, skeleton
 from pronas.space import Cell
-from pronas.training._step import Step
+from pronas.training import Step
 
 MACROS = {
     "flat": (

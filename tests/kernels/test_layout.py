@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pronas.kernels import _native as native
-from pronas.kernels import accelerate
+from pronas.kernels import accelerate, native
 from pronas.networks import Binary, Flat, PnasCifar
 from pronas.space import Cell
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 VARIANTS = {

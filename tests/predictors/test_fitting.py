@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pronas.predictors import Observed, _native, make_predictor
-from pronas.predictors import _lstm_core as core
-from pronas.predictors._adam import Adam
-from pronas.predictors._lstm_fit import run_members
+from pronas.predictors import Observed, make_predictor, native
+from pronas.predictors.parts import Adam, run_lstm, run_members
 from pronas.space import StateSpace
 
 MEMBERS, CELLS, DISTINCT = 3, 20, 7
@@ -16,8 +14,8 @@ MEMBERS, CELLS, DISTINCT = 3, 20, 7
 @pytest.fixture(params=["compiled", "PyTorch"])
 def arithmetic(request, monkeypatch):
     if request.param == "PyTorch":
-        monkeypatch.setattr(_native, "library", lambda: None)
-    elif _native.library() is None:
+        monkeypatch.setattr(native, "library", lambda: None)
+    elif native.library() is None:
         pytest.skip("the compiled steps are not built")
     return request.param
 
@@ -36,7 +34,7 @@ def test_padded_cells_read_as_alone_with_the_same_gradients(arithmetic):
             [
                 torch.cat(
                     [
-                        core.run(
+                        run_lstm(
                             {"recurrent": recurrent[m : m + 1]},
                             table[m : m + 1],
                             steps[5 - lengths[m, n] :, m, n, None],
@@ -77,7 +75,7 @@ def test_adam_is_adam(arithmetic):
 
 @pytest.mark.parametrize("kind", ["lstm-ensemble", "mlp"])
 def test_compiled_or_not_the_fit_is_the_same(kind, monkeypatch):
-    if _native.library() is None:
+    if native.library() is None:
         pytest.skip("the compiled steps are not built")
     space = StateSpace(3)
     rows = [space.sample(20, blocks, np.random.default_rng(blocks)) for blocks in (1, 2)]
@@ -85,7 +83,7 @@ def test_compiled_or_not_the_fit_is_the_same(kind, monkeypatch):
     options = {"steps": 8, "cells": 20, "embedding": 12}
     predictors = [make_predictor(kind, space, **options) for _ in range(2)]
     predictors[0].fit(history, 3)
-    monkeypatch.setattr(_native, "library", lambda: None)
+    monkeypatch.setattr(native, "library", lambda: None)
     predictors[1].fit(history, 3)
     unseen = space.sample(30, 3, np.random.default_rng(5))
     np.testing.assert_allclose(predictors[0].ensemble(unseen), predictors[1].ensemble(unseen), atol=1e-4)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pronas.predictors import TopK, compose, make_predictor
+from pronas.predictors import Observed, TopK, compose, make_predictor, native
 from pronas.space import StateSpace
 
 SPACE = StateSpace(3, ["3x3 dconv", "3x3 maxpool", "identity"])
@@ -71,15 +71,13 @@ def test_fewer_cells_than_k():
     np.testing.assert_allclose(top.best().scores, [0.3, 0.2, 0.1], atol=1e-9)
 
 
-@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("form", ["tokens", "halves"])
-def test_shared_scoring_agrees_with_plain_scoring(form, native, monkeypatch):
-    from pronas.predictors import Observed, _native
-
-    if native and _native.library() is None:
+def test_shared_scoring_agrees_with_plain_scoring(form, compiled, monkeypatch):
+    if compiled and native.library() is None:
         pytest.skip("the scorer is not compiled here")
-    if not native:
-        monkeypatch.setattr(_native, "library", lambda: None)
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
     predictor = make_predictor("lstm-ensemble", SPACE, form=form, steps=20, cells=20, embedding=8)
     rng = np.random.default_rng(0)
     predictor.fit([Observed(SPACE.level1(), rng.random(21)), Observed(PARENTS, rng.random(30))], 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pronas.report._classes import class_rows
+from pronas.report import class_rows
 
 
 def test_recall_precision_and_support_of_each_class():

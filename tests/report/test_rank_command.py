@@ -7,8 +7,7 @@ import sys
 import pytest
 from PIL import Image
 
-from pronas.report import rank_files, read_scores, save_ranking
-from pronas.report._rank import DENSE, add_hover, draw_ranking
+from pronas.report import DENSE, add_hover, draw_ranking, rank_files, read_scores, save_ranking
 
 OLD = "".join(f"0.{i:04},0,3x3 dconv,0,op{i}\n" for i in range(1, 60))
 

@@ -80,7 +80,7 @@ def test_another_layout_is_refused(tmp_path, runs):
 
 
 def test_reads_what_a_search_writes(tmp_path):
-    from pronas.runs._store import Store
+    from pronas.runs.store import Store
 
     with_fields = {"level": 1, "round": 1, "cell": "-1:identity + -1:3x3 dconv", "canonical": "x", "predicted": 0.5}
     store = Store(tmp_path)

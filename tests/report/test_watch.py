@@ -13,8 +13,7 @@ import urllib.request
 import pytest
 
 from pronas.errors import RunError
-from pronas.report import watch
-from pronas.report._feed import Feed
+from pronas.report import Feed, watch
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytest.importorskip("starlette")
@@ -253,7 +252,7 @@ def test_watching_begins_before_the_search(tmp_path, runs, open_page, serve):
 def test_a_feed_may_be_closed_while_it_is_polled(live_run):
     """A page that goes away does so: SQLite crashed where its connection was closed under a query."""
     code = (
-        "import sys, threading, time; from pronas.report._feed import Feed\n"
+        "import sys, threading, time; from pronas.report import Feed\n"
         "for number in range(400):\n"
         "    feed = Feed(sys.argv[1])\n"
         "    polling = threading.Thread(target=feed.poll)\n"

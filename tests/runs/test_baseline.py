@@ -9,11 +9,9 @@ import pronas
 from pronas.cli import build_app
 from pronas.errors import RunError, UsageError
 from pronas.networks import describe, references
-from pronas.runs import Comparison, Config, _baseline
-from pronas.runs._baseline import _sized, recipes, spent
-from pronas.runs._comparison import comparison
-from pronas.runs._config import LimitConfig
-from pronas.runs._pace import slowing, until
+from pronas.runs import Comparison, Config, baselines
+from pronas.runs.baselines import comparison, recipes, sized, spent
+from pronas.runs.planning import LimitConfig, slowing, until
 
 ONE = {"name": "resnet8", "recipe": "light", "test_accuracy": 0.9, "parameters": 78_000}
 
@@ -26,14 +24,14 @@ def run(tiny, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Trainings of one step, and how many there were."""
-    real, calls = _baseline.train_network, []
+    real, calls = baselines.train_network, []
 
     def train_network(cell, data, skeleton, recipe, **options):
         calls.append((str(cell), recipe.augmentation))
         return real(cell, data, skeleton.scaled(0.25), recipe.replace(epochs=1, images=64), seed=options["seed"])
 
-    monkeypatch.setattr(_baseline, "train_network", train_network)
-    monkeypatch.setattr(_baseline, "images_per_second", lambda *_, **__: 1000.0)
+    monkeypatch.setattr(baselines, "train_network", train_network)
+    monkeypatch.setattr(baselines, "images_per_second", lambda *_, **__: 1000.0)
     return calls
 
 
@@ -95,11 +93,11 @@ def test_the_verdict_minds_chance(mine, images, words):
 
 def test_they_are_sized_to_the_runs_limits():
     data = pronas.load_dataset("digits")
-    for one, skeleton in _sized(references(), data, LimitConfig(parameters=20_000)):
+    for one, skeleton in sized(references(), data, LimitConfig(parameters=20_000)):
         assert describe(one.cell, skeleton, data.input_shape, 10).parameters <= 20_000
-    plain = list(_sized(references(), data, LimitConfig()))
+    plain = list(sized(references(), data, LimitConfig()))
     assert [skeleton for _, skeleton in plain] == [one.skeleton for one in references()]
-    assert not list(_sized(references(), data, LimitConfig(parameters=10)))
+    assert not list(sized(references(), data, LimitConfig(parameters=10)))
 
 
 def test_binary_networks_have_recipes_of_their_own():

@@ -10,12 +10,20 @@ import pronas
 from pronas.errors import UsageError
 from pronas.metrics import standard_error
 from pronas.networks import describe, references
-from pronas.runs._config import LimitConfig
-from pronas.runs._duration import problem_with, seconds_of, spelled
-from pronas.runs._parse import parse
-from pronas.runs._plan import Plan, epochs_of, make_plan
-from pronas.runs._signal import signal
-from pronas.runs._sizing import Sizer, training_cost
+from pronas.runs import final_training
+from pronas.runs.planning import (
+    LimitConfig,
+    Plan,
+    Sizer,
+    epochs_of,
+    make_plan,
+    problem_with,
+    seconds_of,
+    signal,
+    spelled,
+    training_cost,
+)
+from pronas.runs.steps import parse
 from pronas.space import Cell
 
 RESNET8 = Cell.parse("0:3x3-3x3 conv + 0:identity")
@@ -149,9 +157,8 @@ def test_a_cut_off_search_goes_on_by_its_plan(tmp_path):
 @pytest.mark.slow
 def test_a_winner_that_diverges_is_trained_again_at_a_lower_rate(tmp_path, monkeypatch):
     from pronas.errors import RunError
-    from pronas.runs import _timed_driver
 
-    real, rates = _timed_driver.train_final, []
+    real, rates = final_training.train_final, []
 
     def train_final(folder, cell, dataset, skeleton, recipe, *rest, **options):
         rates.append(recipe.learning_rate)
@@ -159,7 +166,7 @@ def test_a_winner_that_diverges_is_trained_again_at_a_lower_rate(tmp_path, monke
             raise RunError("the training diverged: the loss became nan")
         return real(folder, cell, dataset, skeleton, recipe, *rest, **options)
 
-    monkeypatch.setattr(_timed_driver, "train_final", train_final)
+    monkeypatch.setattr(final_training, "train_final", train_final)
     run = pronas.search(
         "digits", limit=300, budget="10s", first=2, children=1, workers=1, max_params=9_000, out=tmp_path / "run"
     )

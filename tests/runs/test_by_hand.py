@@ -4,7 +4,7 @@ import pytest
 
 import pronas
 from pronas.errors import UsageError
-from pronas.runs._parse import parse
+from pronas.runs.steps import parse
 
 ASKED = {"budget": "2m", "speed": 2e9, "workers": 2, "threads": 1, "limit": 500}
 TRAIN, AVAILABLE = 500, 500 + 288

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from pronas.errors import UsageError
 from pronas.runs import Config
-from pronas.runs._choose import choose
-from pronas.runs._parse import configuration
-from pronas.runs._toml import dumps
+from pronas.runs.steps import choose, configuration
+from pronas.runs.toml import dumps
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = texts | st.integers(-(2**62), 2**62) | st.booleans() | st.floats(allow_nan=False)

@@ -10,9 +10,9 @@ import pronas
 from pronas import machine
 from pronas.errors import UsageError
 from pronas.machine import device_named
-from pronas.runs import Config, train
-from pronas.runs._parse import configuration
-from pronas.runs._resolve import executor_options, final_device
+from pronas.runs import Config, final_training, train
+from pronas.runs.final_training import train_final
+from pronas.runs.steps import configuration, executor_options, final_device, recipe_of, skeleton_of
 
 
 @pytest.fixture
@@ -44,22 +44,17 @@ def test_the_winner_is_trained_where_its_children_were(two_gpus):
 @pytest.fixture
 def trained_on(monkeypatch):
     """The device of each whole training."""
-    from pronas.runs import _final_training
-
-    real, seen = _final_training.train_network, []
+    real, seen = final_training.train_network, []
 
     def train_network(*arguments, device, **options):
         seen.append(device)
         return real(*arguments, device="cpu", **options)
 
-    monkeypatch.setattr(_final_training, "train_network", train_network)
+    monkeypatch.setattr(final_training, "train_network", train_network)
     return seen
 
 
 def test_devices_reach_the_training_of_the_winner(two_gpus, trained_on, tiny, tmp_path):
-    from pronas.runs._choose import recipe_of, skeleton_of
-    from pronas.runs._final_training import train_final
-
     config = pronas.Experiment(pronas.search("digits", out=tmp_path / "run", **tiny).path).config
     assert trained_on == ["cpu"]
     data = pronas.load_dataset("digits", limit=200)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pronas
-from pronas.runs._fallback import FALLBACK, Fallback, keep_fallback
+from pronas.runs.fallback import FALLBACK, Fallback, keep_fallback
 from pronas.training import evaluate, train_network
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pronas.errors import RunError
+from pronas.execution import Executor
 from pronas.runs import Experiment, search
 from small_disk import fill, small_disk
 
@@ -74,7 +75,7 @@ def _kill(pid: int) -> bool:
 
 def test_killing_workers_all_the_time_changes_nothing(tmp_path, small, facts, quiet, monkeypatch):
     # a child that is hit three times would count as failed: here only the result of those that live on is looked at
-    monkeypatch.setattr("pronas.execution._local.ATTEMPTS", 1000)
+    monkeypatch.setattr(Executor, "attempts", 1000)
     killer = Killer()
     experiment = search("digits", out=tmp_path / "run", execution="local", workers=2, on_event=killer, **small)
     assert killer.kills == 6

@@ -9,7 +9,7 @@ import pytest
 
 from pronas.errors import UsageError
 from pronas.runs import Experiment, search
-from pronas.runs._halving import STOPPED
+from pronas.runs.planning import STOPPED
 
 
 @pytest.fixture(scope="module")

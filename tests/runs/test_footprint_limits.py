@@ -7,11 +7,8 @@ from pronas.deploy import footprint, target
 from pronas.deploy.integer import calibrate, integer_c, lower, quantize
 from pronas.errors import UsageError
 from pronas.runs import SETTINGS, Config
-from pronas.runs._config import LimitConfig
-from pronas.runs._constraints import Constraints
-from pronas.runs._parse import asked, parse
-from pronas.runs._resolve import resolve
-from pronas.runs._sizing import WIDTHS, Sizer
+from pronas.runs.planning import WIDTHS, Constraints, LimitConfig, Sizer
+from pronas.runs.steps import asked, parse, resolve
 from pronas.space import Cell
 
 SHAPE = (1, 8, 8)

@@ -8,11 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 import pronas
+from pronas import execution
 from pronas.cli import build_app
 from pronas.errors import UsageError
 from pronas.execution import Executor, Outcome
-from pronas.networks import describe, skeleton_from_dict
-from pronas.runs._sizing import _BYTE
+from pronas.networks import skeleton_from_dict
+from pronas.runs.planning import training_cost
 from pronas.space import Cell
 
 PAPER = {
@@ -64,9 +65,9 @@ class Sleeping(Executor):
 
     def _length(self, payload):
         cell = Cell.parse(payload["cell"])
-        size = describe(cell, skeleton_from_dict(self.shared["skeleton"]), (3, 32, 32), 10)
         images = payload["recipe"]["epochs"] * (45_000 + 5_000 / 3)
-        return images * (size.macs + _BYTE * size.total_activation_bytes) / self.speed
+        cost = training_cost(cell, skeleton_from_dict(self.shared["skeleton"]), (3, 32, 32), 10)
+        return images * cost / self.speed
 
     def cancel(self):
         pass
@@ -83,15 +84,13 @@ class Sleeping(Executor):
 def test_a_search_as_large_as_the_papers_takes_as_long_as_was_said_on_a_cluster_that_sleeps(
     blank, tmp_path, monkeypatch
 ):
-    from pronas.training import _manager
-
     speed, made = 5e9, []
 
     def make(name, run, setup, shared, **options):
         made.append(Sleeping(options["workers"], speed, shared))
         return made[0]
 
-    monkeypatch.setattr(_manager, "make_executor", make)
+    monkeypatch.setattr(execution, "make_executor", make)
     settings = PAPER | {"workers": 200, "final_epochs": 0, "strategy": "random"}
     told = pronas.plan(blank, speed=speed, **settings)
     run = pronas.search(blank, out=tmp_path / "run", **settings)

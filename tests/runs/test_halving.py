@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pronas.runs._halving import estimate, promoted, rungs
+from pronas.runs.planning import estimate, promoted, rungs
 
 shares = st.floats(0, 1)
 

@@ -6,9 +6,8 @@ from PIL import Image
 
 import pronas
 from pronas.errors import UsageError
-from pronas.runs._image_size import affordable_pixels
-from pronas.runs._parse import parse
-from pronas.runs._resolve import resolve
+from pronas.runs.planning import affordable_pixels
+from pronas.runs.steps import parse, resolve
 
 
 def photos(folder, sizes):

@@ -5,7 +5,7 @@ import pytest
 from pronas.data import load_dataset
 from pronas.errors import RunError
 from pronas.runs import Config, stored_dataset
-from pronas.runs._toml import dumps
+from pronas.runs.toml import dumps
 
 
 def test_the_data_set_is_split_as_it_was(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 
 import pronas
 from pronas.errors import FolderTakenError
-from pronas.runs._store import Store
+from pronas.runs.store import Store
 
 OLD = {
     "space": "flat",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pronas.execution import prepare_ray
 from pronas.runs import Experiment, search
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -27,9 +28,7 @@ def quiet(tmp_path_factory, small, facts):
 @pytest.fixture(scope="module", autouse=True)
 def _ray():
     pytest.importorskip("ray", reason="Ray is not installed")
-    from pronas.execution._ray import prepare_environment
-
-    prepare_environment()
+    prepare_ray()
 
 
 @contextmanager

@@ -161,7 +161,7 @@ def test_changed_images_are_noticed(tiny, tmp_path):
     images(tmp_path / "a.npz", 0)
     settings = {**tiny, "blocks": 1, "final_epochs": 0, "limit": None}
     pronas.search(tmp_path / "a.npz", out=tmp_path / "run", **settings)
-    from pronas.runs._store import Store
+    from pronas.runs.store import Store
 
     store = Store(tmp_path / "run")
     store.set_meta(state="searching")

@@ -14,9 +14,9 @@ import pytest
 import pronas
 from pronas.errors import SettingError
 from pronas.runs import SETTINGS, Config, train
-from pronas.runs._document import written
-from pronas.runs._parse import asked
-from pronas.runs._toml import dumps
+from pronas.runs.document import written
+from pronas.runs.steps import asked
+from pronas.runs.toml import dumps
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
@@ -86,6 +86,6 @@ def test_a_wrong_value_names_setting_and_cure():
 
 
 def test_the_command_line_knows_its_options_without_torch():
-    code = "import sys, pronas.cli._app as app; app.build_app(); print('torch' in sys.modules, 'numpy' in sys.modules)"
+    code = "import sys, pronas.cli as cli; cli.build_app(); print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -9,9 +9,8 @@ import sys
 import pytest
 
 from pronas.errors import RunError
-from pronas.runs._lock import RunLock
-from pronas.runs._schema import connect
-from pronas.runs._store import STORE, Store
+from pronas.runs.steps import RunLock
+from pronas.runs.store import STORE, Store, connect
 
 CELL = "-2:3x3 dconv + -1:identity"
 
@@ -118,7 +117,7 @@ def test_one_search_a_folder(tmp_path):
 
 def test_the_lock_goes_with_its_process(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from pronas.runs._lock import RunLock;"
+        "import sys, time; from pathlib import Path; from pronas.runs.steps import RunLock;"
         "lock = RunLock(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

@@ -133,7 +133,7 @@ def test_a_folder_that_vanishes_is_an_error(tmp_path, when):
 
 
 def _unfinished(folder):
-    from pronas.runs._store import Store
+    from pronas.runs.store import Store
 
     store = Store(pronas.Experiment(folder).path)
     store.set_meta(state="training", final=None)

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 import pronas
 from pronas.errors import DataError, RunError, UsageError
 from pronas.runs import SETTINGS
-from pronas.runs._parse import parse
-from pronas.runs._resolve import resolve
+from pronas.runs.steps import parse, resolve
 
 BASE = {"limit": 20, "space": "flat", "operators": "3x3 maxpool,identity", "filters": "4,4", "execution": "inline"}
 #: Setting, value, what is said of it.

@@ -163,7 +163,9 @@ def test_bad_plain_data(data):
 
 def test_importing_the_space_brings_no_heavy_library_but_numpy():
     code = (
-        "import sys, pronas.space, pronas.cli._space; pronas.space.StateSpace(3).level1(); "
+        "import contextlib, sys, pronas.cli, pronas.space; pronas.space.StateSpace(3).level1()\n"
+        "sys.argv = ['pronas', 'space', '--blocks', '2']\n"
+        "with contextlib.suppress(SystemExit): pronas.cli.main()\n"
         "heavy = {'torch', 'scipy', 'sklearn', 'pandas', 'matplotlib', 'PIL'} & set(sys.modules); "
         "assert 'numpy' in sys.modules and not heavy, heavy"
     )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
 
 from pronas.networks import skeleton
-from pronas.training import NetworkManager, Recipe, _worker, train_network
+from pronas.training import NetworkManager, Recipe, keep_freed_memory, train_network, worker
 
 CELL, RECIPE = "0:3x3 conv + 0:identity", Recipe(epochs=1, batch=64)
 
 
 def test_only_processes_of_their_own_are_tuned(digits, monkeypatch: pytest.MonkeyPatch) -> None:
     tuned: list[bool] = []
-    monkeypatch.setattr(_worker, "keep_freed_memory", lambda: tuned.append(True))
-    monkeypatch.setattr("pronas.training._malloc_tuning.keep_freed_memory", lambda: tuned.append(True))
+    real = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: real(name) if name else tuned.append(True))  # None: the C library
+    monkeypatch.setattr(worker, "keep_freed_memory", keep_freed_memory.__wrapped__)
     made = skeleton("flat", filters=[4])
     with NetworkManager(digits, skeleton=made, recipe=RECIPE) as manager:
         assert manager.get_reward(CELL) > 0
@@ -27,7 +29,7 @@ def test_only_processes_of_their_own_are_tuned(digits, monkeypatch: pytest.Monke
     for part in ("train", "validation"):
         split = getattr(digits, part)
         shared |= {f"{part}_images": split.images, f"{part}_labels": split.labels}
-    _worker.setup(shared)
+    worker.setup(shared)
     assert tuned == [True]
 
 

@@ -112,12 +112,12 @@ def test_an_operator_that_raises_fails_its_child_alone(digits) -> None:
 
 
 def test_a_child_without_memory_has_failed_with_that_reason(digits, monkeypatch) -> None:
-    from pronas.training import _worker
+    from pronas.training import worker
 
     def starved(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried")
 
-    monkeypatch.setattr(_worker, "Training", starved)
+    monkeypatch.setattr(worker, "Training", starved)
     with _manager(digits) as manager:
         (result,) = manager.get_rewards(CELLS[:1])
     assert (result.status, result.reward) == ("failed", 0.0)

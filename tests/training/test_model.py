@@ -20,7 +20,7 @@ from mutants import bytes_mutant, model_mutant, sealed
 from pronas.errors import ModelFileError
 from pronas.networks import Network, skeleton
 from pronas.space import Cell
-from pronas.training import ModelSpec, load_model, save_model
+from pronas.training import ModelSpec, digest_of, load_model, read_checkpoint, save_model, write_checkpoint
 
 SKELETON = skeleton("flat", filters=[4])
 
@@ -81,7 +81,6 @@ def _rewrite(path: Path, change) -> None:
 
 def _sealed(change):
     """Change tensors and seal them again: what a wrong writer, not a broken disk, would leave."""
-    from pronas.training._tensor_files import digest_of
 
     def both(header, tensors) -> None:
         change(tensors)
@@ -125,8 +124,6 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, network: Network, spec: Mo
     [{"cell": "0:3x3 konv + 0:identity"}, {"cell": 3}, {"skeleton": {"name": "x"}}, {"input_shape": [1, 8]}, {"x": 1}],
 )
 def test_a_specification_that_cannot_be_built_is_refused(tmp_path, network, spec, spec_changes) -> None:
-    from pronas.training._tensor_files import digest_of
-
     path = save_model(network, tmp_path / "m", spec)
     (tmp_path / "m.json").unlink()
 
@@ -177,7 +174,7 @@ def test_a_save_killed_between_its_files_leaves_a_whole_model(tmp_path, network,
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pronas.training._model.write_atomic", killed)
+    monkeypatch.setattr("pronas.files.write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         save_model(network, tmp_path / "m", spec)
     assert torch.equal(next(load_model(tmp_path / "m").network.parameters()), next(network.parameters()))
@@ -190,7 +187,7 @@ def test_a_save_that_cannot_be_written_keeps_the_old_model(tmp_path, network, sp
     def full(*_: object, **__: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("pronas.training._tensor_files.save", full)
+    monkeypatch.setattr("safetensors.torch.save", full)
     with pytest.raises(OSError, match="space"):
         save_model(network, tmp_path / "m", spec)
     assert path.read_bytes() == before
@@ -271,8 +268,6 @@ def test_equal_weights_give_equal_files(tmp_path) -> None:
 
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path) -> None:
-    from pronas.training._checkpoint import read_checkpoint, write_checkpoint
-
     path = tmp_path / "c"
     write_checkpoint(path, {"a": torch.ones(4)}, {"epoch": 1}, {"seed": 1})
     assert read_checkpoint(path, {"seed": 1})[1] == {"epoch": 1}

@@ -32,7 +32,7 @@ class Listing:
 
 def given(monkeypatch, workers, cells, recipes=None):
     executor = Listing(workers)
-    monkeypatch.setattr("pronas.training._manager.make_executor", lambda *arguments, **options: executor)
+    monkeypatch.setattr("pronas.execution.make_executor", lambda *arguments, **options: executor)
     with NetworkManager(load_dataset("digits", limit=500), 2, skeleton=skeleton("flat", filters=[4])) as manager:
         list(manager.events(cells, recipes=recipes))
     return executor.given

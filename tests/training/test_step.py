@@ -6,13 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pronas.kernels import Accelerated
-from pronas.kernels import _native as native
+from pronas.kernels import Accelerated, native
 from pronas.networks import OperatorContext, Skeleton, operator, skeleton
 from pronas.space import Cell
-from pronas.training import Recipe
-from pronas.training._loop import Training
-from pronas.training._tensors import Tensors
+from pronas.training import Recipe, Tensors, Training
 
 FLOAT = "0:3x3 dconv + 0:5x5 dconv | 1:7x7 dconv + 0:1x7-7x1 conv | 0:3x3 maxpool + 2:3x3 avgpool"
 BINARY = "0:3x3 bconv + 0:3x3 sep-bconv | 1:5x5 bconv + 0:5x5 sep-bconv | 0:3x3 maxpool + 2:linear"

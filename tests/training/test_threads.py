@@ -13,8 +13,7 @@ from pronas.errors import ModelFileError
 from pronas.kernels import accelerate
 from pronas.networks import skeleton
 from pronas.space import Cell
-from pronas.training import Recipe, evaluate, make_loss, total_loss, train_network
-from pronas.training._replicas import Replicas
+from pronas.training import Recipe, Replicas, evaluate, make_loss, total_loss, train_network
 
 CELL = "0:3x3 dconv + 0:3x3 conv"
 FLAT = skeleton("flat", filters=[4, 8])

@@ -35,8 +35,8 @@ def command(
     Without options it searches on scikit-learn's digits and is done in two minutes (--budget). Ctrl-C once ends the
     search early and trains the best so far; twice stops.
     """
-    from pronas.cli._interrupt import ending_early
-    from pronas.cli._progress import make_display, terminable
+    from pronas.cli.interrupt import ending_early
+    from pronas.cli.progress import make_display, terminable
 
     shown = make_display(as_json=json, stream=sys.stdout, verbose=verbose)
     with terminable(), shown as display, ending_early() as wish:

@@ -38,7 +38,7 @@ def command(
 
     Checkpointed after every epoch. The weights go to DIR/weights/best.safetensors.
     """
-    from pronas.cli._progress import make_display, terminable
+    from pronas.cli.progress import make_display, terminable
 
     with terminable(), make_display(as_json=json, stream=sys.stdout, verbose=verbose) as display:
         display.hello()

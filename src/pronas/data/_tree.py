@@ -36,6 +36,10 @@ def sort_out(paths: Iterable[str], where: str) -> Tree:
 
     Files that are no pictures and hidden ones are passed over, and folders that hold everything are looked into.
 
+        >>> tree = sort_out(["pets/cat/1.png", "pets/dog/1.jpg", "pets/dog/notes.txt"], "pets.zip")
+        >>> tree.classes, tree.labels["train"], tree.others
+        (('cat', 'dog'), [0, 1], ('pets/dog/notes.txt',))
+
     Raises:
         DataError: no pictures, a picture outside a class folder, a test class without training pictures.
     """

@@ -9,14 +9,13 @@ from pronas.deploy._targets import Target, load_targets, target, target_names
 from pronas.deploy.packed import Graph, PackedNetwork, available_kernels, is_packed, load_packed, pack, unpack
 
 if TYPE_CHECKING:
-    from pronas.deploy._emulate import Emulated, check_emulated, emulate
+    from pronas.deploy._emulate import check_emulated, emulate
     from pronas.deploy._footprint import Footprint, check_fits, footprint
     from pronas.deploy._latency import shipped_latency
     from pronas.deploy._measure import Measurement, interleaved, measure, measure_on
 
 __all__ = [
     "FORMATS",
-    "Emulated",
     "Exported",
     "Footprint",
     "Graph",
@@ -49,7 +48,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Measuring imports torch; running a packed network must not."""
-    if name in ("Emulated", "check_emulated", "emulate"):
+    if name in ("check_emulated", "emulate"):
         from pronas.deploy import _emulate
 
         return getattr(_emulate, name)

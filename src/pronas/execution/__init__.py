@@ -2,12 +2,12 @@
 
 from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress
 from pronas.execution._make import EXECUTORS, check_executor, make_executor
-from pronas.execution._shared import ArrayHandle, SharedArrays, open_shared
+from pronas.execution._ray import prepare_ray
+from pronas.execution._shared import SharedArrays, open_shared
 
 __all__ = [
     "ATTEMPTS",
     "EXECUTORS",
-    "ArrayHandle",
     "Executor",
     "Job",
     "Outcome",
@@ -16,4 +16,5 @@ __all__ = [
     "check_executor",
     "make_executor",
     "open_shared",
+    "prepare_ray",
 ]

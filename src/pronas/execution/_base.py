@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pronas.errors import UsageError
 
@@ -78,7 +78,7 @@ class Executor(ABC):
     process) are named as ``"module:function"``, so that any process can find them. ``report`` gives whether the job was
     asked to stop: then it should return what it got to. An exception in ``run`` is a failed
     outcome and is not tried again; a result may hold an ``error`` of its own (text or None). A worker that dies is
-    replaced and its job tried again, at most ``ATTEMPTS`` times in all.
+    replaced and its job tried again, at most ``attempts`` times in all.
 
         >>> import pathlib, sys, tempfile
         >>> folder = tempfile.mkdtemp()
@@ -92,6 +92,9 @@ class Executor(ABC):
         ...         outcome.id, outcome.status, outcome.value
         (7, 'ok', {'sum': 3})
     """
+
+    attempts: ClassVar[int] = ATTEMPTS
+    """How often a job is tried whose workers die."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, final
 
 from pronas.errors import UsageError
-from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, resolve
+from pronas.execution._base import Executor, Job, Outcome, Progress, resolve
 from pronas.execution._handle import Handle
 from pronas.execution._preload import importing_main
 from pronas.execution._process import STOP
@@ -209,10 +209,10 @@ class LocalExecutor(Executor):
     def _died(self, worker: _Worker) -> None:
         worker.process.ended(5)
         assert worker.job
-        if self._attempts[worker.job.id] < ATTEMPTS:
+        if self._attempts[worker.job.id] < self.attempts:
             self._again(worker.job)
         else:
-            reason = f"its worker died {ATTEMPTS} times, the last time {worker.process.cause()}"
+            reason = f"its worker died {self.attempts} times, the last time {worker.process.cause()}"
             self._finish(worker, None, reason, time.monotonic() - worker.started)
         self._discard(worker, kill=True)
 

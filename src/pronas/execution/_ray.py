@@ -17,7 +17,7 @@ from typing import Any, final
 import numpy as np
 
 from pronas.errors import RunError, UsageError, require
-from pronas.execution._base import ATTEMPTS, Executor, Job, Outcome, Progress, describe_error, resolve
+from pronas.execution._base import Executor, Job, Outcome, Progress, describe_error, resolve
 from pronas.execution._ray_worker import Mailbox, do_job
 from pronas.mapped import MappedArray
 
@@ -69,7 +69,7 @@ class RayExecutor(Executor):
         if workers is not None and workers <= 0:
             raise UsageError(f"workers must be above 0, not {workers}")
         resolve(run), resolve(setup)
-        prepare_environment(own=address is None)
+        prepare_ray(own=address is None)
         self._ray: Any = require("ray", "ray")
         if address is not None:
             _probe(address)
@@ -83,7 +83,7 @@ class RayExecutor(Executor):
         self._mailbox = (
             self._ray.remote(Mailbox).options(**_beside_driver(self._ray), num_cpus=0, max_restarts=-1).remote()
         )
-        self._task = self._ray.remote(do_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=ATTEMPTS - 1)
+        self._task = self._ray.remote(do_job).options(num_cpus=cpus, num_gpus=gpus, max_retries=self.attempts - 1)
         self._cpus = cpus
         self._queue: deque[Job] = deque()
         self._flying: dict[Any, int] = {}
@@ -193,11 +193,17 @@ class RayExecutor(Executor):
             result = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             stopped = self._stopped.pop(id, None)
-            attempts = attempts if stopped else ATTEMPTS  # Ray gave up only after the last retry
-            return Outcome(id, "failed", None, stopped or _reason(error), time.monotonic() - began, worker, attempts)
+            attempts = attempts if stopped else self.attempts  # Ray gave up only after the last retry
+            return Outcome(
+                id, "failed", None, stopped or self._reason(error), time.monotonic() - began, worker, attempts
+            )
         self._stopped.pop(id, None)
         status = "failed" if result["error"] else "ok"
         return Outcome(id, status, result["value"], result["error"], result["seconds"], result["worker"], attempts)  # type: ignore[arg-type]
+
+    def _reason(self, error: Exception) -> str:
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"its worker was lost {self.attempts} times: {type(error).__name__}: {first}"
 
     def _limit(self) -> None:
         if self._timeout is None:
@@ -221,7 +227,7 @@ def _whole(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, MappedArray) else value
 
 
-def prepare_environment(*, own: bool = True) -> None:
+def prepare_ray(*, own: bool = True) -> None:
     """Set the environment variables that Ray reads when it is imported; what the user has set stays.
 
     Args:
@@ -270,8 +276,3 @@ def _authenticate() -> None:
     path.write_text(secrets.token_hex(32))
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
-
-
-def _reason(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"its worker was lost {ATTEMPTS} times: {type(error).__name__}: {first}"

@@ -2,8 +2,8 @@
 opens; see ARCHITECTURE.md."""
 
 from pronas.kernels._accelerate import Accelerated, accelerate, holds_only_ours, kernels_mode
-from pronas.kernels._native import variant
-from pronas.kernels._private import add_all_, copy_all_, lerp_all_
+from pronas.kernels.native import variant
+from pronas.kernels.torch_internals import add_all_, copy_all_, lerp_all_
 
 __all__ = [
     "Accelerated",

@@ -10,10 +10,10 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from pronas.errors import UsageError
-from pronas.kernels import _native as native
+from pronas.kernels import native
 from pronas.kernels._captured import Captured, Compute, Saved
 from pronas.kernels._network import FastNetwork, is_ours
-from pronas.kernels._private import hooks_of
+from pronas.kernels.torch_internals import hooks_of
 from pronas.networks import Network
 
 _log = logging.getLogger("pronas")

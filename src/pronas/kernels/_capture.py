@@ -12,8 +12,9 @@ from typing import Any, final
 
 from torch import Tensor
 
-from pronas.kernels import _native as native
-from pronas.kernels._private import (
+from pronas.kernels import native
+from pronas.kernels._replay import Allocation, Entry, Geometry, KernelCall, Operation, Place, Replay
+from pronas.kernels.torch_internals import (
     TorchDispatchMode,
     changes_arguments,
     operator_name,
@@ -21,7 +22,6 @@ from pronas.kernels._private import (
     tree_leaves,
     weak_storage,
 )
-from pronas.kernels._replay import Allocation, Entry, Geometry, KernelCall, Operation, Place, Replay
 
 _ALLOCATIONS = ("aten::empty", "aten::new_empty")
 

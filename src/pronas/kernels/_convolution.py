@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 from pronas.kernels._concat_buffer import BufferPart, evenly_spaced
 from pronas.kernels._gradient_sum import GradientSum, gradient_sum, gradient_target
 from pronas.networks._quantizers import ste_sign

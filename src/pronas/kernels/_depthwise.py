@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 from pronas.kernels._gradient_sum import GradientSum, gradient_sum, gradient_target
 
 _STRIP = 3

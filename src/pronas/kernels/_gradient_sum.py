@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 
 
 class GradientSum:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 from pronas.kernels._convolution import convolve, pays_to_convolve
 from pronas.kernels._depthwise import can_be_compiled, compiled_depthwise, depthwise, pays_in_strips
 from pronas.kernels._norm_pool import average_pool, can_pool, max_pool, mean_of_maps, pays_to_average

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, final
 import torch
 from torch import Tensor
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 
 
 class Geometry(NamedTuple):

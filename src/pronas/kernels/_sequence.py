@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from torch import Tensor, nn
 
-from pronas.kernels import _native as native
+from pronas.kernels import native
 from pronas.kernels._concat_buffer import BufferPart
 from pronas.kernels._convolution import convolve, pays_to_convolve
 from pronas.kernels._layers import kernel_of, run_layer, stride_one_channel
@@ -71,7 +71,7 @@ def _begins(layer: nn.Module, norm: nn.BatchNorm2d, maps: Tensor) -> TypeGuard[Q
 
 
 def _kind(layers: Sequence[nn.Module]) -> int:
-    """What the first of these is to a batch norm before it; `_native.NOTHING` for any other layer, or none."""
+    """What the first of these is to a batch norm before it; `native.NOTHING` for any other layer, or none."""
     if not layers:
         return native.NOTHING
     if isinstance(layers[0], Sign):

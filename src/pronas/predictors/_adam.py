@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from pronas.predictors import _native as native
+from pronas.predictors import native
 
 #: Kingma & Ba (arXiv 1412.6980), their defaults.
 DECAY, SQUARED_DECAY, EPSILON = 0.9, 0.999, 1e-8

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pronas.predictors import _native as native
+from pronas.predictors import native
 
 
 def run_members(recurrent: Tensor, table: Tensor, steps: Tensor, lengths: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pronas.machine import torch_threads
 from pronas.predictors import _lstm_core as core
-from pronas.predictors import _native as native
+from pronas.predictors import native
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._tokens import Form
 

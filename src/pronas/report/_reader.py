@@ -162,7 +162,7 @@ class RunReader:
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: SQLite's own words on a damaged file
             raise RunError(f"cannot read {self.path}: {error}") from error
 
 

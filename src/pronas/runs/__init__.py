@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pronas.runs._api import search
-    from pronas.runs._baseline import baseline
     from pronas.runs._comparison import Comparison
     from pronas.runs._config import SETTINGS, Config
     from pronas.runs._experiment import Experiment
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
     from pronas.runs._level_scorer import Estimate, LevelScorer, Request
     from pronas.runs._setting import Setting
     from pronas.runs._signature import default_of
-    from pronas.runs._store import Child
     from pronas.runs._train import train
+    from pronas.runs.baselines import baseline
+    from pronas.runs.store import Child
 
 __all__ = [
     "SETTINGS",
@@ -43,7 +43,7 @@ __all__ = [
 
 _HOMES = {
     "SETTINGS": "_config",
-    "Child": "_store",
+    "Child": "store",
     "Comparison": "_comparison",
     "Config": "_config",
     "Estimate": "_level_scorer",
@@ -52,7 +52,7 @@ _HOMES = {
     "LevelScorer": "_level_scorer",
     "Request": "_level_scorer",
     "Setting": "_setting",
-    "baseline": "_baseline",
+    "baseline": "baselines",
     "default_of": "_signature",
     "plan": "_forecast",
     "search": "_api",

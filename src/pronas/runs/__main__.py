@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pronas.runs._document import write
+from pronas.runs.document import write
 
 for name in sys.argv[1:]:
     write(Path(name))

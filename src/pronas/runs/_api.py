@@ -81,7 +81,7 @@ def search(
 def _compared(experiment: Experiment, request: SearchRequest, emit: OnEvent) -> Experiment:
     """Train hand-made networks as well, where that is asked for."""
     if request.config.execution.baselines and experiment.state == "done" and experiment.final is not None:
-        from pronas.runs._baseline import baseline
+        from pronas.runs.baselines import baseline
 
         baseline(experiment.path, request.dataset, on_event=emit)
     return experiment

@@ -10,8 +10,8 @@ from typing import Any
 
 from pronas.runs._disk import disk_errors
 from pronas.runs._legacy_files import LegacyFiles
-from pronas.runs._store import Child, Store
 from pronas.runs._tensorboard import TensorBoard
+from pronas.runs.store import Child, Store
 from pronas.space import Cell, StateSpace
 
 _RESULT = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import final
 
-from pronas.runs._store import Store
+from pronas.runs.store import Store
 
 _EVERY = 2.0  # seconds between two records: what a kill makes a run forget
 

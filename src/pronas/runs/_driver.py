@@ -14,20 +14,21 @@ from typing import Any
 from pronas.controller import POPULATION, ControllerManager
 from pronas.data import is_named
 from pronas.errors import RunError
+from pronas.runs import final_training
 from pronas.runs._children import Children
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import SearchStoppedError, done_event, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._fidelity import Fidelity
-from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._open import Run
 from pronas.runs._promotion import train_promoted
 from pronas.runs._resolve import Problem, executor_options, make_controller
 from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
 from pronas.runs._skips import skip_patterns
-from pronas.runs._store import Child
 from pronas.runs._voice import Emit, EnoughError, Voice
+from pronas.runs.final_training import CHECKPOINT
+from pronas.runs.store import Child
 from pronas.space import Cell
 from pronas.training import NetworkManager, Recipe
 
@@ -237,7 +238,9 @@ class Driver:
             epochs = self.config.final.epochs
             self.emit({"event": "final", "cell": str(best.cell), "reward": best.reward, "epochs": epochs})
             skeleton, recipe = skeleton_of(self.config.final), recipe_of(self.config.final)
-            final = train_final(self.run.folder, best.cell, self.dataset, skeleton, recipe, self.config, self.emit)
+            final = final_training.train_final(
+                self.run.folder, best.cell, self.dataset, skeleton, recipe, self.config, self.emit
+            )
         self._finish(best, final)
 
     def _finish(self, best: Child, final: dict[str, Any] | None) -> None:

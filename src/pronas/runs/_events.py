@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pronas.runs._store import Child
+from pronas.runs.store import Child
 
 #: What a callback returns to end a child (after a ``progress`` event) or the search (after any other).
 STOP = "stop"

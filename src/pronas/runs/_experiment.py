@@ -15,7 +15,7 @@ from pronas.files import fold_journal
 from pronas.runs._comparison import Comparison
 from pronas.runs._config import Config
 from pronas.runs._schema import connect
-from pronas.runs._store import STORE, Child, read_children, read_meta
+from pronas.runs.store import STORE, Child, read_children, read_meta
 from pronas.space import Cell
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pronas.runs._children import Children
 from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._halving import Rungs, rungs
-from pronas.runs._store import Child, Store
+from pronas.runs.store import Child, Store
 from pronas.space import Cell
 from pronas.training import ChildResult
 

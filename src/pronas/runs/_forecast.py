@@ -27,8 +27,8 @@ from pronas.runs._plan import Plan
 from pronas.runs._resolve import Problem, resolve
 from pronas.runs._signature import document
 from pronas.runs._sizing import training_cost
-from pronas.runs._store import Store
 from pronas.runs._timed_driver import TimedDriver
+from pronas.runs.store import Store
 from pronas.training import images_per_second
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pronas.runs._store import Child, Store
+from pronas.runs.store import Child, Store
 from pronas.training import ChildResult
 
 #: Of a stopped child's metrics: its measured accuracy, where its reward is an estimate.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pronas.errors import UsageError
 from pronas.files import write_atomic
-from pronas.runs._store import Child
+from pronas.runs.store import Child
 from pronas.space import Cell, StateSpace
 
 HISTORY = "train_history.csv"

@@ -21,8 +21,8 @@ from pronas.runs._experiment import stored_config
 from pronas.runs._lock import RunLock
 from pronas.runs._resolve import Problem
 from pronas.runs._schema import connect
-from pronas.runs._store import STORE, Store, read_meta
-from pronas.runs._toml import dumps
+from pronas.runs.store import STORE, Store, read_meta
+from pronas.runs.toml import dumps
 from pronas.version import installed_version
 
 DEFAULT = "pronas-run"

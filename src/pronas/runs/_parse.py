@@ -51,6 +51,9 @@ def parse(
 ) -> SearchRequest:
     """Read what ``pronas.search`` was given.
 
+        >>> parse("digits", {"blocks": 2, "limit": 200}).config.space.blocks
+        2
+
     Raises:
         UsageError: an unknown setting or key, or a value that makes no sense.
         RunError: there is no run to resume.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pronas.runs._events import note
 from pronas.runs._halving import promoted
 from pronas.runs._rounds import Evaluator
-from pronas.runs._store import Child
+from pronas.runs.store import Child
 from pronas.training import ChildResult
 
 

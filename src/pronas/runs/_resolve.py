@@ -24,7 +24,7 @@ from pronas.runs._image_size import with_image_size
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
 from pronas.runs._sizing import SMALLEST
-from pronas.runs._store import Child
+from pronas.runs.store import Child
 from pronas.space import Block, Cell, StateSpace, operator_is_binary
 
 
@@ -57,6 +57,11 @@ class Problem:
 
 def resolve(request: SearchRequest) -> Problem:
     """Choose what was left open, load the images, and check that it all goes together.
+
+        >>> from pronas.runs.steps import parse
+        >>> problem = resolve(parse("digits", {"blocks": 2, "space": "flat", "limit": 200}))
+        >>> problem.space.B, problem.dataset.input_shape
+        (2, (1, 8, 8))
 
     Raises:
         UsageError: it does not.

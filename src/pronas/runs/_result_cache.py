@@ -12,7 +12,7 @@ from pronas.runs._config import Config
 from pronas.runs._experiment import stored_config
 from pronas.runs._halving import STOPPED
 from pronas.runs._schema import connect
-from pronas.runs._store import STORE, Child, read_children, read_meta
+from pronas.runs.store import STORE, Child, read_children, read_meta
 
 
 def result_cache(folder: str | None, config: Config, fingerprint: str) -> Callable[[Child], Child | None]:

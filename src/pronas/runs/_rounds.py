@@ -12,7 +12,7 @@ from pronas.networks import Skeleton
 from pronas.runs._children import Children
 from pronas.runs._events import STOP, child_event, note
 from pronas.runs._fidelity import Fidelity
-from pronas.runs._store import Child, Store
+from pronas.runs.store import Child, Store
 from pronas.space import Cell
 from pronas.training import ChildProgress, ChildResult, NetworkManager, Trial
 

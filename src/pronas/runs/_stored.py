@@ -64,6 +64,7 @@ META: dict[str, Any] = {
     "ends": _REAL, "baselines": [_BASELINE],
     "comparison": Maybe({"baselines": [_BASELINE], "points": _NUMBER, "error": _NUMBER, "text": str}),
 }  # fmt: skip
+#: The columns of ``children``.
 CHILD: dict[str, Any] = {
     "id": _WHOLE, "level": _WHOLE, "round": _WHOLE, "cell": str, "canonical": str,
     "status": ("proposed", "running", "done", "failed"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pronas.runs._store import Child
+from pronas.runs.store import Child
 
 
 class TensorBoard:

@@ -16,6 +16,7 @@ from pronas.controller import ControllerManager
 from pronas.errors import RunError, SettingError
 from pronas.machine import cores
 from pronas.networks import Skeleton, describe, references
+from pronas.runs import final_training
 from pronas.runs._by_hand import obeying
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._clock import Clock
@@ -24,8 +25,6 @@ from pronas.runs._constraints import Constraints
 from pronas.runs._driver import Driver, make_manager
 from pronas.runs._duration import seconds_of, spelled
 from pronas.runs._events import note
-from pronas.runs._fallback import FALLBACK, Fallback, keep_fallback
-from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._open import Run
 from pronas.runs._pace import slowing, team_speed, until
 from pronas.runs._plan import Plan, epochs_of, make_plan
@@ -33,8 +32,10 @@ from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
 from pronas.runs._signal import signal
 from pronas.runs._sizing import WIDTHS, Sizer, training_cost
-from pronas.runs._store import Child
 from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
+from pronas.runs.fallback import FALLBACK, Fallback, keep_fallback
+from pronas.runs.final_training import CHECKPOINT
+from pronas.runs.store import Child
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Replan, images_per_second
 
@@ -300,7 +301,7 @@ class TimedDriver(Driver):
         cell, fallback = verdict.cell, Fallback.read(self.run.folder, verdict.accuracy)
 
         def train(recipe: Recipe) -> dict[str, Any]:
-            return train_final(
+            return final_training.train_final(
                 self.run.folder, cell, self.dataset, skeleton, recipe, self.config, self.emit,
                 use_validation=True, replan=self._replan(cell, skeleton, recipe), fallback=fallback,
             )  # fmt: skip

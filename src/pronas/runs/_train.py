@@ -15,19 +15,20 @@ from pronas.data import Augmentation, Dataset
 from pronas.errors import FolderTakenError, RunError, UsageError
 from pronas.files import write_atomic
 from pronas.networks import describe
+from pronas.runs import final_training
 from pronas.runs._api import OnEvent
 from pronas.runs._choose import choose, recipe_of, skeleton_of, state_space
 from pronas.runs._config import SETTINGS, Config, plain
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import Experiment
-from pronas.runs._final_training import CHECKPOINT, train_final
 from pronas.runs._lock import RunLock
 from pronas.runs._open import CONFIG
 from pronas.runs._parse import Path_, as_settings, asked, configuration, merged
 from pronas.runs._resolve import final_device, load
 from pronas.runs._signature import document
-from pronas.runs._toml import dumps
+from pronas.runs.final_training import CHECKPOINT
+from pronas.runs.toml import dumps
 from pronas.space import Cell, operator_is_binary
 from pronas.training import load_model
 
@@ -179,7 +180,7 @@ def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dic
         write_atomic(folder / CONFIG, dumps(config.to_dict()))
     emit({"event": "final", "cell": str(task.cell), "reward": None, "epochs": config.final.epochs})
     skeleton, recipe = skeleton_of(config.final), recipe_of(config.final)
-    result = train_final(folder, task.cell, task.dataset, skeleton, recipe, config, emit, init=task.init)
+    result = final_training.train_final(folder, task.cell, task.dataset, skeleton, recipe, config, emit, init=task.init)
     with disk_errors(folder):
         write_atomic(folder / RESULT, json.dumps({"plan": task.digest, **result}, indent=1) + "\n")
         (folder / CHECKPOINT).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from pronas.runs._events import note
 from pronas.runs._plan import Plan, epochs_of
 from pronas.runs._signal import signal
 from pronas.runs._sizing import Sizer
-from pronas.runs._store import Store
+from pronas.runs.store import Store
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 

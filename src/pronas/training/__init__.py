@@ -1,7 +1,8 @@
 """Recipes, one fast training loop, model files; ``NetworkManager`` turns cells into rewards. See ARCHITECTURE.md."""
 
+from pronas.training._checkpoint import read_checkpoint, write_checkpoint
 from pronas.training._evaluate import Evaluation, evaluate
-from pronas.training._loop import DivergedError, Epoch
+from pronas.training._loop import DivergedError, Epoch, Training
 from pronas.training._losses import make_loss, register_loss, total_loss
 from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._manager import NetworkManager
@@ -9,10 +10,14 @@ from pronas.training._model import Model, ModelSpec, load_model, save_model, spe
 from pronas.training._optimizers import make_optimizer, register_optimizer
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
+from pronas.training._replicas import Replicas
 from pronas.training._result import ChildProgress, ChildResult
 from pronas.training._schedules import rate_at, register_schedule
 from pronas.training._speed import images_per_second
+from pronas.training._step import Step
 from pronas.training._stepper import Stepper
+from pronas.training._tensor_files import digest_of
+from pronas.training._tensors import Tensors
 from pronas.training._train_network import Replan, TrainedNetwork, train_network
 from pronas.training._trial import Trial
 
@@ -28,9 +33,14 @@ __all__ = [
     "NetworkManager",
     "Recipe",
     "Replan",
+    "Replicas",
+    "Step",
     "Stepper",
+    "Tensors",
     "TrainedNetwork",
+    "Training",
     "Trial",
+    "digest_of",
     "evaluate",
     "images_per_second",
     "keep_freed_memory",
@@ -38,6 +48,7 @@ __all__ = [
     "make_loss",
     "make_optimizer",
     "rate_at",
+    "read_checkpoint",
     "recipe",
     "register_loss",
     "register_optimizer",
@@ -46,4 +57,5 @@ __all__ = [
     "spec_of",
     "total_loss",
     "train_network",
+    "write_checkpoint",
 ]

@@ -8,9 +8,10 @@ from typing import Any, Self, final
 
 import numpy as np
 
+from pronas import execution as executors
 from pronas.data import Dataset, load_dataset, scale_of
 from pronas.errors import UsageError
-from pronas.execution import Job, Outcome, Progress, make_executor
+from pronas.execution import Job, Outcome, Progress
 from pronas.kernels import kernels_mode
 from pronas.mapped import contiguous
 from pronas.networks import Skeleton, describe
@@ -87,7 +88,7 @@ class NetworkManager:
             "kernels": kernels_mode(kernels),
             "own_process": execution != "inline",  # which may be tuned; the caller's is left as it is
         }
-        self._executor = make_executor(execution, _RUN, _SETUP, shared, **limits, **options)  # type: ignore[arg-type]
+        self._executor = executors.make_executor(execution, _RUN, _SETUP, shared, **limits, **options)  # type: ignore[arg-type]
         self._next = 0
         self._running: dict[int, Cell] = {}
 
@@ -223,7 +224,7 @@ class NetworkManager:
                 self._executor.cancel()
 
 
-_RUN, _SETUP = "pronas.training._worker:run", "pronas.training._worker:setup"
+_RUN, _SETUP = "pronas.training.worker:run", "pronas.training.worker:setup"
 
 
 def _resolve(recipe: Recipe | str, binary: bool, epochs: int | None, batch: int | None) -> Recipe:

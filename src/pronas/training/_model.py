@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from pronas import files
 from pronas.errors import ModelFileError, UsageError, shown
-from pronas.files import replacing, write_atomic
+from pronas.files import replacing
 from pronas.networks import Network, describe, skeleton_from_dict
 from pronas.space import Cell
 from pronas.training._tensor_files import digest_of, write_tensors
@@ -164,7 +165,7 @@ def save_model(
     with replacing(weights) as temporary:
         write_tensors(tensors, temporary, header)
     beside = {"format": _FORMAT, "version": VERSION, "digest": digest, **spec.to_dict()}
-    write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
+    files.write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
     return weights
 
 

@@ -8,8 +8,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+import safetensors.torch
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 _LENGTH = struct.Struct("<Q")
@@ -26,7 +26,8 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, header: Mapping[str
         path: the file.
         header: text by name, kept beside the tensors.
     """
-    content = save(dict(tensors), dict(header))  # its own way to files has errors of its own for a full disk
+    # its own way to files has errors of its own for a full disk
+    content = safetensors.torch.save(dict(tensors), dict(header))
     start = _LENGTH.size + _LENGTH.unpack_from(content)[0]
     found = json.loads(content[_LENGTH.size : start])
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8")

@@ -12,6 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["mean_multiplier", "multiplier", "rescaled"]
+
 Integers = NDArray[np.int64]
 
 

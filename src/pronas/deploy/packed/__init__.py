@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from pronas.deploy.packed._builder import Builder
-from pronas.deploy.packed._class_scores import Scores, class_scores
+from pronas.deploy.packed._class_scores import class_scores
 from pronas.deploy.packed._core import Native
 from pronas.deploy.packed._csource import CSource, c_source, write_c
 from pronas.deploy.packed._format import pack, unpack
-from pronas.deploy.packed._graph import Graph, Logits, Map, Op
+from pronas.deploy.packed._graph import Graph, Logits
 from pronas.deploy.packed._network import PackedNetwork, available_kernels, is_packed, load_packed
 
 if TYPE_CHECKING:
@@ -21,11 +21,8 @@ __all__ = [
     "Graph",
     "GraphModule",
     "Logits",
-    "Map",
     "Native",
-    "Op",
     "PackedNetwork",
-    "Scores",
     "available_kernels",
     "c_source",
     "class_scores",

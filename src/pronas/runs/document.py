@@ -10,6 +10,8 @@ from pronas.runs._config import SETTINGS
 from pronas.runs._setting import Setting
 from pronas.runs._signature import default_of, range_of
 
+__all__ = ["written"]
+
 BEGIN, END = "<!-- settings: written by `python -m pronas.runs docs/cli.md` -->", "<!-- end of settings -->"
 
 

@@ -28,13 +28,15 @@ from pronas.runs._parse import Path_
 from pronas.runs._plan import epochs_of
 from pronas.runs._resolve import final_device
 from pronas.runs._sizing import Sizer
-from pronas.runs._store import Store
 from pronas.runs._voice import Emit, Voice
+from pronas.runs.store import Store
 from pronas.training import Recipe, TrainedNetwork, evaluate, images_per_second, save_model, train_network
 from pronas.training import recipe as named_recipe
 
 if TYPE_CHECKING:
     from pronas.data import Dataset
+
+__all__ = ["baseline", "comparison", "recipes", "sized", "spent"]
 
 MODEL = Path("weights") / "baseline"
 _LEAST_STEPS = 60
@@ -105,13 +107,13 @@ def baseline(
     seconds = spent(experiment) if budget is None else seconds_of(budget)
     chosen = _chosen(only, binary=skeleton_of(experiment.config.final).binary)
     images = dataset or stored_dataset(experiment.path)
-    sized = list(_sized(chosen, images, experiment.config.limits))
-    if not sized:
+    networks = list(sized(chosen, images, experiment.config.limits))
+    if not networks:
         raise UsageError("no hand-made network is within the run's limits, however narrow")
     with RunLock(experiment.path):
         store = Store(experiment.path)
         try:
-            _Baselines(experiment, images, store, seconds, Voice(on_event or (lambda event: None))).run(sized)
+            _Baselines(experiment, images, store, seconds, Voice(on_event or (lambda event: None))).run(networks)
         except SearchStoppedError:
             pass
         finally:
@@ -140,7 +142,7 @@ def _chosen(only: Sequence[str] | None, *, binary: bool) -> list[Reference]:
     return [known[name] for name in only or known]
 
 
-def _sized(chosen: Sequence[Reference], data: Dataset, limits: LimitConfig) -> Iterator[tuple[Reference, Skeleton]]:
+def sized(chosen: Sequence[Reference], data: Dataset, limits: LimitConfig) -> Iterator[tuple[Reference, Skeleton]]:
     """Each with its skeleton: the widest within the limits, or as published; without those that cannot be met."""
     shape, classes = data.input_shape, len(data.classes)
     for one in chosen:

@@ -11,6 +11,8 @@ from typing import Any, final
 
 from pronas.errors import PronasError
 
+__all__ = ["StoppedError", "ending_early"]
+
 _AGAIN = "interrupted; run the same command again to go on"
 
 

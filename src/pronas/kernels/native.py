@@ -25,6 +25,8 @@ KERNELS = (3, 5, 7)
 #: What follows a batch norm.
 NOTHING, RELU, SIGN = 0, 1, 2
 
+__all__ = ["NOTHING", "lanes", "library", "load_variant"]
+
 _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_level": "",
     "pronas_lanes": "",

@@ -19,6 +19,8 @@ from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._recipe import Recipe
 from pronas.training._tensors import Tensors
 
+__all__ = ["run", "setup"]
+
 Report = Callable[[Mapping[str, Any]], bool]
 
 Cell.parse("0:identity + 0:identity")  # loads the parser before workers are forked, not in each of them

@@ -1,6 +1,6 @@
 """Every private attribute of PyTorch that this package leans on, so that a release that moves one breaks one file.
 
-`tests/kernels/test_private.py` has a test for each, by name.
+`tests/kernels/test_torch_internals.py` has a test for each, by name.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from pronas.machine import compiled_library
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
 
+__all__ = ["LANES", "library"]
+
 #: Cells are padded to a multiple of this.
 LANES = 16
 

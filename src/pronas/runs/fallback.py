@@ -16,6 +16,9 @@ from pronas.files import write_atomic
 from pronas.metrics import standard_error
 from pronas.training import TrainedNetwork, evaluate
 
+__all__ = ["FALLBACK", "Fallback", "keep_fallback"]
+
+#: Where a run keeps them.
 FALLBACK = Path("weights") / "finalist.safetensors"
 
 

@@ -13,9 +13,12 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._schema import add_later_columns, connect, create, to_json
-from pronas.runs._stored import child_values, legible, meta_value
+from pronas.runs._stored import CHILD, META, child_values, legible, meta_value, misfit
 from pronas.space import Cell
 
+__all__ = ["CHILD", "META", "STORE", "Child", "Store", "connect", "misfit"]
+
+#: The file's name in a run's folder.
 STORE = "store.sqlite"
 #: Running children's epochs are news, not results: at most so often, in seconds, do they cost a commit.
 _PROGRESS_EVERY = 0.25

@@ -17,10 +17,12 @@ from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import BEST
-from pronas.runs._fallback import Fallback
 from pronas.runs._resolve import final_device
+from pronas.runs.fallback import Fallback
 from pronas.space import Cell
 from pronas.training import Epoch, Recipe, Replan, TrainedNetwork, evaluate, save_model, train_network
+
+__all__ = ["train_final"]
 
 CHECKPOINT = Path("weights") / "best.checkpoint"
 

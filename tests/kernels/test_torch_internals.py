@@ -7,7 +7,21 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from pronas.kernels import _private as private
+from pronas.kernels.torch_internals import (
+    GLOBAL_HOOKS,
+    MODULE_HOOKS,
+    TENSOR_HOOKS,
+    TorchDispatchMode,
+    add_all_,
+    changes_arguments,
+    copy_all_,
+    hooks_of,
+    lerp_all_,
+    operator_name,
+    storage_id,
+    tree_leaves,
+    weak_storage,
+)
 
 REGISTER = {
     "_forward_hooks": "register_forward_hook",
@@ -31,10 +45,10 @@ def nothing(*_: object) -> None:
     return None
 
 
-@pytest.mark.parametrize("name", private.MODULE_HOOKS)
+@pytest.mark.parametrize("name", MODULE_HOOKS)
 def test_module_hooks(name: str) -> None:
     layer = nn.Linear(2, 2)
-    watched = private.hooks_of([layer], layer.parameters())
+    watched = hooks_of([layer], layer.parameters())
     assert not watched()
     handle = getattr(layer, REGISTER[name])(nothing)
     assert getattr(layer, name)
@@ -43,9 +57,9 @@ def test_module_hooks(name: str) -> None:
     assert not watched()
 
 
-@pytest.mark.parametrize("name", private.GLOBAL_HOOKS)
+@pytest.mark.parametrize("name", GLOBAL_HOOKS)
 def test_global_hooks(name: str) -> None:
-    watched = private.hooks_of([], [])
+    watched = hooks_of([], [])
     handle = getattr(torch_module, REGISTER_GLOBALLY[name])(nothing)
     try:
         assert getattr(torch_module, name)
@@ -55,10 +69,10 @@ def test_global_hooks(name: str) -> None:
     assert not watched()
 
 
-@pytest.mark.parametrize("name", private.TENSOR_HOOKS)
+@pytest.mark.parametrize("name", TENSOR_HOOKS)
 def test_tensor_hooks(name: str) -> None:
     weight = nn.Parameter(torch.zeros(2))
-    watched = private.hooks_of([], [weight])
+    watched = hooks_of([], [weight])
     assert not watched()
     handle = getattr(weight, REGISTER_ON_TENSORS[name])(nothing)
     assert getattr(weight, name)
@@ -69,31 +83,31 @@ def test_tensor_hooks(name: str) -> None:
 
 def test_storage_cdata() -> None:
     one, two = torch.zeros(4), torch.zeros(4)
-    assert private.storage_id(one) == private.storage_id(one[1:].view(3, 1)) != private.storage_id(two)
+    assert storage_id(one) == storage_id(one[1:].view(3, 1)) != storage_id(two)
 
 
 def test_storage_weak_reference() -> None:
     one = torch.zeros(4)
-    kept, before = private.weak_storage(one), private.storage_id(one)
+    kept, before = weak_storage(one), storage_id(one)
     del one
     others = [torch.zeros(4) for _ in range(100)]
-    assert all(private.storage_id(other) != before for other in others)
+    assert all(storage_id(other) != before for other in others)
     del kept
 
 
 def test_operator_schema() -> None:
-    assert private.operator_name(torch.ops.aten.add.Tensor) == "aten::add"
-    assert private.changes_arguments(torch.ops.aten.add_.Tensor)
-    assert not private.changes_arguments(torch.ops.aten.add.Tensor)
+    assert operator_name(torch.ops.aten.add.Tensor) == "aten::add"
+    assert changes_arguments(torch.ops.aten.add_.Tensor)
+    assert not changes_arguments(torch.ops.aten.add.Tensor)
 
 
 def test_dispatch_mode_sees_operators() -> None:
     """``torch.utils._python_dispatch.TorchDispatchMode``"""
     seen: list[str] = []
 
-    class Watch(private.TorchDispatchMode):
+    class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            seen.append(private.operator_name(func))
+            seen.append(operator_name(func))
             return func(*args, **(kwargs or {}))
 
     with Watch():
@@ -103,15 +117,15 @@ def test_dispatch_mode_sees_operators() -> None:
 
 def test_tree_leaves() -> None:
     """``torch.utils._pytree.tree_leaves``"""
-    assert private.tree_leaves(([1, (2,)], {"three": 3})) == [1, 2, 3]
+    assert tree_leaves(([1, (2,)], {"three": 3})) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
     ("together", "one_by_one"),
     [
-        (private.add_all_, lambda one, other: one.add_(other)),
-        (private.copy_all_, lambda one, other: one.copy_(other)),
-        (lambda ones, others: private.lerp_all_(ones, others, 0.3), lambda one, other: one.lerp_(other, 0.3)),
+        (add_all_, lambda one, other: one.add_(other)),
+        (copy_all_, lambda one, other: one.copy_(other)),
+        (lambda ones, others: lerp_all_(ones, others, 0.3), lambda one, other: one.lerp_(other, 0.3)),
     ],
     ids=["_foreach_add_", "_foreach_copy_", "_foreach_lerp_"],
 )
