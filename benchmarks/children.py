@@ -4,25 +4,32 @@
     python benchmarks/children.py --profile f1    # where the time of a step goes
 
     python benchmarks/children.py --compiled      # also the prototype under torch.compile
+    python benchmarks/children.py --against OLD   # beside the pronas of another checkout, instead of the prototype
 
 "Two cores" are two processes of one thread, as two workers of a search: their images a second are added. pronas and the
 prototype, in both memory layouts, take turns, so that a noisy machine is as noisy for all; the best turn and the median
 ratio to either layout are printed. The limit is what the multiply-accumulates allow: three passes (forward, to the
 inputs, to the weights) of two operations each, at the rate of one core's matrix products (measured here unless given).
-With --compiled the prototype also runs under torch.compile, channels last; the time it takes to compile is told apart
-and is in no rate.
+With --against, whose libraries were built in place, both train by turns; printed is the mean ratio of a turn, with its
+standard error. With --compiled the prototype also runs under torch.compile, channels last; the time it takes to compile
+is told apart and is in no rate.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import math
 import multiprocessing
 import os
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 
@@ -73,6 +80,7 @@ CHILDREN = {
 
 LAYOUTS = {"default": torch.contiguous_format, "channels last": torch.channels_last}
 COMPILED = "torch.compile"
+AGAINST = "the other checkout"
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
@@ -120,14 +128,47 @@ def serve(connection: Connection, child: Child, kind: str, threads: int, clock: 
         connection.send(child.images / (now() - start))
 
 
+class Elsewhere:
+    """A process that trains with another checkout's pronas; spoken to as the others are."""
+
+    def __init__(self, checkout: Path, child: Child, threads: int, clock: str) -> None:
+        asked = {"skeleton": child.skeleton, "filters": child.filters, "shape": child.shape, "cell": str(child.cell)}
+        asked |= {"images": child.images, "threads": threads, "clock": CLOCKS[clock].__name__}
+        command = [sys.executable, str(Path(__file__).with_name("_elsewhere.py")), json.dumps(asked)]
+        environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def send(self, go_on: bool) -> None:
+        assert self._process.stdin is not None
+        if go_on:
+            print(file=self._process.stdin, flush=True)
+        else:
+            self._process.stdin.close()
+
+    def recv(self) -> float:
+        assert self._process.stdout is not None
+        return float(self._process.stdout.readline())
+
+
 def _measure(
-    child: Child, rounds: int, processes: int, threads: int, clock: str, kinds: tuple[str, ...]
+    child: Child,
+    rounds: int,
+    processes: int,
+    threads: int,
+    clock: str,
+    kinds: tuple[str, ...],
+    checkout: Path | None = None,
 ) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Images a second of each kind in each round, and the seconds it took to begin."""
     context = multiprocessing.get_context("spawn")
-    teams: dict[str, list[Connection]] = {}
+    teams: dict[str, list[Connection | Elsewhere]] = {}
     for kind in kinds:
         for _ in range(processes):
+            if kind == AGAINST and checkout is not None:
+                teams.setdefault(kind, []).append(Elsewhere(checkout, child, threads, clock))
+                continue
             ours, theirs = context.Pipe()
             context.Process(target=serve, args=(theirs, child, kind, threads, clock), daemon=True).start()
             teams.setdefault(kind, []).append(ours)
@@ -181,6 +222,17 @@ def _compiled_line(rates: dict[str, list[float]], begun: dict[str, float]) -> st
     )
 
 
+def _against_line(key: str, rates: dict[str, list[float]]) -> str:
+    ours, theirs = rates["pronas"], rates[AGAINST]
+    ratios = [one / two for one, two in zip(ours, theirs, strict=True)]
+    error = statistics.stdev(ratios) / math.sqrt(len(ratios)) if len(ratios) > 1 else math.nan
+    return (
+        f"{key} {CHILDREN[key].title:22} {statistics.mean(ratios):.3f} ± {error:.3f} times {AGAINST}, "
+        f"{len(ratios)} turns; best {max(ours):.0f} against {max(theirs):.0f}, "
+        f"median {statistics.median(ours):.0f} against {statistics.median(theirs):.0f}"
+    )
+
+
 def _median_ratio(ours: list[float], theirs: list[float]) -> float:
     return statistics.median(one / two for one, two in zip(ours, theirs, strict=True))
 
@@ -210,11 +262,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="in a turn; default: the child's")
     parser.add_argument("--gflops", type=float, help="of one core; default: measured")
     parser.add_argument("--compiled", action="store_true", help="also the prototype under torch.compile")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="of pronas, its libraries built in place")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
     if options.profile:
         for key in options.children:
             _profile(key)
+        return
+    if options.against:
+        for key in options.children:
+            child = dataclasses.replace(CHILDREN[key], images=options.images or CHILDREN[key].images)
+            how = options.rounds, options.processes, options.threads, options.clock, ("pronas", AGAINST)
+            print(_against_line(key, _measure(child, *how, options.against)[0]), flush=True)
         return
     flops = options.gflops * 1e9 if options.gflops else _flops()
     cores = options.processes * options.threads

@@ -1,6 +1,7 @@
 """For every test: one thread a process (two busy processes of two threads each are slower), no user's cache."""
 
 import os
+from collections import Counter
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -18,6 +19,14 @@ def _private_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PRONAS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    # workers take whole files, so that what a file's tests share is made once
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist, config.option.loadscopereorder = "loadfile", False
+
+
 def pytest_collection_modifyitems(items):
-    # fast first
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    # files with most slow tests first: the last ones to be taken are short, and no worker waits long for another
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 RUN = """
 import doctest, importlib, pkgutil, sys
 import torch
@@ -20,6 +22,7 @@ print(failed, tried)
 """
 
 
+@pytest.mark.slow
 def test_every_example_does_what_it_says(tmp_path):
     place = {**os.environ, "TMPDIR": str(tmp_path)}  # the folders they make go with it
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=False, env=place)

@@ -1,5 +1,9 @@
 """Faults on Ray: a worker that dies, limits, lost progress."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from pronas.errors import RunError
@@ -60,3 +64,17 @@ def test_no_cluster_at_the_address():
     pytest.importorskip("ray", reason="Ray is not installed")
     with pytest.raises(RunError, match=r"no connection to the Ray cluster at .127\.0\.0\.1:1."):
         make_executor("ray", RUN, SETUP, {}, address="127.0.0.1:1")
+
+
+def test_connections_are_given_up_soon_unless_the_user_says_otherwise():
+    """Ray's own settings notice a node without a network after seven minutes."""
+    code = (
+        "import os; from pronas.execution import prepare_ray; prepare_ray(own=False); "
+        "print(*(os.environ[f'RAY_grpc_client_keepalive_{which}_ms'] for which in ('time', 'timeout')))"
+    )
+    for given, told in (({}, "10000 10000"), ({"RAY_grpc_client_keepalive_time_ms": "7"}, "7 10000")):
+        unset = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=unset | given, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == told

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pronas.errors import UsageError
 from pronas.runs import Config
-from pronas.runs.steps import choose, configuration
+from pronas.runs.steps import choose, configuration, parse
 from pronas.runs.toml import dumps
+from pronas.space import Space, StateSpace
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = texts | st.integers(-(2**62), 2**62) | st.booleans() | st.floats(allow_nan=False)
@@ -99,3 +100,14 @@ def test_a_space_file_is_taken_over(tmp_path):
     file.write_text('operators = ["3x3 maxpool", "identity"]\nlookback = -1\nblocks = 4\n')
     space = configuration({"space": str(file), "blocks": 2}).space
     assert (space.kind, space.operators, space.lookback, space.blocks) == ("custom", ("3x3 maxpool", "identity"), -1, 2)
+
+
+def test_a_space_is_written_down_whose_cells_a_file_can_describe():
+    found = parse("digits", {"space": StateSpace(2, ["3x3 maxpool", "identity"], 0)}).config.space
+    assert (found.kind, found.blocks, found.operators, found.lookback) == ("custom", 2, ("3x3 maxpool", "identity"), 0)
+
+    class Edges(Space):
+        B, token_sizes = 1, (5,)
+
+    with pytest.raises(UsageError, match="space: a Edges is not made of cells: give a StateSpace or a name"):
+        parse("digits", {"space": Edges()})

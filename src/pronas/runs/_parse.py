@@ -162,22 +162,37 @@ def as_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Turn objects among the settings into plain data: a ``StateSpace``, skeletons, recipes."""
     plain = {name: value.to_dict() if hasattr(value, "to_dict") else value for name, value in settings.items()}
     space = settings.get("space")
-    if space is not None and hasattr(space, "input_lookback_depth"):
+    if space is not None and not isinstance(space, str | os.PathLike) and _is_space(space):
         table = space_table(space)
         own = {"space": table.pop("kind"), **table}
         plain = own | {name: value for name, value in plain.items() if name != "space" and value is not None}
     return plain
 
 
+def _is_space(value: Any) -> bool:
+    from pronas.space import Space
+
+    return isinstance(value, Space)
+
+
 def space_table(space: StateSpace) -> dict[str, Any]:
-    """Return a space as the table ``[space]``."""
-    values: dict[str, Any] = {
-        "kind": "custom",
-        "blocks": space.B,
-        "operators": list(space.operators),
-        "lookback": space.input_lookback_depth,
-    }
-    limit = space.input_lookforward_depth
+    """Return a space as the table ``[space]``.
+
+    Raises:
+        UsageError: one that is not made of cells, which no file can describe.
+    """
+    try:
+        values: dict[str, Any] = {
+            "kind": "custom",
+            "blocks": space.B,
+            "operators": list(space.operators),
+            "lookback": space.input_lookback_depth,
+        }
+        limit = space.input_lookforward_depth
+    except AttributeError as error:
+        raise UsageError(
+            f"space: a {type(space).__name__} is not made of cells: give a StateSpace or a name"
+        ) from error
     return values if limit is None else {**values, "lookforward": limit}
 
 
