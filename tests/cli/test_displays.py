@@ -5,7 +5,7 @@ import io
 import pytest
 import rich.console
 
-from pronas.cli._bars import Bar
+from pronas.cli.bars import Bar
 from pronas.cli.progress import Lines
 
 CHILD = {"event": "child", "level": 1, "status": "done", "error": None, "cell": "0:x + 0:y", "total": 4, "known": False}
@@ -78,7 +78,7 @@ def test_the_last_block_says_how_good_how_large_where_and_what_next(tmp_path):
 def test_a_bar_on_a_terminal(monkeypatch, verbose):
     text, real = io.StringIO(), rich.console.Console
     monkeypatch.setattr(
-        "pronas.cli._bars.Console", lambda **options: real(file=text, force_terminal=True, width=200, **options)
+        "pronas.cli.bars.Console", lambda **options: real(file=text, force_terminal=True, width=200, **options)
     )
     with Bar(verbose=verbose) as bar:
         bar.hello()

@@ -154,7 +154,7 @@ def test_whoever_closes_last_leaves_one_file(tmp_path):
 def test_reading_a_killed_run_leaves_one_file(tmp_path):
     from pronas.runs import Experiment
 
-    code = f"import os; from pathlib import Path; from pronas.runs._store import Store; \
+    code = f"import os; from pathlib import Path; from pronas.runs.store import Store; \
 Store(Path({str(tmp_path)!r})).set_meta(created=1); os._exit(9)"
     subprocess.run([sys.executable, "-c", code], check=False)
     assert (tmp_path / f"{STORE}-wal").exists()

@@ -14,6 +14,8 @@ from typing import NoReturn, Self, TextIO, final
 
 from pronas.cli._words import Event, Level, Tally, child_line, describe, epoch_line
 
+__all__ = ["Lines"]
+
 
 class Display(ABC):
     """Shows events (``docs/cli.md``) as they come. A context manager."""
@@ -47,7 +49,7 @@ def make_display(*, as_json: bool, stream: TextIO, verbose: bool = False) -> Dis
         return JsonLines()
     if not stream.isatty():
         return Lines(stream, verbose=verbose)
-    from pronas.cli._bars import Bar
+    from pronas.cli.bars import Bar
 
     return Bar(verbose=verbose)
 

@@ -7,8 +7,10 @@ from typing import final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pronas.cli.progress import Display
 from pronas.cli._words import Event, Level, Tally, child_line, describe, epoch_line, name_of
+from pronas.cli.progress import Display
+
+__all__ = ["Bar"]
 
 
 @final
