@@ -37,7 +37,7 @@ def interrupt(process):
 
 @pytest.mark.slow
 def test_once_ends_the_search_and_trains_the_best_so_far(tmp_path):
-    process = begun(tmp_path, *TIMED)
+    process = begun(tmp_path, *TIMED, "--final-epochs", "3")  # of a winner that would have some ten seconds
     interrupt(process)
     out, error = process.communicate(timeout=600)
     assert process.returncode == 0, error

@@ -44,16 +44,6 @@ class Measurement:
 def measure(model: Model, images: Images, repeats: int = 30, integers: IntegerGraph | None = None) -> list[Measurement]:
     """Measure every form that the model has and that can be run here (`forms_of`), taking turns.
 
-        >>> import numpy as np
-        >>> from pronas.networks import skeleton
-        >>> from pronas.training import Model, ModelSpec
-        >>> small = skeleton("binary", filters=(4,)).to_dict()
-        >>> spec = ModelSpec("0:3x3 bconv + 0:3x3 maxpool", small, (1, 8, 8), tuple("0123456789"))
-        >>> model = Model(spec.build().eval(), spec)
-        >>> forms = measure(model, np.zeros((2, 1, 8, 8), np.uint8), repeats=1)
-        >>> forms[0].name, forms[0].agreement, forms[0].microseconds > 0
-        ('PyTorch', 1.0, True)
-
     Args:
         model: the model; its first form is always PyTorch, which the others are compared with.
         images: uint8 (n, C, H, W); latency is taken on the first.
