@@ -7,11 +7,26 @@ import importlib
 from collections.abc import Iterable
 from types import ModuleType
 
+#: Where the documentation explains errors that are not ours: a full disk, too little memory, a fault of pronas.
+DISK_PAGE, MEMORY_PAGE, FAULT_PAGE = "docs/errors.md#disk", "docs/errors.md#memory", "docs/errors.md#faults"
+
 
 class PronasError(Exception):
-    """Something a user can mend. The message is one line: what was wrong, where, and the cure."""
+    """Something a user can mend. The message is one line: what was wrong, where, and the cure.
+
+        >>> try:
+        ...     raise DataError("photos.zip: no pictures in it")
+        ... except PronasError as error:
+        ...     error.exit_code, error.page
+        (1, 'docs/errors.md#images')
+
+    Attributes:
+        exit_code: of the command line.
+        page: the part of the documentation that explains such errors; the command line names it.
+    """
 
     exit_code = 1
+    page = "docs/errors.md"
 
     def __init__(self, message: str = "", setting: str | None = None) -> None:
         """Name the parameter that mends it as ``setting``, where there is one: the command line adds its flag."""
@@ -23,10 +38,13 @@ class UsageError(PronasError, ValueError):
     """A bad argument: a cell, an option, a configuration value. The command line exits with 2."""
 
     exit_code = 2
+    page = "docs/errors.md#arguments"
 
 
 class SettingError(UsageError):
     """A setting with a value that makes no sense. ``setting`` is its name; the command line adds the flag."""
+
+    page = "docs/errors.md#settings"
 
     def __init__(self, message: str, setting: str) -> None:
         super().__init__(message, setting)
@@ -34,6 +52,8 @@ class SettingError(UsageError):
 
 class FolderTakenError(UsageError):
     """The folder named for a result holds something else. ``resumable``: it is a run that could be gone on with."""
+
+    page = "docs/errors.md#folders"
 
     def __init__(self, message: str, folder: str, *, resumable: bool = False) -> None:
         super().__init__(message)
@@ -43,17 +63,25 @@ class FolderTakenError(UsageError):
 class DataError(PronasError):
     """Images or labels that are missing, corrupt, truncated or mislabelled; the message names the file."""
 
+    page = "docs/errors.md#images"
+
 
 class RunError(PronasError):
     """A run folder that is missing, of another version, in use, or cannot be written."""
+
+    page = "docs/errors.md#runs"
 
 
 class ModelFileError(PronasError):
     """A model file (weights, packed network, predictor checkpoint) that is malformed or of another kind."""
 
+    page = "docs/errors.md#model-files"
+
 
 class MissingExtraError(PronasError, ImportError):
     """An optional dependency is not installed; the message says which extra brings it."""
+
+    page = "docs/errors.md#extras"
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -79,4 +79,5 @@ def test_a_full_disk_behind_standard_output_is_one_line(run_folder):
         command = [sys.executable, "-m", "pronas", "show", str(run_folder)]
         found = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert found.returncode == 1
-    assert found.stderr.splitlines() == ["error: No space left on device; make room and try again"]
+    message = "error: No space left on device; make room and try again (see docs/errors.md#disk)"
+    assert found.stderr.splitlines() == [message]

@@ -20,6 +20,8 @@ TINY = [
     *("--execution", "inline"),
 ]
 
+FOLDERS = "see docs/errors.md#folders"
+
 
 def test_search_in_plain_lines(pronas_main, run_folder):
     code, out, err = pronas_main("search", *TINY, "--out", run_folder)
@@ -142,7 +144,7 @@ def test_train_a_cell_and_go_on(pronas_main, tmp_path, monkeypatch):
     assert out[0] == f"{folder.name} is finished"
     assert not [line for line in out if line.startswith("epoch")]
     code, _, err = pronas_main("train", *cell, "--seed", 9, "--out", folder)
-    assert (code, err) == (2, [f"error: {folder} holds another training; choose another --out"])
+    assert (code, err) == (2, [f"error: {folder} holds another training; choose another --out ({FOLDERS})"])
 
 
 def test_train_from_a_run_from_saved_weights_with_expansion(pronas_main, run_folder, tmp_path):

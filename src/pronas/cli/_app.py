@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pronas.cli._flags import naming_flags
-from pronas.errors import PronasError
+from pronas.errors import DISK_PAGE, FAULT_PAGE, MEMORY_PAGE, PronasError
 
 #: Every command is a module ``pronas.cli._NAME`` whose function ``command`` is a typer command.
 #: These modules import only typer, pronas.errors and plain data at their top, so that ``--help`` is quick.
@@ -30,6 +30,8 @@ COMMANDS = (
     "watch",
     "export",
     "benchmark",
+    "init",
+    "doctor",
 )
 
 _INTERRUPTED, _TERMINATED = 130, 143
@@ -81,7 +83,7 @@ def main() -> NoReturn:
     """
     try:
         # not standalone: typer would draw a box around its errors
-        code = build_app()(_shield(sys.argv[1:]), standalone_mode=False)
+        code = build_app()(_shield(sys.argv[1:]), prog_name="pronas", standalone_mode=False)
         sys.stdout.flush()  # a full disk behind it is told here, not when Python ends
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
@@ -96,19 +98,19 @@ def main() -> NoReturn:
         message = error.format_message().replace("Got unexpected extra argument", "There is no place for the argument")
         _fail(message, error.exit_code) if message else sys.exit(error.exit_code)
     except PronasError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, error.page)
     except OSError as error:  # a full disk, a folder that may not be written, …: the system's own words are clear
         from pronas.files import explained
 
-        _fail(explained(error), 1)
+        _fail(explained(error), 1, DISK_PAGE)
     except MemoryError:
-        _fail("there is not enough memory for this", 1)
+        _fail("there is not enough memory for this", 1, MEMORY_PAGE)
     except Exception as error:  # the last net: whatever was not foreseen is still one line
         if os.environ.get("PRONAS_DEBUG"):
             raise
         if _out_of_memory(error):
-            _fail(f"there is not enough memory for this ({error})", 1)
-        _fail(f"unexpected {type(error).__name__}: {error} (PRONAS_DEBUG=1 shows where)", 1)
+            _fail(f"there is not enough memory for this ({error})", 1, MEMORY_PAGE)
+        _fail(f"unexpected {type(error).__name__}: {error} (PRONAS_DEBUG=1 shows where)", 1, FAULT_PAGE)
     if code == _INTERRUPTED:
         _fail("interrupted; run the same command again to go on", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -120,10 +122,11 @@ def _out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(message: str, code: int, page: str = "") -> NoReturn:
+    """Leave with the message on one line, and the part of the documentation that explains it."""
     if os.environ.get("PRONAS_DEBUG"):
         import traceback
 
         traceback.print_exc()
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print(f"error: {' '.join(message.split())}{f' (see {page})' if page else ''}", file=sys.stderr)
     sys.exit(code)

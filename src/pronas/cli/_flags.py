@@ -16,13 +16,18 @@ def with_flags(flags: Mapping[str, str], act: Callable[[], None]) -> None:
         act()
     except FolderTakenError as error:
         resume = f": pronas search --resume {error.folder}" if error.resumable else ""
-        raise UsageError(str(error).replace("another folder", "another --out") + resume) from error
+        raise _same_page(UsageError(str(error).replace("another folder", "another --out") + resume), error) from error
     except PronasError as error:
         flag = flags.get(error.setting or "")
         if flag is None:
             raise
         kind = UsageError if isinstance(error, UsageError) else type(error)
-        raise kind(f"{error} ({flag})") from error
+        raise _same_page(kind(f"{error} ({flag})"), error) from error
+
+
+def _same_page(error: PronasError, of: PronasError) -> PronasError:
+    error.page = of.page
+    return error
 
 
 def naming_flags(command: Callable[..., None]) -> Callable[..., None]:

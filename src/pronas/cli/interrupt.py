@@ -20,6 +20,7 @@ class StoppedError(PronasError):
     """The user stopped the search. The message says how to go on."""
 
     exit_code = 130
+    page = ""  # no error to explain
 
 
 @final

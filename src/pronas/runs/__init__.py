@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pronas.runs._level_scorer import Estimate, LevelScorer, Request
     from pronas.runs._setting import Setting
     from pronas.runs._signature import default_of
+    from pronas.runs._template import template
     from pronas.runs._train import train
     from pronas.runs.baselines import baseline
     from pronas.runs.store import Child
@@ -38,6 +39,7 @@ __all__ = [
     "plan",
     "search",
     "stored_dataset",
+    "template",
     "train",
 ]
 
@@ -57,6 +59,7 @@ _HOMES = {
     "plan": "_forecast",
     "search": "_api",
     "stored_dataset": "_images",
+    "template": "_template",
     "train": "_train",
 }
 

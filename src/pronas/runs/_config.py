@@ -45,13 +45,15 @@ class DataConfig:
     PANEL: ClassVar[str] = "Images"
 
     name: str = setting(
-        "A named set (digits, mnist, …), a folder, a zip, .npz or hf:NAME",
-        "digits",
-        flag="data",
-        train=True,
+        "A named set (digits, mnist, …), a folder, a zip, .npz or hf:NAME", "digits", flag="data", train=True
     )
     directory: str | None = setting(
-        "Where named sets are looked for first", flag="data_dir", path=True, chosen="the cache", train=True
+        "Where named sets are looked for first",
+        flag="data_dir",
+        path=True,
+        chosen="the cache",
+        train=True,
+        example="images",
     )
     validation: float | None = setting(
         "Images held out to compare children: a share below 1, or a number",
@@ -60,9 +62,15 @@ class DataConfig:
         at_most=_MOST,
         check=_share_or_number,
         train=True,
+        example=0.1,
     )
     limit: int | None = setting(
-        "Use at most so many images (a seeded sample)", chosen="all", at_least=10, at_most=_MOST, train=True
+        "Use at most so many images (a seeded sample)",
+        chosen="all",
+        at_least=10,
+        at_most=_MOST,
+        train=True,
+        example=5000,
     )
     image_size: int | tuple[int, ...] | None = setting(
         "Resize images to so many pixels square, or to a height and a width",
@@ -71,6 +79,7 @@ class DataConfig:
         at_most=4096,
         unit="pixels",
         train=True,
+        example=32,
     )
     group_by: str | None = setting(
         "A regular expression over file names: images in which it (or its first group) finds the same text stay on one "
@@ -78,6 +87,7 @@ class DataConfig:
         chosen="none",
         check=_regular_expression,
         train=True,
+        example="^[^_]+",
     )
     skip_bad: bool = setting("Leave out pictures that cannot be read, and say which", False, train=True)
 
@@ -95,19 +105,29 @@ class SpaceConfig:
         choices=SPACES,
         train=True,
     )
-    operators: tuple[str, ...] | None = setting("Operator names", chosen="the space's", train=True)
-    blocks: int | None = setting("Blocks in a cell", short="B", chosen="3", at_least=1, at_most=64, train=True)
+    operators: tuple[str, ...] | None = setting(
+        "Operator names", chosen="the space's", train=True, example=("3x3 dconv", "3x3 maxpool", "identity")
+    )
+    blocks: int | None = setting(
+        "Blocks in a cell", short="B", chosen="3", at_least=1, at_most=64, train=True, example=3
+    )
     lookback: int | None = setting(
-        "How far back cells read: -2 is the paper, 0 flat", chosen="the space's", at_least=-64, at_most=0, train=True
+        "How far back cells read: -2 is the paper, 0 flat",
+        chosen="the space's",
+        at_least=-64,
+        at_most=0,
+        train=True,
+        example=-2,
     )
     lookforward: int | None = setting(
-        "How many earlier blocks a block may read", chosen="all", at_least=0, at_most=64, train=True
+        "How many earlier blocks a block may read", chosen="all", at_least=0, at_most=64, train=True, example=2
     )
     modules: tuple[str, ...] = setting(
         "Modules imported first, here and by every worker: those that register your operators",
         (),
         chosen="none",
         train=True,
+        example=("my_operators",),
     )
 
 
@@ -129,6 +149,7 @@ class SearchConfig:
         at_least=0,
         at_most=_MOST,
         all_is_0=True,
+        example=6,
     )
     first: int | None = setting(
         "Children at the first level, a seeded sample, or all (in TOML 0), as the paper does",
@@ -136,12 +157,14 @@ class SearchConfig:
         at_least=0,
         at_most=_MOST,
         all_is_0=True,
+        example=12,
     )
     budget: str | None = setting(
         "Time for everything, from reading the images to the tested winner: 90s, 10m, 2h, 1d; the rest is planned",
         panel=_RUN,
         chosen="2m, where no number of children, epochs or filters is given",
         check=problem_with,
+        example="10m",
     )
     by_hand: tuple[str, ...] = setting(
         "What is not planned within a budget but as it was given: filters, epochs, final_epochs",
@@ -149,6 +172,7 @@ class SearchConfig:
         panel=_RUN,
         chosen="those that are given",
         choices=("filters", "epochs", "final_epochs"),
+        example=("filters",),
     )
     rounds: int = setting("Fits of the predictor a level", 1, at_least=1, at_most=10_000)
     predictor: str | None = setting(
@@ -156,6 +180,7 @@ class SearchConfig:
         "lstm-ensemble, mlp, mlp-ensemble, forest, or auto (the best of three by cross-validation)",
         chosen="gp",
         choices="pronas.predictors:PREDICTORS",
+        example="gp",
     )
     acquisition: str | None = setting(
         "How predictions become choices: mean, optimistic, ei or thompson",
@@ -187,7 +212,10 @@ class SearchConfig:
     )
     skips: bool = setting("Last, try skip connections between the cells of the best network", False)
     reuse: str | None = setting(
-        "Take results of identical children (cell, skeleton, recipe, images) from this run", chosen="none", path=True
+        "Take results of identical children (cell, skeleton, recipe, images) from this run",
+        chosen="none",
+        path=True,
+        example="pronas-run",
     )
     early_stop: int | None = setting(
         "Successive halving: in the end the best one in so many trains so many times longer",
@@ -195,6 +223,7 @@ class SearchConfig:
         chosen="off",
         at_least=2,
         at_most=_MOST,
+        example=3,
     )
     inherit: int | None = setting(
         "From level 2 on, start from the parent's weights and train for so many epochs",
@@ -203,6 +232,7 @@ class SearchConfig:
         at_least=1,
         at_most=1_000_000,
         unit="epochs",
+        example=2,
     )
 
 
@@ -215,11 +245,17 @@ class LimitConfig:
 
     PANEL: ClassVar[str] = "Limits: cells beyond them are never proposed"
 
-    parameters: int | None = setting("Parameters", flag="max_params", chosen="none", at_least=1)
+    parameters: int | None = setting("Parameters", flag="max_params", chosen="none", at_least=1, example=80_000)
     macs: int | None = setting(
-        "Multiply-accumulates an image, full precision and binary together", flag="max_macs", chosen="none", at_least=1
+        "Multiply-accumulates an image, full precision and binary together",
+        flag="max_macs",
+        chosen="none",
+        at_least=1,
+        example=12_000_000,
     )
-    bits: int | None = setting("Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits")
+    bits: int | None = setting(
+        "Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits", example=100_000
+    )
     flash: int | None = setting(
         "Bytes of flash that code and constants of the exported C take: 262144, 256k, 1M",
         flag="max_flash",
@@ -227,6 +263,7 @@ class LimitConfig:
         at_least=1,
         unit="bytes",
         in_bytes=True,
+        example="256k",
     )
     ram: int | None = setting(
         "Bytes of static memory that the exported C takes: activations and buffers",
@@ -235,6 +272,7 @@ class LimitConfig:
         at_least=1,
         unit="bytes",
         in_bytes=True,
+        example="64k",
     )
     latency_us: float | None = setting(
         "Microseconds an image, of the form that ships, measured here on one thread; with a target estimated for it",
@@ -242,12 +280,16 @@ class LimitConfig:
         chosen="none",
         above=0,
         unit="µs",
+        example=1000.0,
     )
     target: str | None = setting(
         "A board, whose flash and RAM are limits then, or a processor, for which code is counted (pico, cortex-m4, …)",
         chosen="none; code is that of a cortex-m4",
+        example="pico",
     )
-    targets: str | None = setting("A TOML file with boards and processors of your own", chosen="none", path=True)
+    targets: str | None = setting(
+        "A TOML file with boards and processors of your own", chosen="none", path=True, example="boards.toml"
+    )
 
 
 @dataclass(frozen=True)
@@ -266,28 +308,36 @@ class ExecutionConfig:
         flag="execution",
         choices="pronas.execution:EXECUTORS",
     )
-    workers: int | None = setting("Children trained at once", chosen="one a core", at_least=1, at_most=100_000)
+    workers: int | None = setting(
+        "Children trained at once", chosen="one a core", at_least=1, at_most=100_000, example=2
+    )
     threads: int | None = setting(
         "Threads that train the winner, each learning from its part of every batch (another number, another result)",
         chosen="the cores; 1 for images under 16x16",
         at_least=1,
         at_most=4096,
         train=True,
+        example=2,
     )
     timeout: float | None = setting(
-        "Seconds a child may take; then it has failed", chosen="none", above=0, unit="seconds"
+        "Seconds a child may take; then it has failed", chosen="none", above=0, unit="seconds", example=600.0
     )
-    memory: int | None = setting("MiB a worker may hold", chosen="none", at_least=64, at_most=_MOST, unit="MiB")
-    address: str | None = setting("Ray cluster to join", chosen="one of its own")
+    memory: int | None = setting(
+        "MiB a worker may hold", chosen="none", at_least=64, at_most=_MOST, unit="MiB", example=2048
+    )
+    address: str | None = setting("Ray cluster to join", chosen="one of its own", example="auto")
     devices: tuple[str, ...] | None = setting(
         "Devices: a local worker each (cuda:0,cuda:0), the first also trains the winner; auto: a GPU if there is one",
         chosen="the processor",
         train="device",
+        example=("auto",),
     )
     baselines: bool = setting(
         "In the end, train hand-made networks for as long each, to see whether the search paid", False
     )
-    gpus: float | None = setting("Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024)
+    gpus: float | None = setting(
+        "Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024, example=0.5
+    )
 
 
 @dataclass(frozen=True)

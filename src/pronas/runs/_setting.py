@@ -45,6 +45,7 @@ class Declaration:
     panel: str | None = None
     unit: str | None = None
     chosen: str | None = None
+    example: Any = None
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
@@ -65,10 +66,11 @@ def setting(help: str, default: Any = None, **options: Any) -> Any:
         default: the field's default; ``None``: open, to be chosen.
         **options: fields of `Declaration`: ``flag`` and ``short`` (its name and letter; default: the field's name, no
             letter), ``panel`` (its group; default: its table's), ``unit`` (of numbers), ``chosen`` (in words: what an
-            open one becomes), ``at_least``, ``above``, ``at_most`` (its range), ``choices`` (names, or their place,
-            ``"module:NAMES"``), ``all_is_0`` (``all`` is a word for 0), ``path`` (made absolute), ``in_bytes`` (may be
-            text such as ``64k``), ``train`` (``pronas train`` takes it too; perhaps its name there), ``check`` (a
-            function from its value to what is wrong with it, or ``None``).
+            open one becomes), ``example`` (a value that ``pronas init`` shows where there is no default), ``at_least``,
+            ``above``, ``at_most`` (its range), ``choices`` (names, or their place, ``"module:NAMES"``), ``all_is_0``
+            (``all`` is a word for 0), ``path`` (made absolute), ``in_bytes`` (may be text such as ``64k``), ``train``
+            (``pronas train`` takes it too; perhaps its name there), ``check`` (a function from its value to what is
+            wrong with it, or ``None``).
     """
     return dataclasses.field(default=default, metadata={"setting": Declaration(help=help, **options)})
 

@@ -27,9 +27,16 @@ class ChildrenConfig(TrainConfig):
 
     PANEL: ClassVar[str] = "Children"
 
-    epochs: int | None = setting("Epochs a child", chosen="the recipe's", at_least=1, at_most=1_000_000, unit="epochs")
+    epochs: int | None = setting(
+        "Epochs a child", chosen="the recipe's", at_least=1, at_most=1_000_000, unit="epochs", example=10
+    )
     batch: int | None = setting(
-        "Images a step", chosen="32 to 128, by the number of images", at_least=1, at_most=1_000_000, unit="images"
+        "Images a step",
+        chosen="32 to 128, by the number of images",
+        at_least=1,
+        at_most=1_000_000,
+        unit="images",
+        example=64,
     )
     recipe: Mapping[str, Any] = settings_in(
         name=entry(
@@ -37,6 +44,7 @@ class ChildrenConfig(TrainConfig):
             "How children are trained: search, full or old; fields of a recipe in TOML",
             flag="recipe",
             chosen="search",
+            example="search",
         )
     )
     skeleton: Mapping[str, Any] = settings_in(
@@ -46,6 +54,7 @@ class ChildrenConfig(TrainConfig):
             flag="skeleton",
             chosen="by the space",
             train=True,
+            example="flat",
         ),
         filters=entry(
             _FILTERS,
@@ -53,6 +62,7 @@ class ChildrenConfig(TrainConfig):
             chosen="8 (pnas-cifar)",
             at_least=1,
             at_most=65_536,
+            example=16,
         ),
         repeats=entry(
             _FILTERS,
@@ -60,6 +70,7 @@ class ChildrenConfig(TrainConfig):
             chosen="1",
             at_least=0,
             at_most=64,
+            example=2,
         ),
     )
 
@@ -78,6 +89,7 @@ class FinalConfig(TrainConfig):
         at_most=1_000_000,
         unit="epochs",
         train=True,
+        example=100,
     )
     batch: int | None = setting(
         "Images a step",
@@ -87,9 +99,10 @@ class FinalConfig(TrainConfig):
         at_most=1_000_000,
         unit="images",
         train=True,
+        example=64,
     )
     recipe: Mapping[str, Any] = settings_in(
-        name=entry(str, "How the winner is trained", flag="final_recipe", chosen="full", train=True)
+        name=entry(str, "How the winner is trained", flag="final_recipe", chosen="full", train=True, example="full")
     )
     skeleton: Mapping[str, Any] = settings_in(
         filters=entry(
@@ -100,6 +113,7 @@ class FinalConfig(TrainConfig):
             at_least=1,
             at_most=65_536,
             train=True,
+            example=32,
         ),
         repeats=entry(
             _FILTERS,
@@ -109,5 +123,6 @@ class FinalConfig(TrainConfig):
             at_least=0,
             at_most=64,
             train=True,
+            example=2,
         ),
     )
