@@ -10,7 +10,7 @@ from pronas.runs._config import SETTINGS
 from pronas.runs._reading import plain
 from pronas.runs._setting import Setting
 from pronas.runs._signature import default_of, range_of
-from pronas.runs._toml import dumps
+from pronas.runs.toml import dumps
 
 _WIDTH = 100
 _HEAD = """\
