@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pronas.deploy import export, load_packed
     from pronas.networks import describe, operator, register_quantizer, register_skeleton, skeleton
     from pronas.runs import Experiment, baseline, plan, search
+    from pronas.sharing import from_pretrained
     from pronas.space import Block, Cell, StateSpace
     from pronas.training import (
         NetworkManager,
@@ -44,6 +45,7 @@ __all__ = [
     "baseline",
     "describe",
     "export",
+    "from_pretrained",
     "load_dataset",
     "load_model",
     "load_packed",
@@ -79,6 +81,7 @@ _HOMES = {
     "baseline": "runs",
     "plan": "runs",
     "search": "runs",
+    "from_pretrained": "sharing",
     "Block": "space",
     "Cell": "space",
     "StateSpace": "space",

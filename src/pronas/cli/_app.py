@@ -29,6 +29,7 @@ COMMANDS = (
     "report",
     "watch",
     "export",
+    "card",
     "benchmark",
     "init",
     "doctor",

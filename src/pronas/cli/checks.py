@@ -32,7 +32,7 @@ _OPTIONAL = (
 _LEAST_FREE = 1 << 30  # bytes
 
 
-def versions() -> tuple[Facts, Problems]:
+def _versions() -> tuple[Facts, Problems]:
     """Python, pronas, and what it needs: installed, and as new as it must be."""
     from pronas.version import installed_version
 
@@ -71,7 +71,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
 
 
-def libraries() -> tuple[Facts, Problems]:
+def _libraries() -> tuple[Facts, Problems]:
     """The compiled libraries: which were found, which this processor runs, which are in use."""
     from pronas.deploy.packed import available_kernels
     from pronas.kernels import kernels_mode, variant
@@ -97,7 +97,7 @@ def libraries() -> tuple[Facts, Problems]:
     return facts, problems
 
 
-def machine() -> tuple[Facts, Problems]:
+def _machine() -> tuple[Facts, Problems]:
     """Processor, cores, memory, GPUs."""
     from pronas.machine import cores, gpus, processor
 
@@ -111,7 +111,7 @@ def machine() -> tuple[Facts, Problems]:
     return facts, []
 
 
-def caches() -> tuple[Facts, Problems]:
+def _caches() -> tuple[Facts, Problems]:
     """The cache folder: where, how large, whether it can be written, and what is free."""
     from pronas.data import cache_dir
 
@@ -162,9 +162,9 @@ def _search_and_export(folder: Path) -> None:
 
 
 CHECKS: dict[str, Callable[[], tuple[Facts, Problems]]] = {
-    "versions": versions,
-    "compiled libraries": libraries,
-    "machine": machine,
-    "cache": caches,
+    "versions": _versions,
+    "compiled libraries": _libraries,
+    "machine": _machine,
+    "cache": _caches,
     "self-test": self_test,
 }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from pronas.networks import Network
+    from pronas.sharing import Card
 
 BEST = Path("weights") / "best"
 
@@ -112,6 +113,45 @@ class Experiment:
         if not path.exists():
             raise RunError(f"{self.path}: the winner is not trained yet; resume the search to train it")
         return load_model(path).network
+
+    def card(self, license: str | None = None) -> Card:
+        """Return what there is to tell of the winner, as a card for those who get it.
+
+        Args:
+            license: under which it is given away: ``mit``, ``apache-2.0``, …; None: the card says that nothing is said.
+
+        Raises:
+            RunError: the winner is not trained yet.
+            UsageError: that is no name of a licence.
+        """
+        from pronas.runs._sharing import card_of
+
+        return card_of(self, license)
+
+    def push_to_hub(
+        self, repo: str, *, license: str | None = None, private: bool | None = None, token: str | None = None,
+        message: str | None = None,
+    ) -> str:  # fmt: skip
+        """Put the winner on a hub: safetensors, its description, a card; ``pronas.from_pretrained`` gets it back.
+
+        Args:
+            repo: ``owner/name``; it is made where it is not there.
+            license: as for `card`.
+            private: whether a new one is seen by its owner alone; None: as the owner's account says.
+            token: the right to write; None: that of the environment (``HF_TOKEN``) or of an earlier login.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            RunError: the winner is not trained yet, or the hub does not take it.
+            UsageError: ``repo`` or the licence is no such name.
+            MissingExtraError: huggingface_hub is not installed.
+        """
+        from pronas.sharing import push
+
+        return push(self.path / BEST, self.card(license), repo, private=private, token=token, message=message)
 
     def to_dataframe(self) -> DataFrame:
         """Return the children as a pandas DataFrame, a row each; cells are text.
