@@ -30,7 +30,7 @@ def test_a_search_with_the_page_s_parts(tmp_path, monkeypatch):
     run = pronas.search("digits", out=tmp_path / "run", config=tmp_path / "search.toml", **settings)
     assert [(child.status, child.error) for child in run.children()] == [("done", None)] * 2
     recipe = run.config.children.recipe
-    assert [recipe[name] for name in ("loss", "optimizer", "schedule")] == ["focal", "rmsprop", "square-root"]
+    assert [recipe[name] for name in ("loss", "optimizer", "schedule")] == ["focal", "adagrad", "square-root"]
     assert run.config.children.skeleton["kernel_quantizer"] == "ternary"
     assert run.config.final.skeleton["kernel_quantizer"] == "ternary"
     with pytest.raises(UsageError, match="unknown loss 'focl'; did you mean 'focal'"):

@@ -17,7 +17,8 @@ Batch = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Adam's settings: ``steps`` minibatches of ``batch`` cells for every member, the rate going down to ``rate / 20``.
+    """Adam's settings: ``steps`` minibatches of ``batch`` cells for every member, the rate going down to ``rate / 20``
+    where it decays.
 
     ``l2`` is added to the loss as l2 · Σ p² (the old systems' ``reg_param``).
     """
@@ -26,6 +27,7 @@ class FitSettings:
     batch: int
     rate: float
     l2: float = 0.0
+    decay: bool = True
 
 
 def floored(rewards: Floats) -> Floats:
@@ -87,6 +89,8 @@ def minimise(
 
 
 def _rate(settings: FitSettings, step: int) -> float:
+    if not settings.decay:
+        return settings.rate
     done = step / max(1, settings.steps)
     return float(settings.rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * done))))
 

@@ -38,15 +38,20 @@ class NeuralPredictor(Predictor):
     Inputs and operators never seen in fitting are read as the mean of those seen of their kind (earlier cells, earlier
     blocks), so a predictor can score cells of more blocks than it was fitted on. The output is a sigmoid, the loss L1
     (``loss="rank"``: and the order of pairs); each member of an ensemble leaves out another fifth of the cells (arXiv
-    1712.00559, section 4.2 and appendix). Adam's rate falls from ``rate`` to a twentieth: the paper starts at 0.01 and
-    continues at 0.002 on later levels; here every fit starts afresh, so that it depends on the rewards alone.
+    1712.00559, section 4.2 and appendix). A fit depends on the rewards alone, not on fits before it. Unless
+    ``later_rate`` is given it starts afresh from all of them, and Adam's rate falls from ``rate`` to a twentieth. With
+    it, as in the paper (0.01 and 0.002), the levels are learnt one after the other: level 1 from fresh weights at
+    ``rate``, then levels 1 to b, for every b, from the weights of b - 1 at ``later_rate``.
 
     Args:
         space: of the cells.
         ensemble: how many members.
         cells, embedding: width of the network and of its tables.
         steps, batch: minibatches of a fit, and cells of each.
+        epochs: passes over the cells, in place of ``steps``.
         rate: Adam's first.
+        later_rate: Adam's first where a level is added to those before it (fine-tuning); None: all levels at once.
+        decay: whether the rate falls to a twentieth of its first.
         l2: weight of the sum of squares in the loss (the old systems' ``reg_param``).
         loss: ``l1`` or ``rank``.
 
@@ -66,14 +71,22 @@ class NeuralPredictor(Predictor):
         rate: float = 0.01,
         l2: float = 0.0,
         loss: Loss = "l1",
+        later_rate: float | None = None,
+        decay: bool = True,
+        epochs: int | None = None,
     ) -> None:
         super().__init__(space)
-        if min(ensemble, cells, embedding, steps, batch) < 1:
-            raise UsageError(f"ensemble, cells, embedding, steps and batch of the {self.name} predictor are at least 1")
+        if min(ensemble, cells, embedding, steps, batch, epochs or steps) < 1:
+            raise UsageError(
+                f"ensemble, cells, embedding, steps, epochs and batch of the {self.name} predictor are at least 1"
+            )
         if loss not in ("l1", "rank"):
             raise UsageError(f"the {self.name} predictor's loss is 'l1' or 'rank', not {loss!r}")
         self.count, self.cells, self.embedding, self.loss = ensemble, cells, embedding, loss
+        if rate <= 0 or (later_rate is not None and later_rate <= 0) or l2 < 0:
+            raise UsageError(f"rates of the {self.name} predictor are above 0, and l2 is not negative")
         self.steps, self.batch, self.rate, self.l2 = steps, batch, rate, l2
+        self.later_rate, self.decay, self.epochs = later_rate, decay, epochs
         self.parameters: Parameters | None = None
         self.seen: list[NDArray[np.bool_]] = []
 
@@ -105,7 +118,7 @@ class NeuralPredictor(Predictor):
 
     def settings(self) -> dict[str, Any]:
         """Keyword arguments that make this predictor again."""
-        names = ("cells", "embedding", "steps", "batch", "rate", "l2", "loss")
+        names = ("cells", "embedding", "steps", "batch", "rate", "l2", "loss", "later_rate", "decay", "epochs")
         return {"ensemble": self.count} | {name: getattr(self, name) for name in names}
 
     def fit(self, history: History, seed: int = 0) -> None:
@@ -119,7 +132,6 @@ class NeuralPredictor(Predictor):
         self._note_seen(parts, tokens)
         sizes = [len(seen) for seen in self.seen]
         self.parameters = self._initial(torch.Generator().manual_seed(seed), sizes)
-        settings = FitSettings(self.steps, self.batch, self.rate, self.l2)
         read = [self._read(part.rows, values, sizes) for part, values in zip(parts, tokens, strict=True)]
         target = torch.from_numpy(floored(joined(parts))).float()
         deviation = float(target.std(correction=0)) or 1.0
@@ -132,7 +144,22 @@ class NeuralPredictor(Predictor):
                 scores = self._own(parameters, indexes[:, chosen], lengths[chosen])
                 return self._loss(scores, target[chosen], deviation)
 
-            minimise(parameters, loss, batches(shares, settings, generator), settings)
+            for count, rate in self._stages(parts):
+                # where a member would be left without any cell, it learns from all
+                learnt = [share[share < count] if (share < count).any() else np.arange(count) for share in shares]
+                settings = FitSettings(self._steps(learnt), self.batch, rate, self.l2, self.decay)
+                minimise(parameters, loss, batches(learnt, settings, generator), settings)
+
+    def _steps(self, shares: list[Batch]) -> int:
+        count = min(len(share) for share in shares)
+        return self.steps if self.epochs is None else self.epochs * -(-count // min(self.batch, count))
+
+    def _stages(self, parts: list[Observed]) -> list[tuple[int, float]]:
+        """What is learnt one after the other: (of the first so many cells, rate)."""
+        ends = np.cumsum([len(part) for part in parts]).tolist()
+        if self.later_rate is None:
+            return [(ends[-1], self.rate)]
+        return [(end, self.later_rate if level else self.rate) for level, end in enumerate(ends)]
 
     def _loss(self, scores: Tensor, target: Tensor, deviation: float) -> Tensor:
         value = (torch.sigmoid(scores) - target).abs().mean(1)

@@ -12,12 +12,18 @@ from pronas.predictors._checkpoint import predictor_values, read_checkpoint, wri
 from pronas.predictors._predictor import Predictor
 from pronas.space import Space, space_from_dict
 
+_PAPER: dict[str, Any] = {"later_rate": 0.002, "decay": False}
 #: Where each is, imported when it is made: what needs SciPy or scikit-learn costs memory and time.
 _MAKERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "lstm": ("_lstm", "LSTMPredictor", {}),
     "lstm-ensemble": ("_lstm", "LSTMPredictor", {"ensemble": 5}),
     "mlp": ("_mlp", "MLPPredictor", {"ensemble": 1}),
     "mlp-ensemble": ("_mlp", "MLPPredictor", {"ensemble": 5}),
+    # as the paper fits them (arXiv 1712.00559, section 4.2 and appendix): Adam at 0.01 on level 1, 0.002 from there on
+    "paper-lstm": ("_lstm", "LSTMPredictor", _PAPER),
+    "paper-lstm-ensemble": ("_lstm", "LSTMPredictor", {"ensemble": 5, **_PAPER}),
+    "paper-mlp": ("_mlp", "MLPPredictor", {"ensemble": 1, **_PAPER}),
+    "paper-mlp-ensemble": ("_mlp", "MLPPredictor", {"ensemble": 5, **_PAPER}),
     "gp": ("_gp", "GaussianProcess", {}),
     "forest": ("_forest", "ForestPredictor", {}),
 }

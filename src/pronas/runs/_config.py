@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pronas.runs._duration import problem_with
 from pronas.runs._reading import flat, plain, read
-from pronas.runs._setting import Setting, setting, settings_of
+from pronas.runs._setting import Setting, entry, setting, settings_in, settings_of
 from pronas.runs._train_tables import ChildrenConfig, FinalConfig, TrainConfig
 
 __all__ = ["SETTINGS", "SPACES", "ChildrenConfig", "Config", "FinalConfig", "LimitConfig", "TrainConfig", "plain"]
@@ -137,6 +137,20 @@ class SearchConfig:
 
     PANEL: ClassVar[str] = SpaceConfig.PANEL
 
+    preset: str | None = setting(
+        "A published search, every setting of it; others given change it: paper, paper-imagenet, flat-cifar (the first "
+        "earlier system) or binary-mnist (the second)",
+        panel=_RUN,
+        chosen="none",
+        choices="pronas.runs._preset:PRESETS",
+    )
+    scale: float | None = setting(
+        "The preset's children, epochs and images times this share",
+        panel=_RUN,
+        chosen="1",
+        above=0,
+        at_most=1,
+    )
     strategy: str = setting(
         "How cells are chosen, all with the same number of children: progressive, random or evolution",
         "progressive",
@@ -177,10 +191,30 @@ class SearchConfig:
     rounds: int = setting("Fits of the predictor a level", 1, at_least=1, at_most=10_000)
     predictor: str | None = setting(
         "Which predictor guides the search: gp (Gaussian process), lstm (the paper's; scores whole levels fastest), "
-        "lstm-ensemble, mlp, mlp-ensemble, forest, or auto (the best of three by cross-validation)",
+        "lstm-ensemble, mlp, mlp-ensemble, forest, paper-lstm, paper-lstm-ensemble, paper-mlp, paper-mlp-ensemble "
+        "(with the paper's rates, from level to level), or auto (the best of three by cross-validation)",
         chosen="gp",
         choices="pronas.predictors:PREDICTORS",
         example="gp",
+    )
+    predictor_settings: Mapping[str, Any] = settings_in(
+        cells=entry(
+            int, "Width of a neural predictor", flag="controller_cells", chosen="100", at_least=1, at_most=65_536
+        ),
+        embedding=entry(
+            int, "Width of a neural predictor's tables", flag="embedding_dim", chosen="100", at_least=1, at_most=65_536
+        ),
+        steps=entry(
+            int,
+            "Minibatches of a neural predictor's fit",
+            flag="train_iterations",
+            chosen="its own",
+            at_least=1,
+            at_most=10_000_000,
+        ),
+        l2=entry(
+            float, "Weight of the squares of a neural predictor's weights", flag="reg_param", chosen="0", at_least=0
+        ),
     )
     acquisition: str | None = setting(
         "How predictions become choices: mean, optimistic, ei or thompson",
@@ -216,6 +250,11 @@ class SearchConfig:
         chosen="none",
         path=True,
         example="pronas-run",
+    )
+    warm_start: str | None = setting(
+        "Rewards known from a file (train_history.csv, scores_B.csv, architectures/NAME.txt), whose cells are children",
+        chosen="none",
+        path=True,
     )
     early_stop: int | None = setting(
         "Successive halving: in the end the best one in so many trains so many times longer",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pronas.controller import POPULATION, ControllerManager
@@ -22,6 +23,7 @@ from pronas.runs._events import SearchStoppedError, done_event, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._open import Run
+from pronas.runs._preset import departures
 from pronas.runs._promotion import train_promoted
 from pronas.runs._resolve import Problem, executor_options, make_controller
 from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
@@ -29,6 +31,7 @@ from pronas.runs._skips import skip_patterns
 from pronas.runs._voice import Emit, EnoughError, Voice
 from pronas.runs.final_training import CHECKPOINT
 from pronas.runs.store import Child
+from pronas.runs._warm_start import ROUND, keep_known
 from pronas.space import Cell
 from pronas.training import NetworkManager, Recipe
 
@@ -139,7 +142,15 @@ class Driver:
         return Evaluator(self.children, self.run.store, manager, self.emit, cached, self.fidelity, self._reward)
 
     def _begin(self, controller: ControllerManager) -> None:
+        name = Path(self.config.search.warm_start or "").name
+        if keep_known(self.children, self.run.store, self.problem.known, name):
+            self.emit(note(f"{sum(child.round == ROUND for child in self.children)} cells are known from {name}"))
         self._take_up(controller)
+
+    @property
+    def _begun(self) -> bool:
+        """Whether anything was proposed yet."""
+        return any(child.round != ROUND for child in self.children)
 
     def _skips(self) -> int | None:
         """How many patterns of skips are tried; None: all."""
@@ -163,7 +174,9 @@ class Driver:
     def _take_up(self, controller: ControllerManager) -> None:
         """Give the controller what the store holds: rewards of every round but the last, and the last proposal."""
         rounds = [part for part in self.children.rounds() if part[0].level <= self.space.B]
-        for part in rounds[:-1]:
+        known = [part for part in rounds if part[0].round == ROUND]
+        rounds = [part for part in rounds if part[0].round != ROUND]
+        for part in (*known, *rounds[:-1]):
             controller.tell([child.cell for child in part], [self._reward(child) for child in part])
         for last in rounds[-1:]:
             predicted = None if last[0].predicted is None else [child.predicted or 0.0 for child in last]
@@ -279,6 +292,9 @@ class Driver:
                 "budget": config.search.budget,
             }
         )
+        departed = departures(config)
+        if departed is not None:
+            self.emit(note(departed))
         if not is_named(config.data.name):  # published sets are known well enough
             for text in data.notes:
                 self.emit(note(text))

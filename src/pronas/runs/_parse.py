@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pronas.errors import UsageError, nearest
 from pronas.runs._config import SETTINGS, Config
 from pronas.runs._experiment import stored_config
+from pronas.runs._preset import over_preset
 
 if TYPE_CHECKING:
     from pronas.data import Dataset
@@ -65,6 +66,8 @@ def parse(
     elif dataset is not None:
         images, given["data"] = dataset, dataset.name
     values = asked(given, file, located=images is None)
+    if resume is None:  # a run that is resumed has its preset's settings already
+        values = over_preset(values)
     says_data = images is not None or "data" in given
     if resume is None:
         values = _budgeted(values)

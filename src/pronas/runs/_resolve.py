@@ -25,6 +25,7 @@ from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
 from pronas.runs._sizing import SMALLEST
 from pronas.runs.store import Child
+from pronas.runs._warm_start import read_known
 from pronas.space import Block, Cell, StateSpace, operator_is_binary
 
 
@@ -40,6 +41,7 @@ class Problem:
         constraints: what the network that ships may cost.
         cached: finds an identical child's result in another run, or ``None``.
         notes: what was chosen of the images, in words.
+        known: cells whose rewards are known (``warm_start``), and these.
         out: the folder, where one was named.
         resumes: whether it must hold this run already.
     """
@@ -53,6 +55,7 @@ class Problem:
     out: Path | None
     resumes: bool
     notes: tuple[str, ...] = ()
+    known: tuple[tuple[Cell, float], ...] = ()
 
 
 def resolve(request: SearchRequest) -> Problem:
@@ -86,7 +89,9 @@ def resolve(request: SearchRequest) -> Problem:
     cached = result_cache(config.search.reuse, config, dataset.fingerprint)
     notes = () if sized is None else (sized,)
     resumes = request.stored is not None
-    problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, resumes, notes)
+    file = config.search.warm_start
+    known = () if file is None or resumes else tuple(read_known(file, space))
+    problem = Problem(config, dataset, space, skeleton, constraints, cached, request.out, resumes, notes, known)
     _check_limits(problem)
     return problem
 
@@ -165,6 +170,7 @@ def make_controller(
         feasible=constraints.feasible if constraints.limited else None,
         objectives=names,
         costs=(lambda cells: told.matrix(names[1:], cells)) if len(names) > 1 else None,
+        options=dict(search.predictor_settings) if search.strategy == "progressive" else None,
     )
 
 

@@ -201,7 +201,7 @@ class TimedDriver(Driver):
 
     def _choose_shape(self, manager: NetworkManager) -> None:
         """Try the outer shapes, before any child is trained in one of them."""
-        if len(self.sizers) > 1 and self.run.store.meta("shape") is None and not len(self.children):
+        if len(self.sizers) > 1 and self.run.store.meta("shape") is None and not self._begun:
             trials, cell = self._trials(manager), self._reference_cells()[0]
             self.shape = trials.shape(cell)
             self.run.store.set_meta(shape=self.shape)
@@ -212,8 +212,10 @@ class TimedDriver(Driver):
     def _begin(self, controller: ControllerManager) -> None:
         """The hand-made networks are the first children, so that the answer can only be better."""
         super()._begin(controller)
-        if not len(self.children):
-            cells = self._reference_cells()[: max(2, self.plan.first // 2)]
+        if not self._begun:
+            known = {child.canonical for child in self.children}
+            cells = [cell for cell in self._reference_cells() if str(cell) not in known]
+            cells = cells[: max(2, self.plan.first // 2)]
             fitting = [c for c, fits in zip(cells, self.constraints.feasible(cells), strict=True) if fits]
             if fitting:
                 controller.take_up(1, 1, fitting)

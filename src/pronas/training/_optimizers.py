@@ -64,12 +64,12 @@ def register_optimizer(name: str) -> Callable[[OptimizerMaker], OptimizerMaker]:
     Registering a name again replaces it. For workers, register in a module that ``modules`` names.
 
         >>> import torch
-        >>> @register_optimizer("rmsprop")
-        ... def rmsprop(groups, recipe):
-        ...     return torch.optim.RMSprop(groups, recipe.learning_rate, momentum=recipe.momentum, eps=recipe.epsilon)
+        >>> @register_optimizer("adagrad")
+        ... def adagrad(groups, recipe):
+        ...     return torch.optim.Adagrad(groups, recipe.learning_rate, eps=recipe.epsilon)
         >>> from pronas.training import Recipe
-        >>> Recipe(optimizer="rmsprop", learning_rate=0.01).optimizer
-        'rmsprop'
+        >>> Recipe(optimizer="adagrad", learning_rate=0.01).optimizer
+        'adagrad'
 
     Args:
         name: as recipes and TOML files name it.
@@ -101,6 +101,12 @@ def _adam(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
 @register_optimizer("adamw")
 def _adamw(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, recipe.learning_rate, **_moments(recipe))
+
+
+@register_optimizer("rmsprop")
+def _rmsprop(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
+    alpha, momentum = recipe.beta2, recipe.momentum
+    return torch.optim.RMSprop(groups, recipe.learning_rate, alpha=alpha, eps=recipe.epsilon, momentum=momentum)
 
 
 def _moments(recipe: Recipe) -> dict[str, Any]:

@@ -39,12 +39,12 @@ class Recipe:
         images: images an epoch, a fresh random choice each time; None: all. Large sets are trained on in parts, so that
             the schedule's end and the looks at the validation images come in time.
         batch: images a step; the images left over at the end of an epoch wait for the next shuffle.
-        optimizer: ``adam``, ``adamw`` (decoupled weight decay), ``sgd`` (with Nesterov momentum), or the name of one
-            that was registered (``pronas.register_optimizer``).
+        optimizer: ``adam``, ``adamw`` (decoupled weight decay), ``sgd`` (with Nesterov momentum), ``rmsprop``, or the
+            name of one that was registered (``pronas.register_optimizer``).
         learning_rate: the highest rate of the schedule, before a layer's own multiplier.
         momentum: SGD's momentum; Adam's first beta.
-        beta2: Adam's second beta.
-        epsilon: Adam's epsilon.
+        beta2: Adam's second beta; RMSprop's decay of the squares.
+        epsilon: Adam's or RMSprop's.
         amsgrad: Adam with the largest second moment seen so far.
         weight_decay: on convolution and dense weights; never on batch norm, biases or latent binary weights.
         schedule: ``constant``, or ``cosine``, ``exponential`` or ``linear`` from the rate to ``final`` times the rate

@@ -12,6 +12,13 @@ _OLD_BINARY = Recipe(
     schedule="exponential", final=0.1, loss="squared-hinge",
 )  # fmt: skip
 
+#: How the paper trains children (arXiv 1712.00559, section 5.1, and NASNet, arXiv 1707.07012, appendix A, to which it
+#: refers): the presets' recipes are it and what they say.
+_PAPER = Recipe(
+    name="paper", epochs=20, batch=128, optimizer="sgd", learning_rate=0.01, weight_decay=5e-4,
+    schedule="cosine", final=0.0, clip_norm=5.0,
+)  # fmt: skip
+
 # Chosen by measurement: docs/experiments.md, "Recipes".
 _SEARCH = Recipe(
     name="search", epochs=5, batch=128, optimizer="sgd", learning_rate=0.3, weight_decay=5e-4,
@@ -32,7 +39,7 @@ _TIMED_BINARY = _FULL_BINARY.replace(name="timed-binary", epochs=20, batch=64)
 
 _NAMED = {
     entry.name: entry
-    for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _TIMED, _TIMED_BINARY, _OLD, _OLD_BINARY)
+    for entry in (_SEARCH, _SEARCH_BINARY, _FULL, _FULL_BINARY, _TIMED, _TIMED_BINARY, _OLD, _OLD_BINARY, _PAPER)
 }
 
 #: Names that ``recipe`` knows.
@@ -46,9 +53,9 @@ def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch:
         (3, 'search-binary')
 
     Args:
-        name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` (for a budget of time)
-            or ``old`` (what the systems before pronas used); with ``-binary`` behind, or with ``binary``, the one for
-            binarized networks.
+        name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` (for a budget of
+            time), ``old`` (what the systems before pronas used) or ``paper``; with ``-binary`` behind, or with
+            ``binary``, the one for binarized networks.
         binary: take the recipe for binarized networks.
         epochs: in place of the recipe's own; schedules stretch with it.
         batch: in place of the recipe's own.
