@@ -16,7 +16,10 @@ _RUN = "The run"
 
 @with_settings({one.train_name: one for one in SETTINGS.values() if one.declared.train})
 def command(
-    target: Annotated[str, typer.Argument(help="A run folder, a cell's text, or a representation string.")],
+    target: Annotated[
+        str,
+        typer.Argument(help="A run folder, a cell's text, a representation string, or a network: resnet8, pnasnet5, …"),
+    ],
     *,
     child: Annotated[int | None, typer.Option(help="This child of the run, not its best.")] = None,
     expansion: Annotated[

@@ -7,6 +7,7 @@ from typing import final
 
 from pronas.errors import UsageError, nearest
 from pronas.networks._binary import Binary
+from pronas.networks._pnas import PnasCifar, PnasImagenet
 from pronas.networks._residual import Residual
 from pronas.networks._skeleton import Skeleton
 from pronas.space import Cell
@@ -51,6 +52,21 @@ _REFERENCES = (
 )  # fmt: skip
 
 
+_PNASNET5 = (
+    "-2:5x5 dconv + -2:3x3 maxpool | -1:7x7 dconv + -1:3x3 maxpool | -1:5x5 dconv + -1:3x3 dconv"
+    " | 2:3x3 dconv + -1:3x3 maxpool | -2:3x3 dconv + -1:identity"
+)
+_PNAS = "Liu et al. 2018, arXiv 1712.00559"
+#: Known by name, too large to start a search from.
+_LARGE = (
+    _reference("pnasnet5", f"{_PNAS}, table 2", _PNASNET5, PnasCifar(N=3, F=48, outputs="all")),
+    _reference(
+        "pnasnet5-mobile", f"{_PNAS}, table 4", _PNASNET5, PnasImagenet(N=3, F=54, stem=32, outputs="all", dropout=0.0)
+    ),
+    _reference("pnasnet5-large", f"{_PNAS}, table 5", _PNASNET5, PnasImagenet(N=4, F=216, stem=96, outputs="all")),
+)  # fmt: skip
+
+
 def references(*, binary: bool = False) -> tuple[Reference, ...]:
     """Return the hand-made networks of full precision, or the binary ones.
 
@@ -73,9 +89,13 @@ def reference(name: str) -> Reference:
         >>> resnet8 = reference("resnet8")  # 78,042 parameters, as published
         >>> describe(resnet8.cell, resnet8.skeleton, (3, 32, 32)).parameters
         78042
+        >>> mobile = reference("pnasnet5-mobile")
+        >>> network = describe(mobile.cell, mobile.skeleton, (3, 224, 224), 1000)  # published: 5.1 M and 588 M
+        >>> network.parameters, network.macs
+        (5064487, 587578640)
 
     Args:
-        name: for instance ``resnet8``.
+        name: for instance ``resnet8``; ``pnasnet5`` is the paper's own network for CIFAR-10.
 
     Returns:
         Its cell, its skeleton and who published it.
@@ -83,8 +103,9 @@ def reference(name: str) -> Reference:
     Raises:
         UsageError: there is none of that name; the message names the nearest.
     """
-    for one in _REFERENCES:
+    known = (*_REFERENCES, *_LARGE)
+    for one in known:
         if one.name == name:
             return one
-    names = [one.name for one in _REFERENCES]
+    names = [one.name for one in known]
     raise UsageError(f"no reference network is called {name!r}{nearest(name, names)} (there are {', '.join(names)})")

@@ -76,7 +76,7 @@ class NeuralPredictor(Predictor):
         epochs: int | None = None,
     ) -> None:
         super().__init__(space)
-        if min(ensemble, cells, embedding, steps, batch, epochs or steps) < 1:
+        if min(ensemble, cells, embedding, steps, batch, steps if epochs is None else epochs) < 1:
             raise UsageError(
                 f"ensemble, cells, embedding, steps, epochs and batch of the {self.name} predictor are at least 1"
             )

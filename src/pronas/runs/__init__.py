@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pronas.runs._forecast import Forecast, plan
     from pronas.runs._images import stored_dataset
     from pronas.runs._level_scorer import Estimate, LevelScorer, Request
+    from pronas.runs._preset import PRESETS, preset
     from pronas.runs._setting import Setting
     from pronas.runs._signature import default_of
     from pronas.runs._template import template
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pronas.runs.store import Child
 
 __all__ = [
+    "PRESETS",
     "SETTINGS",
     "Child",
     "Comparison",
@@ -37,6 +39,7 @@ __all__ = [
     "baseline",
     "default_of",
     "plan",
+    "preset",
     "search",
     "stored_dataset",
     "template",
@@ -44,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "PRESETS": "_preset",
     "SETTINGS": "_config",
     "Child": "store",
     "Comparison": "_comparison",
@@ -57,6 +61,7 @@ _HOMES = {
     "baseline": "baselines",
     "default_of": "_signature",
     "plan": "_forecast",
+    "preset": "_preset",
     "search": "_api",
     "stored_dataset": "_images",
     "template": "_template",

@@ -29,9 +29,9 @@ from pronas.runs._resolve import Problem, executor_options, make_controller
 from pronas.runs._rounds import Evaluator, refuse_hopeless, train_round
 from pronas.runs._skips import skip_patterns
 from pronas.runs._voice import Emit, EnoughError, Voice
+from pronas.runs._warm_start import ROUND, keep_known
 from pronas.runs.final_training import CHECKPOINT
 from pronas.runs.store import Child
-from pronas.runs._warm_start import ROUND, keep_known
 from pronas.space import Cell
 from pronas.training import NetworkManager, Recipe
 

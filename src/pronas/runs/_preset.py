@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pronas.errors import DataError, SettingError
+from pronas.errors import DataError, SettingError, UsageError, nearest
 from pronas.runs._config import Config, plain
 
 _FOLDER = Path(__file__).parent / "presets"
@@ -21,7 +21,22 @@ _TWICE = (".recipe.epochs", ".recipe.batch", ".recipe.name")
 
 
 def preset(name: str) -> dict[str, Any]:
-    """Return a preset's settings, nested as in ``config.toml``."""
+    """Return a published search's settings, nested as in ``config.toml``.
+
+        >>> preset("paper")["search"]["children"]
+        256
+
+    Args:
+        name: one of ``PRESETS``.
+
+    Returns:
+        Every setting that was published, at its full scale.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"no preset is called {name!r}{nearest(name, PRESETS)} (there are {', '.join(PRESETS)})")
     return tomllib.loads((_FOLDER / f"{name}.toml").read_text("utf-8"))
 
 

@@ -24,8 +24,8 @@ from pronas.runs._image_size import with_image_size
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
 from pronas.runs._sizing import SMALLEST
-from pronas.runs.store import Child
 from pronas.runs._warm_start import read_known
+from pronas.runs.store import Child
 from pronas.space import Block, Cell, StateSpace, operator_is_binary
 
 

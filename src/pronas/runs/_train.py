@@ -14,7 +14,7 @@ from typing import Any
 from pronas.data import Augmentation, Dataset
 from pronas.errors import FolderTakenError, RunError, UsageError
 from pronas.files import write_atomic
-from pronas.networks import describe
+from pronas.networks import describe, reference
 from pronas.runs import final_training
 from pronas.runs._api import OnEvent
 from pronas.runs._choose import choose, recipe_of, skeleton_of, state_space
@@ -30,7 +30,7 @@ from pronas.runs._signature import document
 from pronas.runs.final_training import CHECKPOINT
 from pronas.runs.toml import dumps
 from pronas.space import Cell, operator_is_binary
-from pronas.training import load_model
+from pronas.training import load_model, load_published
 
 RESULT = "result.json"
 #: The settings that ``train`` takes, all of them the winner's, by the names that they have there.
@@ -54,13 +54,14 @@ def train(
     """Train one architecture to convergence, or go on with it, or give its result again.
 
     Args:
-        target: a run folder (its best cell, or ``child``), a cell's text in any form, or a representation string (which
-            needs the space's settings).
+        target: a run folder (its best cell, or ``child``), a cell's text in any form, a representation string (which
+            needs the space's settings), or the name of a network (``resnet8``, ``pnasnet5``, …; see
+            ``pronas.networks.reference``).
         dataset: the images; default: the run's, or ``digits``.
         out: the folder; default: ``pronas-train-…``, its own for each architecture, images and settings.
         child: number of a child of the run.
         expansion: add turned and shifted copies of every training image (``USE_EXPANSION``).
-        load_saved: a model whose weights the training starts from.
+        load_saved: a model whose weights the training starts from; or PNASNet-5's as they were published (``.pth``).
         on_event: called with every event.
         {settings}
 
@@ -131,7 +132,9 @@ def _parse(
     elif child is not None:
         raise UsageError(f"a child's number needs a run folder, and {target!r} is none")
     else:
-        cell = _read_cell(target, given)
+        cell, base = _named(target)
+        if cell is None:
+            cell = _read_cell(target, given)
         given = {**_kind(cell), **given}
     values = merged(_fresh(base, given), asked(given, located=images is None))
     return _TrainRequest(cell, Config.from_dict(values, "settings"), images, from_run and "data" not in given)
@@ -147,9 +150,15 @@ def _resolve(request: _TrainRequest, out: Path | None) -> _TrainTask:
     describe(request.cell, skeleton_of(config.final), dataset.input_shape, len(dataset.classes))
     if request.expansion:
         config = _expanded(config, dataset)
-    init = load_model(request.load_saved).network.state_dict() if request.load_saved else None
+    init = _saved(request.load_saved) if request.load_saved else None
     digest = _digest(request, config, dataset)
     return _TrainTask(request.cell, config, dataset, init, out or Path(f"pronas-train-{digest}"), digest)
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """Weights of a model file, or of the published file of PNASNet-5."""
+    model = load_published(path) if path.suffix in (".pth", ".pt") else load_model(path)
+    return model.network.state_dict()
 
 
 @contextmanager
@@ -202,6 +211,16 @@ def _child_cell(experiment: Experiment, child: int | None) -> Cell:
         if entry.id == child:
             return entry.cell
     raise UsageError(f"{experiment.path} has no child {child}; see: pronas show {experiment.path}")
+
+
+def _named(name: str) -> tuple[Cell | None, dict[str, Any]]:
+    """Return the cell of a hand-made or published network of that name, and settings of the network around it."""
+    try:
+        found = reference(name)
+    except UsageError:
+        return None, {}
+    skeleton = plain(found.skeleton.to_dict())
+    return found.cell, {"children": {"skeleton": skeleton}, "final": {"skeleton": skeleton}}
 
 
 def _read_cell(text: str, given: Mapping[str, Any]) -> Cell:

@@ -8,6 +8,7 @@ from pronas.training._malloc_tuning import keep_freed_memory
 from pronas.training._manager import NetworkManager
 from pronas.training._model import Model, ModelSpec, load_model, save_model, spec_of
 from pronas.training._optimizers import make_optimizer, register_optimizer
+from pronas.training._published import load_published
 from pronas.training._recipe import Recipe
 from pronas.training._recipes import RECIPES, recipe
 from pronas.training._replicas import Replicas
@@ -45,6 +46,7 @@ __all__ = [
     "images_per_second",
     "keep_freed_memory",
     "load_model",
+    "load_published",
     "make_loss",
     "make_optimizer",
     "rate_at",
