@@ -132,9 +132,8 @@ def _parse(
     elif child is not None:
         raise UsageError(f"a child's number needs a run folder, and {target!r} is none")
     else:
-        cell, base = _named(target)
-        if cell is None:
-            cell = _read_cell(target, given)
+        named, base = _named(target)
+        cell = named or _read_cell(target, given)
         given = {**_kind(cell), **given}
     values = merged(_fresh(base, given), asked(given, located=images is None))
     return _TrainRequest(cell, Config.from_dict(values, "settings"), images, from_run and "data" not in given)
