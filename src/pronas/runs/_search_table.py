@@ -30,6 +30,7 @@ class SearchConfig:
         "The preset's children, epochs and images times this share",
         panel=_RUN,
         chosen="1",
+        example=0.1,
         above=0,
         at_most=1,
     )
@@ -81,21 +82,39 @@ class SearchConfig:
     )
     predictor_settings: Mapping[str, Any] = settings_in(
         cells=entry(
-            int, "Width of a neural predictor", flag="controller_cells", chosen="100", at_least=1, at_most=65_536
+            int,
+            "Width of a neural predictor",
+            flag="controller_cells",
+            example=100,
+            chosen="100",
+            at_least=1,
+            at_most=65_536,
         ),
         embedding=entry(
-            int, "Width of a neural predictor's tables", flag="embedding_dim", chosen="100", at_least=1, at_most=65_536
+            int,
+            "Width of a neural predictor's tables",
+            flag="embedding_dim",
+            example=100,
+            chosen="100",
+            at_least=1,
+            at_most=65_536,
         ),
         steps=entry(
             int,
             "Minibatches of a neural predictor's fit",
             flag="train_iterations",
+            example=100,
             chosen="its own",
             at_least=1,
             at_most=10_000_000,
         ),
         l2=entry(
-            float, "Weight of the squares of a neural predictor's weights", flag="reg_param", chosen="0", at_least=0
+            float,
+            "Weight of the squares of a neural predictor's weights",
+            flag="reg_param",
+            example=1e-4,
+            chosen="0",
+            at_least=0,
         ),
     )
     acquisition: str | None = setting(
@@ -136,6 +155,7 @@ class SearchConfig:
     warm_start: str | None = setting(
         "Rewards known from a file (train_history.csv, scores_B.csv, architectures/NAME.txt), whose cells are children",
         chosen="none",
+        example="train_history.csv",
         path=True,
     )
     early_stop: int | None = setting(
