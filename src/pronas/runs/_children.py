@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._legacy_files import LegacyFiles
-from pronas.runs._tensorboard import TensorBoard
+from pronas.runs._tracking import Observers
 from pronas.runs.store import Child, Store
 from pronas.space import Cell, StateSpace
 
@@ -23,14 +24,14 @@ _RESULT = (
 class Children:
     """Every child of a run, in the order of proposal. What is changed here is in the store before the call returns."""
 
-    def __init__(self, folder: Path, store: Store, name: str, space: StateSpace) -> None:
+    def __init__(self, folder: Path, store: Store, config: Config, space: StateSpace) -> None:
         store.forget_running()
         self._folder, self._store = folder, store
         self._by_id = {child.id: child for child in store.children()}
         self.settled = sum(child.settled for child in self)
-        self._legacy_files = LegacyFiles(folder, name, space)
+        self._legacy_files = LegacyFiles(folder, config.data.name, space)
         with disk_errors(folder):
-            self.tensorboard = TensorBoard(folder / "logs", self)
+            self.observers = Observers(folder, config, self)
 
     def __iter__(self) -> Iterator[Child]:
         return iter(self._by_id.values())
@@ -67,7 +68,7 @@ class Children:
         self._by_id[number] = child
         with disk_errors(self._folder):
             self._legacy_files.update(self)
-            self.tensorboard.child(child)
+            self.observers.child(child)
         return child
 
     def flush(self) -> None:

@@ -6,7 +6,6 @@ stand in `pronas.runs._train_tables`, ``[search]`` in `pronas.runs._search_table
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, ClassVar
 from pronas.runs._reading import flat, plain, read
 from pronas.runs._search_table import SearchConfig
 from pronas.runs._setting import Setting, setting, settings_of
+from pronas.runs._setting_checks import regular_expression, share_or_number
 from pronas.runs._train_tables import ChildrenConfig, FinalConfig, TrainConfig
 
 __all__ = [
@@ -33,19 +33,6 @@ __all__ = [
 SPACES = ("pnas", "flat", "residual", "binary", "custom")
 _RUN = "The run"
 _MOST = 10**9  # of what is counted: more is a slip of the finger
-
-
-def _share_or_number(value: float) -> str | None:
-    whole = value < 1 or value == int(value)
-    return None if whole else f"must be a share below 1 or a whole number, not {value!r}"
-
-
-def _regular_expression(value: str) -> str | None:
-    try:
-        re.compile(value)
-    except re.error as error:
-        return f"is no regular expression ({error}): {value!r}"
-    return None
 
 
 @dataclass(frozen=True)
@@ -70,7 +57,7 @@ class DataConfig:
         chosen="the data set's own",
         above=0,
         at_most=_MOST,
-        check=_share_or_number,
+        check=share_or_number,
         train=True,
         example=0.1,
     )
@@ -95,7 +82,7 @@ class DataConfig:
         "A regular expression over file names: images in which it (or its first group) finds the same text stay on one "
         "side of every split",
         chosen="none",
-        check=_regular_expression,
+        check=regular_expression,
         train=True,
         example="^[^_]+",
     )
@@ -239,6 +226,11 @@ class ExecutionConfig:
     )
     baselines: bool = setting(
         "In the end, train hand-made networks for as long each, to see whether the search paid", False
+    )
+    track: str | None = setting(
+        "A tracker told of children as nested runs: mlflow, wandb or trackio",
+        chosen="TensorBoard's files alone",
+        choices="pronas.tracking:TRACKERS",
     )
     gpus: float | None = setting(
         "Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024, example=0.5

@@ -75,7 +75,7 @@ class Driver:
         problem = run.problem
         self.run, self.emit, self.config, self.problem = run, Voice(emit), run.config, problem
         self.space, self.constraints, self.dataset = problem.space, problem.constraints, problem.dataset
-        self.children = Children(run.folder, run.store, self.config.data.name, self.space)
+        self.children = Children(run.folder, run.store, self.config, self.space)
         self.fidelity = Fidelity(run.folder, self.config, self.children, run.store)
         self._start = time.monotonic()
 
@@ -102,7 +102,7 @@ class Driver:
         """Bring the files for people up to date; what fails here follows from the store and comes back."""
         with contextlib.suppress(RunError):
             self.children.flush()
-        self.children.tensorboard.close()
+        self.children.observers.close()
 
     def _search(self) -> None:
         with self._manager() as manager:
@@ -207,7 +207,7 @@ class Driver:
         report = controller.train(rewards).to_dict()
         self.run.store.add_fit(level, round_, report)
         with disk_errors(self.run.folder):
-            self.children.tensorboard.fit(level, report)
+            self.children.observers.fit(level, report)
             controller.save()
         self.emit({"event": "fit", "level": level, "round": round_, "report": report})
 
@@ -234,7 +234,7 @@ class Driver:
     def _tell_again(self) -> None:
         final = self.run.store.meta("final")
         if final:
-            self.children.tensorboard.curves(final["curves"])
+            self.children.observers.final(final, len(self.children))
         self.emit(note(f"{self.run.folder} is finished"))
         self.emit(done_event(self.run.folder, self._best(), final, (final or {}).get("seconds", 0.0)))
 
@@ -258,7 +258,7 @@ class Driver:
 
     def _finish(self, best: Child, final: dict[str, Any] | None) -> None:
         if final is not None:
-            self.children.tensorboard.curves(final["curves"])
+            self.children.observers.final(final, len(self.children))
         self.run.store.set_meta(final=final, state="done")
         (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
         self.emit(done_event(self.run.folder, best, final, time.monotonic() - self._start))

@@ -27,6 +27,7 @@ from pronas.runs._sizing import SMALLEST
 from pronas.runs._warm_start import read_known
 from pronas.runs.store import Child
 from pronas.space import Block, Cell, StateSpace, operator_is_binary
+from pronas.tracking import check_tracker
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ def resolve(request: SearchRequest) -> Problem:
         RunError: the run to take results from cannot be read.
     """
     _check_execution(request.config)
+    if request.config.execution.track is not None:
+        check_tracker(request.config.execution.track)
     _check_budget(request.config)
     request, sized = _sized(request)
     choose(request.config)  # what is wrong without images is told without loading them
