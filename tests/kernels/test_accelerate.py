@@ -72,7 +72,7 @@ def test_the_second_step_is_plain_pytorch_s(name: str, kind: str, options: dict[
     found, expected = build(name, text, **options), build(name, text, **options)
     (fast, accelerated), (plain, _) = step_of(found), step_of(expected, "off")
     fast(*batch(0))
-    assert accelerated._gradients.repeats
+    assert accelerated.repeats
     with torch.no_grad():
         for one, two in zip(found.buffers(), expected.buffers(), strict=True):
             two.copy_(one)
@@ -197,7 +197,7 @@ def test_hooks_are_called(kind: str, when: str) -> None:
     step, accelerated = step_of(network)
     if when != "before":
         step(*batch(0))
-        assert accelerated._gradients.repeats
+        assert accelerated.repeats
     handle = hooks()[kind](network, lambda *_: seen.append(kind))
     try:
         step(*batch(1)), step(*batch(2))
@@ -250,7 +250,7 @@ def test_a_replaced_layer_is_used_from_the_next_epoch_on() -> None:
     step.begin_epoch()
     step(*batch(1))
     assert network.head[-1].weight.grad is not None
-    assert accelerated._gradients.repeats
+    assert accelerated.repeats
 
 
 def test_a_network_that_is_not_ours_runs_as_it_is() -> None:

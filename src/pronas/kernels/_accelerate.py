@@ -112,6 +112,11 @@ class Accelerated:
         """Whether `update` may be captured, so that what changes from step to step must be in tensors."""
         return self._update.allowed
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a step was captured, which others repeat."""
+        return self._gradients.repeats
+
     def alike(self, copy: Network) -> Accelerated:
         """The same for a copy of the network; nothing is said of it."""
         return Accelerated(copy, *self._alike, quiet=True)
