@@ -5,9 +5,9 @@
     python benchmarks/faithful.py paper --data ../shared/data/cifar10.zip --scale 0.05 --operators "3x3 dconv" identity
 
 The search is `pronas search --preset NAME`; the same command goes on after an interruption. ``train_history.csv``,
-``scores_B.csv``, ``config.toml`` and the report are copied to ``benchmarks/faithful/NAME``. Then, for every level b but the
-last, each predictor is fitted to the levels up to b and ranks the cells of level b + 1 that were trained: Spearman's rho on
-what it was fitted to, and on those (the paper's table 1), each the mean of some seeds with its standard error.
+``scores_B.csv``, ``config.toml`` and the report are copied to ``benchmarks/faithful/NAME``. Then, for every level b but
+the last, each predictor is fitted to the levels up to b and ranks the cells of level b + 1 that were trained: Spearman's
+rho on what it was fitted to, and on those (the paper's table 1), each the mean of some seeds with its standard error.
 """
 
 from __future__ import annotations
