@@ -1,6 +1,6 @@
 """Kills, broken files and a crowd: half an hour of what must never lose, crash, hang or answer wrongly; one table.
 
-    python benchmarks/torture.py [--quick] [--seed 1]
+    python benchmarks/torture.py [--quick] [--seed 1] [--only store "commands on broken runs"]
 
 Kills: searches are killed with SIGKILL at random moments, and must end as if nothing had been. Mutants: files of every
 kind with bytes flipped, cut, or values of other types (model specifications with a digest that is right) are read, and
@@ -366,6 +366,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a minute instead of half an hour")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--only", nargs="+", choices=["kills", "live clients", *SHARES], help="these lines of the table"
+    )
     for name in ("--kind", "--in"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, default=0, help=argparse.SUPPRESS)
@@ -375,11 +378,11 @@ def main() -> None:
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
-        sys.exit(table(Path(folder), asked.seed, 40 if asked.quick else 1))
+        sys.exit(table(Path(folder), asked.seed, 40 if asked.quick else 1, asked.only))
 
 
-def table(folder: Path, seed: int, part: int) -> int:
-    """Do a ``part``-th of everything; print a line each; returns 1 where anything went wrong."""
+def table(folder: Path, seed: int, part: int, only: list[str] | None) -> int:
+    """Do a ``part``-th of everything (or ``only`` of some lines); print them; returns 1 where anything went wrong."""
     make_files(folder)
     print("| what | tried | as it should be | refused in one line | wrong | slowest, s | memory, MiB | seconds |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -389,16 +392,18 @@ def table(folder: Path, seed: int, part: int) -> int:
     ]
     for kind, count in SHARES.items():
         jobs.append((kind, lambda kind=kind, count=count: mutants_apart(kind, max(5, count // part), seed, folder)))
-    examples = []
+    wrong = False
     for name, job in jobs:
+        if only is not None and name not in only:
+            continue
         start = time.monotonic()
         found = job()
-        examples += found["examples"]
+        wrong |= bool(found["examples"])
+        print(*found["examples"][:20], sep="\n", end="\n" if found["examples"] else "", file=sys.stderr, flush=True)
         figures = [found["tried"], found["read"], found["refused"], found["wrong"]]
         row = [name, *(f"{one:,}" for one in figures), f"{found['slowest']:.1f}", str(found["memory"] or "")]
         print("| " + " | ".join([*row, f"{time.monotonic() - start:.0f}"]) + " |", flush=True)
-    print(*examples[:20], sep="\n")
-    return int(bool(examples))
+    return int(wrong)
 
 
 if __name__ == "__main__":

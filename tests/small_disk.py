@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +24,8 @@ def small_disk(folder: Path, megabytes: int = 6) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def fill(folder: Path) -> Path:
-    """Leave no byte free; returns the file that takes them."""
+def fill(folder: Path, left: int = 0) -> Path:
+    """Leave so many bytes free (whole pages), no more; returns the file that takes the others."""
     filler = folder / "filler"
     with open(filler, "wb", buffering=0) as file:
         for size in (2**16, 1):
@@ -33,4 +34,5 @@ def fill(folder: Path) -> Path:
                     pass
             except OSError:
                 continue
+    os.truncate(filler, max(0, filler.stat().st_size - left))
     return filler

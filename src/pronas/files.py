@@ -23,8 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(target))
+    _refuse_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     special = target.exists() and not target.is_file()  # a device or a pipe is written to, never replaced
     beside = None if special else target.parent
@@ -41,6 +40,33 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Give an empty folder; on a clean exit every file in it moves to ``folder``, otherwise none.
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with together(folder) as temporary:
+    ...     for name in ("a.c", "a.h"):
+    ...         write_atomic(temporary / name, "whole")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['a.c', 'a.h']
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pronas-", dir=folder) as name:
+        temporary = Path(name)
+        try:
+            yield temporary
+        except OSError as error:
+            if Path(str(error.filename)).parent == temporary:  # the user named another place
+                error.filename = str(folder / Path(error.filename).name)
+            raise
+        paths = sorted(temporary.iterdir())
+        for path in paths:
+            _refuse_folder(folder / path.name)
+        for path in paths:
+            os.replace(path, folder / path.name)
 
 
 def write_atomic(path: str | os.PathLike[str], data: str | bytes) -> None:
@@ -78,6 +104,11 @@ def disk_is_full(error: OSError) -> bool:
     (True, False)
     """
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _refuse_folder(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(path))
 
 
 def _sync(path: Path) -> None:

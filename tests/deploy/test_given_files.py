@@ -38,17 +38,16 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
-def test_a_given_file_is_run_never_the_model_beside_it(folder, network, suffix):
+def test_a_given_file_is_run_never_the_model_beside_it(folder, network):
     made, _ = network
     other = made.__class__(made.plan, torch.ones(1), torch.zeros(1))
     pronas.save_model(other, folder / "net", network[1])  # beside it: another model of the same name
-    opened = open_exported(folder / f"net.{suffix}")
+    opened = open_exported(folder / "net.onnx")
     expected = made(torch.from_numpy(images())).detach().numpy()
     assert np.allclose(opened.score(images()), expected, atol=1e-4)
     assert (opened.input_shape, opened.classes) == ((1, 8, 8), NAMES)
     (folder / "net.safetensors").unlink()
-    assert open_exported(folder / f"net.{suffix}") is not None
+    assert open_exported(folder / "net.onnx") is not None
 
 
 def test_onnx_and_pt2_say_classes_and_input_range(folder):
@@ -63,7 +62,7 @@ def test_onnx_and_pt2_say_classes_and_input_range(folder):
         assert facts["input"] == "images: uint8 (batch, 1, 8, 8)"
 
 
-@pytest.mark.parametrize("suffix", ["tflite", "c", "h"])
+@pytest.mark.parametrize("suffix", ["tflite", "c", "h", "pt2"])
 def test_what_cannot_be_run_here_says_what_to_do(folder, suffix):
     (folder / f"net.{suffix}").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"cannot be run here: .*; give the run or the model"):
@@ -71,11 +70,10 @@ def test_what_cannot_be_run_here_says_what_to_do(folder, suffix):
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, b"PK\x03\x04" + b"x" * 50])
-@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
-def test_a_damaged_file_is_one_line(folder, suffix, content):
-    (folder / f"net.{suffix}").write_bytes(content)
+def test_a_damaged_file_is_one_line(folder, content):
+    (folder / "net.onnx").write_bytes(content)
     with pytest.raises(ModelFileError) as caught:
-        open_exported(folder / f"net.{suffix}")
+        open_exported(folder / "net.onnx")
     assert "\n" not in str(caught.value)
 
 

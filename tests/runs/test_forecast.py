@@ -154,3 +154,11 @@ def test_what_changes_the_numbers_changes_the_plan(more):
     assert other != plain
     assert other.children == plain.children + 4 * ("skips" in more)
     assert (other.images < plain.images) == bool({"early_stop", "inherit"} & set(more))
+
+
+def test_a_plan_for_more_children_than_anybody_trains_is_made_at_once():
+    settings = {"space": "pnas", "filters": 4, "children": "all", "first": "all", "limit": 100}
+    few = pronas.plan("digits", **settings, blocks=2, workers=2, speed=1e9)
+    many = pronas.plan("digits", **settings, blocks=5, workers=2, speed=1e9)
+    assert few.children < 10**6 < 10**12 < many.children
+    assert many.seconds > 10**5 * few.seconds

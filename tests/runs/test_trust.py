@@ -10,8 +10,8 @@ from PIL import Image
 
 import pronas
 from pronas.data import dataset_from_arrays
-from pronas.errors import DataError, FolderTakenError, RunError, UsageError
-from pronas.runs import train
+from pronas.errors import DataError, FolderTakenError, ModelFileError, RunError, UsageError
+from pronas.runs import stored_dataset, train
 
 QUICK = {"space": "flat", "operators": "3x3 maxpool,3x3 dconv", "filters": "4,4", "blocks": 1, "first": 1, "epochs": 1}
 SEARCH = {**QUICK, "final_epochs": 1, "threads": 1, "execution": "inline"}
@@ -72,10 +72,19 @@ def test_a_trained_cell_belongs_to_its_images(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_gained_a_class_is_other_data(photos, tmp_path):
-    kinds(dataset=photos.path, out=tmp_path / "run")
+    run, _ = kinds(dataset=photos.path, out=tmp_path / "run")
+    trained, _ = train(CELL, photos.path, out=tmp_path / "trained", **TRAIN)
+    assert stored_dataset(run.path).fingerprint == stored_dataset(trained).fingerprint
     photos("dddd")
-    with pytest.raises(RunError, match="not those that the search began with"):
-        kinds(dataset=photos.path, out=tmp_path / "run")
+    for use in (
+        lambda: kinds(dataset=photos.path, out=tmp_path / "run"),
+        lambda: pronas.baseline(run.path, budget="10s"),
+        lambda: pronas.baseline(run.path, arrays(1), budget="10s"),
+        lambda: stored_dataset(run.path),  # what export takes its scales from, and benchmark its images
+        lambda: stored_dataset(trained),
+    ):
+        with pytest.raises(RunError, match="not those that the search began with"):
+            use()
 
 
 def test_a_run_follows_its_data(photos, tmp_path, monkeypatch):
@@ -113,11 +122,53 @@ def test_deleted_files_come_back_and_the_store_is_one_file(tmp_path):
         path for path in run.path.glob("*") if path.name not in ("store.sqlite", "weights", ".lock", "scores_1.csv")
     ]
     assert not list(run.path.glob("store.sqlite-*"))
-    for path in names:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    kinds(dataset=arrays(1), out=tmp_path / "run")
-    assert all(path.exists() for path in names)
-    assert not list(run.path.glob("store.sqlite-*"))
+    texts = {path: path.read_bytes() for path in names if path.is_file()}
+    for again in ({"dataset": arrays(1), "out": run.path}, {"resume": run.path}):  # resumed, it needs no images
+        for path in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        pronas.search(**again, **(SEARCH if "out" in again else {}))
+        assert all(path.exists() for path in names)
+        assert {path: path.read_bytes() for path in texts} == texts
+        assert not list(run.path.glob("store.sqlite-*"))
+
+
+def test_a_deleted_winner_is_trained_again_to_the_same_weights(tmp_path):
+    run, _ = kinds(dataset=arrays(1), out=tmp_path / "run")
+    file = run.path / "weights" / "best.safetensors"
+    weights, final = file.read_bytes(), run.final
+    file.unlink()
+    with pytest.raises(DataError, match="given in memory, give them again"):
+        pronas.search(resume=run.path)
+    with pytest.raises(ModelFileError, match="resume its search"):
+        pronas.export(run.path, "onnx")
+    again, told = kinds(dataset=arrays(1), out=run.path)
+    assert told[0] == "note"
+    assert told[-1] == "done"
+    assert file.read_bytes() == weights
+    assert again.final | {"seconds": 0} == final | {"seconds": 0}
+
+
+def test_curves_of_every_fit_come_back(tmp_path):
+    from tensorboardX.proto.event_pb2 import Event
+
+    run, _ = kinds(dataset=arrays(1), out=tmp_path / "run")
+
+    def scalars():
+        found = []
+        for file in (run.path / "logs").iterdir():
+            data = file.read_bytes()
+            while data:
+                size = int.from_bytes(data[:8], "little")
+                event = Event.FromString(data[12 : 12 + size])
+                found += [(value.tag, event.step, value.simple_value) for value in event.summary.value]
+                data = data[16 + size :]
+        return sorted(found)
+
+    before = scalars()
+    assert {"child/reward", "final/loss"} <= {tag for tag, _, _ in before}
+    shutil.rmtree(run.path / "logs")
+    pronas.search(resume=run.path)
+    assert scalars() == before
 
 
 @pytest.mark.parametrize("when", ["level", "child", "epoch"])

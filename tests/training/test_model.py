@@ -168,6 +168,7 @@ def test_no_file_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_save_killed_between_its_files_leaves_a_whole_model(tmp_path, network, spec, monkeypatch) -> None:
     save_model(network, tmp_path / "m", spec)
+    before = next(network.parameters()).clone()
     with torch.no_grad():
         next(network.parameters()).add_(1)
 
@@ -177,7 +178,8 @@ def test_a_save_killed_between_its_files_leaves_a_whole_model(tmp_path, network,
     monkeypatch.setattr("pronas.files.write_atomic", killed)
     with pytest.raises(KeyboardInterrupt):
         save_model(network, tmp_path / "m", spec)
-    assert torch.equal(next(load_model(tmp_path / "m").network.parameters()), next(network.parameters()))
+    assert torch.equal(next(load_model(tmp_path / "m").network.parameters()), before)
+    assert sorted(os.listdir(tmp_path)) == ["m.json", "m.safetensors"]
 
 
 def test_a_save_that_cannot_be_written_keeps_the_old_model(tmp_path, network, spec, monkeypatch) -> None:

@@ -10,7 +10,7 @@ from pronas.errors import UsageError
 
 def command(
     model: Annotated[
-        Path, typer.Argument(help="A run's folder (its winner is taken), a model, or a .packed, .onnx or .pt2 file.")
+        Path, typer.Argument(help="A run's folder (its winner is taken), a model, or a .packed or .onnx file.")
     ],
     images: Annotated[
         int, typer.Option("--images", "-n", max=100_000, help="Validation images for the agreement.")

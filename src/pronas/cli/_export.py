@@ -53,7 +53,9 @@ def command(
 
 def images_of(model: Path):  # type: ignore[no-untyped-def]
     """A function that gives the run's data set; None for a model outside of a run."""
-    folder = next((path for path in (model, *model.parents[:2]) if (path / "config.toml").is_file()), None)
+    results = ("store.sqlite", "result.json")
+    folders = (path for path in (model, *model.parents[:2]) if any((path / name).is_file() for name in results))
+    folder = next(folders, None)
     if folder is None:
         return None
     from pronas.runs import stored_dataset

@@ -135,7 +135,8 @@ def _decode_into(
         others = f" (and {len(odd) - 1} others)" if len(odd) > 1 else ""
         height, width = first[1]
         raise DataError(
-            f"{where}: {odd[0]}{others}, {first[0]} {height}x{width}: give image_size to resize all to one size"
+            f"{where}: {odd[0]}{others}, {first[0]} {height}x{width}: give image_size to resize all to one size",
+            "image_size",
         )
     return bad
 

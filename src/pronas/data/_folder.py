@@ -173,7 +173,7 @@ def _bad_notes(names: Sequence[str], decoded: Decoded, where: str, options: Read
         return ()
     reasons = [reason for _, reason in decoded.bad]
     if not options.skip_bad:
-        raise DataError(f"{bad_pictures(reasons, where)}; skip_bad leaves out what cannot be read")
+        raise DataError(f"{bad_pictures(reasons, where)}; skip_bad leaves out what cannot be read", "skip_bad")
     return (f"{len(reasons)} of {len(names)} pictures were left out: {listed(reasons)}",)
 
 

@@ -121,7 +121,8 @@ def _chunks(pairs: Iterable[tuple[Any, Any]], labels: list[Any], where: str, siz
         if picture.shape[2:] != shape:
             (height, width), (h, w) = shape, picture.shape[2:]
             raise DataError(
-                f"{where}: item {index} is {h}x{w}, the first {height}x{width}: give image_size to resize all"
+                f"{where}: item {index} is {h}x{w}, the first {height}x{width}: give image_size to resize all",
+                "image_size",
             )
         labels.append(_label(label))
         if waiting and (len(waiting) == limits.ITEMS or waiting[0].shape != picture.shape):

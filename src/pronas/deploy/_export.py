@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from pronas.deploy._exported import PT2_FACTS, label_onnx, metadata
 from pronas.errors import ModelFileError, UsageError, nearest
-from pronas.files import replacing, write_atomic
+from pronas.files import replacing, together, write_atomic
 
 if TYPE_CHECKING:
     from pronas.data import Dataset
@@ -183,14 +183,24 @@ def export_with_facts(
         _check_board(order, format, board)
     if target.is_dir():
         raise UsageError(f"{target} is a folder; name a file, such as {target / ('net' + FORMATS[format])}")
-    beside = _WRITERS[format](order)
-    from pronas.deploy._text import facts_of, remember, write_text
-
-    agreement = order.made[0] if order.made else None
-    facts = facts_of(loaded, format, target, agreement) | order.notes
+    if target.exists() and not target.is_file():  # a device or a pipe: nothing takes its place
+        return _written(order, format)
+    with together(target.parent) as folder:
+        made = _written(replace(order, target=folder / target.name), format)
     if path is not None:
-        remember(path, facts)
-    return Exported(target, (*beside, write_text(target, facts)), facts, agreement)
+        from pronas.deploy._text import remember
+
+        remember(path, made.facts)
+    return replace(made, path=target, beside=tuple(target.with_name(one.name) for one in made.beside))
+
+
+def _written(order: _Order, format: str) -> Exported:
+    from pronas.deploy._text import facts_of, write_text
+
+    beside = _WRITERS[format](order)
+    agreement = order.made[0] if order.made else None
+    facts = facts_of(order.model, format, order.target, agreement) | order.notes
+    return Exported(order.target, (*beside, write_text(order.target, facts)), facts, agreement)
 
 
 def _check(order: _Order, format: str) -> None:
@@ -330,7 +340,9 @@ def find_model(path: str | os.PathLike[str]) -> Path:
     if given.is_dir():
         best = given / "weights" / "best.safetensors"
         if not best.is_file():
-            raise ModelFileError(f"{given}: this run has no trained winner yet ({best.relative_to(given)} is missing)")
+            raise ModelFileError(
+                f"{given}: this run has no trained winner ({best.relative_to(given)} is missing); resume its search"
+            )
         return best
     if given.suffix not in (".safetensors", ".json") and given.is_file():
         raise ModelFileError(f"{given}: is no model of pronas; give a run's folder or a .safetensors file")

@@ -23,6 +23,8 @@ _NOT_RUN = {
     ".tflite": "LiteRT or TensorFlow Lite Micro runs it, as the text beside it says",
     ".c": "a C compiler makes a program of it, as the text beside it says",
     ".h": "it belongs to a .c file",
+    ".pt2": "PyTorch's loader runs whatever code such a file holds, so load it yourself if you trust where it is from "
+    "(torch.export.load)",
 }
 
 
@@ -78,7 +80,7 @@ def open_exported(path: Path) -> Runner | None:
 
     Raises:
         ModelFileError: it is damaged, or no network of images.
-        UsageError: nothing here runs files of its kind (``.tflite``, ``.c``, ``.h``).
+        UsageError: nothing here runs files of its kind (``.tflite``, ``.c``, ``.h``, ``.pt2``).
         MissingExtraError: an ONNX file without onnxruntime.
     """
     from pronas.deploy.packed import is_packed
@@ -87,9 +89,8 @@ def open_exported(path: Path) -> Runner | None:
         return None
     if is_packed(path):
         return _packed(path)
-    openers = {".onnx": _onnx, ".pt2": _pt2}
-    if path.suffix in openers:
-        return openers[path.suffix](path)
+    if path.suffix == ".onnx":
+        return _onnx(path)
     if path.suffix in _NOT_RUN:
         raise UsageError(f"{path} cannot be run here: {_NOT_RUN[path.suffix]}; give the run or the model it came from")
     return None
@@ -121,29 +122,6 @@ def _onnx(path: Path) -> Runner:
         return np.asarray(opened.run([outputs[0].name], {inputs[0].name: images})[0])
 
     return _tried(path, "ONNX Runtime", shape, facts, score)
-
-
-def _pt2(path: Path) -> Runner:
-    import torch
-
-    facts = {PT2_FACTS: ""}
-    try:
-        program = torch.export.load(str(path), extra_files=facts)
-        module = program.module()
-        (name,) = program.graph_signature.user_inputs
-        node = next(node for node in program.graph.nodes if node.name == name)
-        shape = _image_shape(path, [int(side) if str(side).isdigit() else 0 for side in node.meta["val"].shape])
-        known = json.loads(facts[PT2_FACTS] or "{}")
-    except ModelFileError:
-        raise
-    except Exception as error:  # a broken archive, a program of another version: PyTorch has no one error for it
-        raise ModelFileError(f"{path}: PyTorch cannot read it ({_first_line(error)})") from error
-
-    def score(images: NDArray[np.uint8]) -> NDArray[Any]:
-        with torch.no_grad():
-            return np.asarray(module(torch.from_numpy(images)).numpy())
-
-    return _tried(path, "torch.export", shape, known if isinstance(known, dict) else {}, score)
 
 
 def _image_shape(path: Path, sides: list[Any]) -> tuple[int, int, int]:

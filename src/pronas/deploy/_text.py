@@ -87,8 +87,10 @@ def write_text(path: Path, facts: dict[str, str]) -> Path:
 
 
 def remember(model: Path, facts: dict[str, str]) -> None:
-    """Keep the facts with the run that ``model`` is the winner of, by the file's name, for its report; of a model
-    elsewhere, nothing."""
+    """Keep the facts with the run that ``model`` is the winner of, by the file's name, for its report.
+
+    Of a model elsewhere, or in a run that may only be read, nothing is kept.
+    """
     run = model.parent.parent
     if model.parent.name != "weights" or not (run / "store.sqlite").is_file():
         return
@@ -97,7 +99,8 @@ def remember(model: Path, facts: dict[str, str]) -> None:
         found = json.loads(path.read_text(encoding="utf-8"))
         known = found if isinstance(found, dict) else {}
     known.pop(facts["file"], None)
-    write_atomic(path, json.dumps(known | {facts["file"]: facts}, indent=2, ensure_ascii=False) + "\n")
+    with contextlib.suppress(OSError):
+        write_atomic(path, json.dumps(known | {facts["file"]: facts}, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_example(path: Path, spec: ModelSpec) -> Path:

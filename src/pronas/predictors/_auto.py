@@ -30,8 +30,8 @@ class AutoPredictor(Predictor):
 
     def __init__(self, space: Space, make: Callable[..., Predictor], *, candidates: Sequence[str] = CANDIDATES) -> None:
         super().__init__(space)
-        if not candidates or "auto" in candidates:
-            raise UsageError("auto needs other predictors' names to choose among")
+        if not candidates or "auto" in candidates or len(set(candidates)) < len(candidates):
+            raise UsageError("auto needs other predictors' names to choose among, each once")
         self.make, self.candidates = make, tuple(candidates)
         for name in self.candidates:
             make(name, space)
@@ -109,6 +109,8 @@ class AutoPredictor(Predictor):
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take the state that ``state`` gave."""
+        if values["chosen"] not in self.candidates:
+            raise ValueError(f"it chose {values['chosen']!r}, which it did not know")
         self.chosen_name, self.correlations = values["chosen"], dict(values["correlations"])
         self.chosen = self.make(self.chosen_name, self.space)
         self.chosen.set_state(tensors, values["values"])

@@ -15,7 +15,7 @@ def tables(parameters: Parameters) -> list[Tensor]:
     return [parameters[f"table{kind}"] for kind in range(sum(name.startswith("table") for name in parameters))]
 
 
-def uniform(generator: torch.Generator, bound: float, *shape: int) -> Tensor:
+def uniform(generator: torch.Generator | None, bound: float, *shape: int) -> Tensor:
     """Float32 numbers in [-bound, bound]."""
     return (torch.rand(*shape, generator=generator) * 2 - 1) * bound
 
@@ -32,9 +32,9 @@ def with_unseen(table: Tensor, seen: NDArray[np.bool_], size: int, first: int) -
     """Table (members, size, D) whose unseen rows are the mean of the seen ones of the same kind.
 
     Rows before ``first`` are one kind, those from ``first`` on another; where no row of a kind was seen, all seen
-    serve.
+    serve. Rows beyond ``size``, of a table for more blocks, are left out.
     """
-    size = max(size, table.shape[1])
+    table, seen = table[:, :size], seen[:size]
     known = np.zeros(size, dtype=bool)
     known[: len(seen)] = seen
     if known.all():

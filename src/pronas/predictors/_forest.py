@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.errors import UsageError
+from pronas.predictors._checked import check_arrays, check_counts
 from pronas.predictors._fit import floored, joined
 from pronas.predictors._predictor import Arrays, Floats, History, Predictor, Rows, check_history
 
@@ -26,8 +26,7 @@ class ForestPredictor(Predictor):
 
     def __init__(self, space: Space, *, trees: int = 100, leaf: int = 2) -> None:
         super().__init__(space)
-        if min(trees, leaf) < 1:
-            raise UsageError("trees and leaf of the forest predictor are at least 1")
+        check_counts(self.name, 100_000, trees=trees, leaf=leaf)
         self.trees, self.leaf = trees, leaf
         self.nodes: Arrays = {}
 
@@ -84,4 +83,23 @@ class ForestPredictor(Predictor):
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take the state that ``state`` gave."""
-        self.nodes = {name: np.array(value) for name, value in tensors.items()}
+        count = len(tensors["feature"])
+        shapes = dict.fromkeys(("feature", "left", "right"), (count,)) | {"roots": (self.trees,)}
+        check_arrays({name: tensors[name] for name in shapes}, shapes, "i")
+        check_arrays(
+            {name: one for name, one in tensors.items() if name not in shapes},
+            {"threshold": (count,), "value": (count,)},
+        )
+        nodes = {name: np.array(value) for name, value in tensors.items()}
+        inner, numbers = nodes["feature"] >= 0, np.arange(count)
+        below = np.stack([nodes["left"], nodes["right"]])
+        # every branch leads further on, so that a walk ends
+        if not ((below > numbers) & (below < count))[:, inner].all() or not _within(nodes["roots"], count):
+            raise ValueError("its trees lead nowhere")
+        if not _within(nodes["feature"][inner], len(self.space.feature_names())):
+            raise ValueError("its trees are of another space")
+        self.nodes = nodes
+
+
+def _within(indexes: NDArray[Any], count: int) -> bool:
+    return bool(((indexes >= 0) & (indexes < count)).all())

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg
 
-from pronas.errors import UsageError
+from pronas.predictors._checked import check_arrays, check_counts
 from pronas.predictors._fit import floored, fold_numbers, joined
 from pronas.predictors._kernel import JITTER, MOST, Hyperparameters, fit_hyperparameters, group_scales, matern
 from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, check_history, known_noise
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FREQUENCIES = 512
 #: Width of the prior on the logarithm of the noise where measured cells are judged: the data say how noisy they are.
 NOISE_WIDTH = 3.0
+#: Cells that a state read from a file may know: their covariances are 3 GB.
+_MOST = 20_000
 #: Cells whose covariances with the fitted ones are held at once: so few that they stay in the cache.
 BATCH = 1024
 
@@ -41,8 +43,7 @@ class GaussianProcess(Predictor):
 
     def __init__(self, space: Space, *, draws: int = 8) -> None:
         super().__init__(space)
-        if draws < 1:
-            raise UsageError(f"draws={draws}: the gp predictor needs at least one")
+        check_counts(self.name, 10_000, draws=draws)
         self.draws = draws
         names = [name.split(":")[0] for name in space.feature_names()]
         self.groups = [np.flatnonzero([name == group for name in names]) for group in dict.fromkeys(names)]
@@ -239,16 +240,22 @@ class GaussianProcess(Predictor):
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take the state that ``state`` gave."""
-        self.transform = TargetTransform(np.array(tensors["warp_rewards"]), np.array(tensors["warp_scores"]))
-        hyper = Hyperparameters(np.array(tensors["logarithms"]))
-        self._condition(
-            np.array(tensors["features"]),
-            np.array(tensors["targets"]),
-            np.array(tensors["noise"]) if "noise" in tensors else np.zeros(len(tensors["targets"])),
-            np.array(tensors["scales"]),
-            hyper,
-            values["seed"],
-        )
+        n, warps = len(tensors["features"]), len(tensors["warp_rewards"])
+        if not 0 < n <= _MOST or warps < 2 or not isinstance(values["seed"], int) or values["seed"] < 0:
+            raise ValueError(f"it knows {n} cells, from {warps} rewards and the seed {values['seed']!r}")
+        groups = len(self.groups)
+        shapes = {
+            "features": (n, len(self.space.feature_names())), "targets": (n,), "noise": (n,), "scales": (groups,),
+            "logarithms": (groups + 3,), "warp_rewards": (warps,), "warp_scores": (warps,),
+        }  # fmt: skip
+        arrays = {"noise": np.zeros(n)} | {name: np.array(array) for name, array in tensors.items()}  # 0.1 had no noise
+        check_arrays(arrays, shapes)
+        if not all((np.diff(arrays[name]) > 0).all() for name in ("warp_rewards", "warp_scores")):
+            raise ValueError("its rewards do not rise")
+        self.transform = TargetTransform(arrays["warp_rewards"], arrays["warp_scores"])
+        hyper = Hyperparameters(arrays["logarithms"])
+        known = (arrays[name] for name in ("features", "targets", "noise", "scales"))
+        self._condition(*known, hyper, values["seed"])
 
 
 def _representative(rewards: Floats, generator: np.random.Generator) -> NDArray[np.int64]:

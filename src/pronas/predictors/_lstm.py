@@ -50,7 +50,7 @@ class LSTMPredictor(NeuralPredictor):
         """Keyword arguments that make this predictor again."""
         return super().settings() | {"form": self.form}
 
-    def _initial(self, generator: torch.Generator, sizes: list[int]) -> Parameters:
+    def _initial(self, generator: torch.Generator | None, sizes: list[int]) -> Parameters:
         return core.initial_parameters(
             generator, members=self.count, sizes=sizes, embedding=self.embedding, cells=self.cells, form=self.form
         )

@@ -15,7 +15,7 @@ from pronas.predictors._tokens import Form
 
 
 def initial_parameters(
-    generator: torch.Generator, *, members: int, sizes: Sequence[int], embedding: int, cells: int, form: Form
+    generator: torch.Generator | None, *, members: int, sizes: Sequence[int], embedding: int, cells: int, form: Form
 ) -> Parameters:
     """Fresh float32 parameters: uniform weights scaled by fan-in, forget bias 1, output bias 1.8 (paper, section 4.2).
 

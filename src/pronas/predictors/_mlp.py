@@ -43,7 +43,7 @@ class MLPPredictor(NeuralPredictor):
         super().__init__(space, ensemble=ensemble, steps=steps, **settings)
         self.kinds = space.token_kinds(1)
 
-    def _initial(self, generator: torch.Generator, sizes: list[int]) -> Parameters:
+    def _initial(self, generator: torch.Generator | None, sizes: list[int]) -> Parameters:
         m, d, h, places = self.count, self.embedding, self.cells, len(self.kinds)
         tables = {f"table{kind}": uniform(generator, 0.1, m, size, d) for kind, size in enumerate(sizes)}
         return tables | {

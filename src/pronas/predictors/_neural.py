@@ -14,6 +14,7 @@ from torch import Tensor
 from pronas.errors import UsageError
 from pronas.machine import torch_threads
 from pronas.predictors import _embedding as embedding
+from pronas.predictors._checked import check_arrays, check_counts, check_numbers, check_size
 from pronas.predictors._embedding import Parameters
 from pronas.predictors._fit import Batch, FitSettings, batches, floored, fold_shares, folds, joined, minimise
 from pronas.predictors._predictor import Arrays, Floats, History, Observed, Predictor, Rows, Tile, check_history
@@ -30,6 +31,7 @@ BATCH = 1024
 FOLDS = 5
 #: Weight of the pairwise term, and the difference of rewards at which a pair counts fully, in standard deviations.
 RANK_WEIGHT, RANK_SCALE = 0.1, 0.5
+_MOST = 1_000_000  # of anything that is counted
 
 
 class NeuralPredictor(Predictor):
@@ -56,7 +58,7 @@ class NeuralPredictor(Predictor):
         loss: ``l1`` or ``rank``.
 
     Raises:
-        UsageError: a number below 1, or an unknown loss.
+        UsageError: a number below 1 or far too large, or an unknown loss.
     """
 
     def __init__(
@@ -76,10 +78,10 @@ class NeuralPredictor(Predictor):
         epochs: int | None = None,
     ) -> None:
         super().__init__(space)
-        if min(ensemble, cells, embedding, steps, batch, steps if epochs is None else epochs) < 1:
-            raise UsageError(
-                f"ensemble, cells, embedding, steps, epochs and batch of the {self.name} predictor are at least 1"
-            )
+        counts = {"ensemble": ensemble, "cells": cells, "embedding": embedding, "steps": steps, "batch": batch}
+        check_counts(self.name, _MOST, **counts, epochs=1 if epochs is None else epochs)
+        check_size(self.name, ensemble * 4 * cells * (cells + embedding))
+        check_numbers(self.name, rate=rate, l2=l2, later_rate=0 if later_rate is None else later_rate)
         if loss not in ("l1", "rank"):
             raise UsageError(f"the {self.name} predictor's loss is 'l1' or 'rank', not {loss!r}")
         self.count, self.cells, self.embedding, self.loss = ensemble, cells, embedding, loss
@@ -91,7 +93,7 @@ class NeuralPredictor(Predictor):
         self.seen: list[NDArray[np.bool_]] = []
 
     @abstractmethod
-    def _initial(self, generator: torch.Generator, sizes: list[int]) -> Parameters:
+    def _initial(self, generator: torch.Generator | None, sizes: list[int]) -> Parameters:
         """Fresh parameters; embedding tables ``table0``, ``table1``, … have ``sizes`` rows."""
 
     @abstractmethod
@@ -217,8 +219,14 @@ class NeuralPredictor(Predictor):
 
     def set_state(self, tensors: Mapping[str, NDArray[Any]], values: Mapping[str, Any]) -> None:
         """Take the state that ``state`` gave."""
-        self.parameters = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
-        self.seen = [np.array(seen, dtype=bool) for seen in values["seen"]]
+        seen = [np.array(one, dtype=bool).reshape(-1) for one in values["seen"]]
+        if len(seen) != len(self.space.token_sizes) or not all(one.any() for one in seen):
+            raise ValueError("it does not say which tokens it has seen")
+        with torch.device("meta"):
+            shapes = {name: one.shape for name, one in self._initial(None, [len(one) for one in seen]).items()}
+        check_arrays(tensors, shapes)
+        self.parameters = {name: torch.from_numpy(np.array(tensors[name], np.float32)) for name in shapes}
+        self.seen = seen
 
 
 def mean_and_std(members: Floats) -> tuple[Floats, Floats]:

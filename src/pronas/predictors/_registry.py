@@ -141,5 +141,5 @@ def restore_predictor(tensors: dict[str, Any], document: dict[str, Any], space: 
         if head["fitted"]:
             predictor.set_state(tensors, head["values"])
     except (KeyError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, MemoryError) as error:
-        raise ModelFileError(f"the checkpoint's predictor cannot be read: {error}") from None
+        raise ModelFileError(f"the checkpoint's predictor cannot be read: {str(error)[:300]}") from None
     return predictor

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pronas.errors import RunError
 from pronas.runs._config import SETTINGS
 from pronas.runs._events import done_event, note
-from pronas.runs._experiment import Experiment
+from pronas.runs._experiment import BEST, Experiment
 from pronas.runs._parse import Path_, SearchRequest, parse
 from pronas.runs._signature import document
 
@@ -67,6 +68,7 @@ def search(
     request = parse(dataset, settings, file=config, out=out, resume=resume)
     finished = _finished(request)
     if finished is not None:
+        _restored(finished, emit)
         return _compared(_tell(finished, emit), request, emit)
     # heavy from here on: what was mistyped is told before torch is imported
     from pronas.runs._driver import drive
@@ -88,7 +90,7 @@ def _compared(experiment: Experiment, request: SearchRequest, emit: OnEvent) -> 
 
 
 def _finished(request: SearchRequest) -> Experiment | None:
-    """Return the run to resume if it is done and nothing else is asked of it: then its images are not needed."""
+    """Return the run to resume if it is whole and nothing else is asked of it: then its images are not needed."""
     if request.stored is None or request.says_data:
         return None
     from pronas.runs._choose import completed
@@ -97,7 +99,18 @@ def _finished(request: SearchRequest) -> Experiment | None:
     if differing(request.stored, completed(request.config)):
         return None
     experiment = Experiment(request.out or "")
-    return experiment if experiment.state == "done" else None
+    trained = experiment.final is None or (experiment.path / BEST.with_suffix(".safetensors")).is_file()
+    return experiment if experiment.state == "done" and trained else None
+
+
+def _restored(experiment: Experiment, emit: OnEvent) -> None:
+    """Bring deleted files back; a result on a disk that cannot be written is told all the same."""
+    from pronas.runs._restore import restore
+
+    try:
+        restore(experiment)
+    except RunError as error:
+        emit(note(f"deleted files do not come back: {error}"))
 
 
 def _tell(experiment: Experiment, emit: OnEvent) -> Experiment:

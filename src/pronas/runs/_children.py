@@ -31,7 +31,7 @@ class Children:
         self.settled = sum(child.settled for child in self)
         self._legacy_files = LegacyFiles(folder, config.data.name, space)
         with disk_errors(folder):
-            self.observers = Observers(folder, config, self)
+            self.observers = Observers(folder, config, store, self)
 
     def __iter__(self) -> Iterator[Child]:
         return iter(self._by_id.values())

@@ -20,7 +20,7 @@ from pronas.runs._children import Children
 from pronas.runs._choose import recipe_of, skeleton_of
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import SearchStoppedError, done_event, note
-from pronas.runs._experiment import Experiment
+from pronas.runs._experiment import BEST, Experiment
 from pronas.runs._fidelity import Fidelity
 from pronas.runs._open import Run
 from pronas.runs._preset import departures
@@ -61,11 +61,20 @@ def drive(run: Run, emit: Emit, started: float | None = None) -> Experiment:
 
 def make_driver(run: Run, emit: Emit, started: float) -> Driver:
     """Make the driver that a run's settings ask for: by numbers of children and epochs, or by a budget of time."""
+    _reopen(run, emit)
     if run.config.search.budget is None:
         return Driver(run, emit)
     from pronas.runs._timed_driver import TimedDriver  # which is a driver, so it cannot be there before this class
 
     return TimedDriver(run, emit, started)
+
+
+def _reopen(run: Run, emit: Emit) -> None:
+    """Where the winner's file was deleted from a finished run, it is trained again, in the time that it had."""
+    store, final, file = run.store, run.store.meta("final"), run.folder / BEST.with_suffix(".safetensors")
+    if store.meta("state") == "done" and final is not None and not file.is_file():
+        emit(note(f"{file} is gone: the winner is trained again"))
+        store.set_meta(state="training", spent=max(0.0, (store.meta("spent") or 0.0) - final["seconds"]))
 
 
 class Driver:
@@ -233,8 +242,6 @@ class Driver:
 
     def _tell_again(self) -> None:
         final = self.run.store.meta("final")
-        if final:
-            self.children.observers.final(final, len(self.children))
         self.emit(note(f"{self.run.folder} is finished"))
         self.emit(done_event(self.run.folder, self._best(), final, (final or {}).get("seconds", 0.0)))
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pronas.space import Cell
 
 _SAMPLE = 48  # cells of a level whose cost is looked at
+_MOST_DRAWN = 100_000  # trainings whose costs are drawn one by one
 _FORWARD = 1 / 3  # of a training's step
 # Measured on runs of 10 to 300 children: bytes of a child in the store, the tables for people and TensorBoard; of each
 # of its epochs; of an empty run folder.
@@ -172,7 +173,7 @@ def _by_numbers(problem: Problem, speed: float | None) -> Forecast:
     rate = speed or _speed_here(problem, middle)
     workers, final = _workers(problem), skeleton_of(config.final)
     usual, heavy = (
-        sum(makespan((part * _seen(problem) / rate).tolist(), workers) for part in _trainings(problem, levels, known))
+        sum(_trainings(problem, levels, known, workers)) * _seen(problem) / rate
         for known in (costs, [costs[0], *(some[-_SAMPLE // 4 :] for some in costs[1:])])
     )
     searched = round(sum(epochs * count for epochs, count in _lengths(problem, levels)) * len(data.train))
@@ -193,14 +194,19 @@ def _by_numbers(problem: Problem, speed: float | None) -> Forecast:
     return _told(found, lines, f"{spelled(usual + last)} ({spelled(heavy + last)} where heavy cells do best)")
 
 
-def _trainings(problem: Problem, levels: Sequence[int], costs: Sequence[Sequence[float]]) -> Iterator[Any]:
-    """What is trained at a time: for each training its epochs times its cost."""
+def _trainings(
+    problem: Problem, levels: Sequence[int], costs: Sequence[Sequence[float]], workers: int
+) -> Iterator[float]:
+    """Of what is trained at a time, how long the workers take: epochs times cost."""
     config, draw = problem.config, np.random.default_rng(problem.config.seed)
     lengths = _lengths(problem, levels)
     for b, (epochs, count) in enumerate(lengths):
         known = costs[min(b, len(costs) - 1)]
         for part in _parts(count, config.search.rounds if b else 1):
-            yield draw.choice(known, part) * epochs
+            if part <= _MOST_DRAWN:
+                yield makespan((draw.choice(known, part) * epochs).tolist(), workers)
+            else:  # so many that their order matters to nobody
+                yield epochs * max(max(known), part * sum(known) / len(known) / workers)
 
 
 def _lengths(problem: Problem, levels: Sequence[int]) -> list[tuple[float, int]]:

@@ -8,9 +8,12 @@ from pathlib import Path
 from pronas.data import Dataset
 from pronas.errors import RunError
 from pronas.runs._config import Config
-from pronas.runs._open import CONFIG
+from pronas.runs._experiment import Experiment
+from pronas.runs._open import CONFIG, check_dataset
 from pronas.runs._parse import read_toml
 from pronas.runs._resolve import load
+from pronas.runs.store import STORE
+from pronas.runs._train import stored_result
 
 
 def stored_dataset(folder: str | os.PathLike[str]) -> Dataset:
@@ -23,11 +26,19 @@ def stored_dataset(folder: str | os.PathLike[str]) -> Dataset:
         Training, validation and test images, uint8 (n, C, H, W).
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or its images are others now.
         DataError: the images are not where they were.
         UsageError: its ``config.toml`` makes no sense.
     """
-    path = Path(folder) / CONFIG
-    if not path.is_file():
+    path = Path(folder)
+    if (path / STORE).is_file():
+        experiment = Experiment(path)
+        config, facts = experiment.config, experiment.meta("dataset")
+    elif (path / CONFIG).is_file():
+        config = Config.from_dict(read_toml(path / CONFIG), str(path / CONFIG))
+        facts = (stored_result(path) or {}).get("dataset")
+    else:
         raise RunError(f"{folder}: no run ({CONFIG} is missing)")
-    return load(Config.from_dict(read_toml(path), str(path)), stored=True)
+    dataset = load(config, stored=True)
+    check_dataset(path, facts, dataset)
+    return dataset

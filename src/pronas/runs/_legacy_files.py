@@ -28,7 +28,7 @@ class LegacyFiles:
 
     def __init__(self, folder: Path, name: str, space: StateSpace) -> None:
         self._history = folder / HISTORY
-        self._architectures = folder / "architectures" / f"{safe_name(name)}.txt"
+        self._architectures = folder / architectures(name)
         self._space = space
         self._written = 0.0
 
@@ -41,6 +41,11 @@ class LegacyFiles:
         parts = [architecture(number, child, self._space) for number, child in enumerate(settled, start=1)]
         write_atomic(self._architectures, "\n".join(parts))
         self._written = time.monotonic()
+
+
+def architectures(name: str) -> Path:
+    """Return the place in a run folder of ``NAME.txt``."""
+    return Path("architectures") / f"{safe_name(name)}.txt"
 
 
 def architecture(number: int, child: Child, space: StateSpace) -> str:

@@ -68,10 +68,9 @@ def open_run(problem: Problem) -> Iterator[Run]:
 
 def _opened(folder: Path, problem: Problem, store: Store) -> Run:
     config, stored = problem.config, store.meta("config")
-    facts = dataset_facts(problem.dataset)
     if stored is not None:
         config = _kept(Config.from_dict(stored, str(folder)), config)
-        _check_dataset(folder, store.meta("dataset"), facts)
+        check_dataset(folder, store.meta("dataset"), problem.dataset)
         if config.to_dict() != stored:
             store.set_meta(config=config.to_dict())
     else:
@@ -80,7 +79,7 @@ def _opened(folder: Path, problem: Problem, store: Store) -> Run:
             version=installed_version(),
             state="searching",
             config=config.to_dict(),
-            dataset=facts,
+            dataset=dataset_facts(problem.dataset),
         )
     with disk_errors(folder):
         write_atomic(folder / CONFIG, dumps(config.to_dict()))
@@ -140,7 +139,7 @@ def _images_differ(folder: Path, problem: Problem) -> RunError | None:
     finally:
         connection.close()
     try:
-        _check_dataset(folder, old, dataset_facts(problem.dataset))
+        check_dataset(folder, old, problem.dataset)
     except RunError as error:
         return error
     return None
@@ -152,8 +151,14 @@ def _kept(old: Config, new: Config) -> Config:
     return replace(old, data=place, execution=replace(new.execution, threads=old.execution.threads))
 
 
-def _check_dataset(folder: Path, old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> None:
-    if old and old["fingerprint"] != new["fingerprint"]:
+def check_dataset(folder: Path, old: Mapping[str, Any] | None, dataset: Dataset) -> None:
+    """Check that images are those that a folder's result belongs to; ``old``: what was kept of them, if anything.
+
+    Raises:
+        RunError: they are not.
+    """
+    if old and old["fingerprint"] != dataset.fingerprint:
+        new = dataset_facts(dataset)
         raise RunError(
             f"{folder}: the images of {new['name']} are not those that the search began with "
             f"({old['train']} + {old['validation']} + {old['test']} then, {new['train']} + {new['validation']} + "

@@ -75,6 +75,10 @@ CHILD: dict[str, Any] = {
 }  # fmt: skip
 
 
+_RANKS = Maybe({"spearman": _REAL, "kendall": _REAL, "n": _COUNT})
+_FIT = {"in_sample": _RANKS, "cross_validated": _RANKS, "extrapolation": _RANKS, ...: dict}
+
+
 @contextmanager
 def legible(connection: sqlite3.Connection, what: str) -> Iterator[None]:
     """Turn whatever is wrong with ``what`` of a store into a RunError that names the file."""
@@ -101,6 +105,19 @@ def meta_value(key: str, text: str) -> Any:
     if problem:
         raise ValueError(problem)
     return found
+
+
+def fit_report(text: str) -> dict[str, Any]:
+    """Read the JSON of a fit's report.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _decoded(text)
+    problem = misfit(found, _FIT)
+    if problem:
+        raise ValueError(problem)
+    return dict(found)
 
 
 def child_values(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pronas.runs.store import Child
+from pronas.runs.store import Child, Store
+
+LOGS = "logs"
 
 
 class TensorBoard:
@@ -17,7 +19,7 @@ class TensorBoard:
     Event files are not durable and cannot be mended, so they are written anew from the store whenever a run is opened.
     """
 
-    def __init__(self, folder: Path, children: Iterable[Child]) -> None:
+    def __init__(self, folder: Path, store: Store, children: Iterable[Child]) -> None:
         from tensorboardX import SummaryWriter
 
         shutil.rmtree(folder, ignore_errors=True)
@@ -26,6 +28,9 @@ class TensorBoard:
         for child in children:
             if child.settled:
                 self.child(child)
+        for level, report in store.fits():
+            self.fit(level, report)
+        self.curves((store.meta("final") or {}).get("curves", {}))
 
     def child(self, child: Child) -> None:
         """Write one settled child."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from pronas import tracking
 from pronas.runs._config import Config
-from pronas.runs._tensorboard import TensorBoard
-from pronas.runs.store import Child
+from pronas.runs._tensorboard import LOGS, TensorBoard
+from pronas.runs.store import Child, Store
 
 _FACTS = ("level", "round", "predicted", "parameters", "macs", "binary_macs", "weight_bits", "worker", "error")
 _FINAL = ("test_accuracy", "validation_accuracy", "parameters", "macs", "weight_bits", "seconds")
@@ -21,8 +21,8 @@ class Observers:
     A search that goes on begins a run of its own there, with what it trains.
     """
 
-    def __init__(self, folder: Path, config: Config, children: Iterable[Child]) -> None:
-        self._board, self._best = TensorBoard(folder / "logs", children), 0.0
+    def __init__(self, folder: Path, config: Config, store: Store, children: Iterable[Child]) -> None:
+        self._board, self._best = TensorBoard(folder / LOGS, store, children), 0.0
         name = config.execution.track
         facts = config.flat()
         make = lambda: tracking.make_tracker(name or "")  # noqa: E731

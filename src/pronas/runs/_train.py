@@ -23,7 +23,7 @@ from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import Experiment
 from pronas.runs._lock import RunLock
-from pronas.runs._open import CONFIG
+from pronas.runs._open import CONFIG, dataset_facts
 from pronas.runs._parse import Path_, as_settings, asked, configuration, merged
 from pronas.runs._resolve import final_device, load
 from pronas.runs._signature import document
@@ -36,6 +36,7 @@ RESULT = "result.json"
 #: The settings that ``train`` takes, all of them the winner's, by the names that they have there.
 TRAIN_SETTINGS = {one.train_name: one for one in SETTINGS.values() if one.declared.train}
 _EPOCHS = 200
+_OWN = ("plan", "dataset")  # of the file: what the result belongs to
 _SPACE = ("space", "blocks", "operators", "lookback", "lookforward", "modules")
 
 
@@ -173,10 +174,10 @@ def _opened(task: _TrainTask) -> Iterator[dict[str, Any] | None]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with RunLock(folder):
-        known = _result(folder)
+        known = stored_result(folder)
         if known is not None and known.get("plan") != task.digest:
             raise FolderTakenError(f"{folder} holds another training; choose another folder", str(folder))
-        yield None if known is None else {name: value for name, value in known.items() if name != "plan"}
+        yield None if known is None else {name: value for name, value in known.items() if name not in _OWN}
 
 
 def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dict[str, Any]:
@@ -190,7 +191,8 @@ def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dic
     skeleton, recipe = skeleton_of(config.final), recipe_of(config.final)
     result = final_training.train_final(folder, task.cell, task.dataset, skeleton, recipe, config, emit, init=task.init)
     with disk_errors(folder):
-        write_atomic(folder / RESULT, json.dumps({"plan": task.digest, **result}, indent=1) + "\n")
+        own = {"plan": task.digest, "dataset": dataset_facts(task.dataset)}
+        write_atomic(folder / RESULT, json.dumps({**own, **result}, indent=1) + "\n")
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
 
@@ -258,7 +260,12 @@ def _expanded(config: Config, dataset: Dataset) -> Config:
     return replace(config, final=replace(config.final, recipe=plain(recipe.to_dict())))
 
 
-def _result(folder: Path) -> dict[str, Any] | None:
+def stored_result(folder: Path) -> dict[str, Any] | None:
+    """Return what a training's folder says of it; None: there is no result.
+
+    Raises:
+        RunError: it cannot be read.
+    """
     try:
         found = json.loads((folder / RESULT).read_text("utf-8"))
     except FileNotFoundError:

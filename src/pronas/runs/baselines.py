@@ -23,6 +23,7 @@ from pronas.runs._events import SearchStoppedError, note
 from pronas.runs._experiment import Experiment
 from pronas.runs._images import stored_dataset
 from pronas.runs._lock import RunLock
+from pronas.runs._open import check_dataset
 from pronas.runs._pace import slowing, team_speed, until
 from pronas.runs._parse import Path_
 from pronas.runs._plan import epochs_of
@@ -95,7 +96,7 @@ def baseline(
         The difference in points with its standard error, and each network's result.
 
     Raises:
-        RunError: there is no run, it is not finished, or it is in use.
+        RunError: there is no run, it is not finished, it is in use, or the images are others.
         DataError: its images are not where they were.
         UsageError: an unknown network, a budget that makes no sense, or limits that none of them meets.
     """
@@ -107,6 +108,7 @@ def baseline(
     seconds = spent(experiment) if budget is None else seconds_of(budget)
     chosen = _chosen(only, binary=skeleton_of(experiment.config.final).binary)
     images = dataset or stored_dataset(experiment.path)
+    check_dataset(experiment.path, experiment.meta("dataset"), images)
     networks = list(sized(chosen, images, experiment.config.limits))
     if not networks:
         raise UsageError("no hand-made network is within the run's limits, however narrow")

@@ -23,6 +23,8 @@ from pronas.space._features import Floats, feature_names, features
 from pronas.space._names import PAPER_OPERATORS, canonical_operator, known_operator, operator_is_binary
 from pronas.space._sampling import mutate_rows, sample_rows
 
+_MOST = 1_000  # blocks of a cell, and cells that it reads back: what is counted in millions was a slip, or forged
+
 
 @dataclass(frozen=True, init=False)
 class StateSpace:
@@ -43,7 +45,7 @@ class StateSpace:
         input_lookforward_depth: ``None``: a block may read every earlier block of its cell; n: only the first n.
 
     Raises:
-        UsageError: B < 1, no operators, an unknown or repeated one, lookback > 0 or lookforward < 0.
+        UsageError: B < 1 or > 1,000, no operators, an unknown or repeated one, lookback > 0 or lookforward < 0.
     """
 
     B: int
@@ -69,10 +71,13 @@ class StateSpace:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        if self.B < 1:
-            raise UsageError(f"B is the number of blocks in a cell, at least 1, not {self.B}")
-        if self.input_lookback_depth > 0:
-            raise UsageError(f"input_lookback_depth is 0 (flat cells) or negative, not {self.input_lookback_depth}")
+        if not 1 <= self.B <= _MOST:
+            raise UsageError(f"B is the number of blocks in a cell, at most {_MOST:,} and at least 1, not {self.B}")
+        if not -_MOST <= self.input_lookback_depth <= 0:
+            raise UsageError(
+                f"input_lookback_depth is 0 (flat cells) or negative, not {self.input_lookback_depth} "
+                f"(no further back than {_MOST:,} cells)"
+            )
         if lookforward is not None and lookforward < 0:
             raise UsageError(f"input_lookforward_depth is None (every earlier block) or at least 0, not {lookforward}")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pronas import files
 from pronas.errors import ModelFileError, UsageError, shown
-from pronas.files import replacing
+from pronas.files import replacing, together
 from pronas.networks import Network, describe, skeleton_from_dict
 from pronas.space import Cell
 from pronas.training._tensor_files import digest_of, write_tensors
@@ -162,10 +162,11 @@ def save_model(
     content = _text(spec.to_dict())
     digest = digest_of(tensors, content)
     header = {"format": _FORMAT, "version": str(VERSION), "spec": content, "digest": digest}
-    with replacing(weights) as temporary:
-        write_tensors(tensors, temporary, header)
     beside = {"format": _FORMAT, "version": VERSION, "digest": digest, **spec.to_dict()}
-    files.write_atomic(text, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
+    with together(weights.parent) as folder:
+        files.write_atomic(folder / text.name, json.dumps(beside, indent=2, ensure_ascii=False) + "\n")
+        with replacing(folder / weights.name) as temporary:
+            write_tensors(tensors, temporary, header)
     return weights
 
 
