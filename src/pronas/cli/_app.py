@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import re
 import sys
@@ -82,6 +83,7 @@ def main() -> NoReturn:
     Raises:
         SystemExit: 0; 1: a run, data or a file; 2: what was typed; 130: interrupted; 143: terminated.
     """
+    _open_standard_streams()
     try:
         # not standalone: typer would draw a box around its errors
         code = build_app()(_shield(sys.argv[1:]), prog_name="pronas", standalone_mode=False)
@@ -115,6 +117,20 @@ def main() -> NoReturn:
     if code == _INTERRUPTED:
         _fail("interrupted; run the same command again to go on", _INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Let closed ones be the null device: else the next file that is opened takes their number, and what is printed.
+
+    What the terminal's encoding has no letters for is escaped: names of files and classes may be anything.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            null = os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, the closed one's
+            setattr(sys, name, os.fdopen(null, "r" if name == "stdin" else "w"))
+        elif name != "stdin" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -64,7 +64,7 @@ class JsonLines(Display):
 
     def __init__(self) -> None:
         sys.stdout.flush()
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
         os.dup2(2, 1)
 
     def event(self, event: Event) -> None:
