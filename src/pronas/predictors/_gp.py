@@ -254,8 +254,8 @@ class GaussianProcess(Predictor):
             raise ValueError("its rewards do not rise")
         self.transform = TargetTransform(arrays["warp_rewards"], arrays["warp_scores"])
         hyper = Hyperparameters(arrays["logarithms"])
-        known = (arrays[name] for name in ("features", "targets", "noise", "scales"))
-        self._condition(*known, hyper, values["seed"])
+        features, targets, noise, scales = (arrays[name] for name in ("features", "targets", "noise", "scales"))
+        self._condition(features, targets, noise, scales, hyper, values["seed"])
 
 
 def _representative(rewards: Floats, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -12,8 +12,8 @@ from pronas.runs._experiment import Experiment
 from pronas.runs._open import CONFIG, check_dataset
 from pronas.runs._parse import read_toml
 from pronas.runs._resolve import load
-from pronas.runs.store import STORE
 from pronas.runs._train import stored_result
+from pronas.runs.store import STORE
 
 
 def stored_dataset(folder: str | os.PathLike[str]) -> Dataset:

@@ -13,8 +13,8 @@ from pronas.runs._experiment import Experiment
 from pronas.runs._legacy_files import HISTORY, architectures
 from pronas.runs._lock import RunLock
 from pronas.runs._open import CONFIG
-from pronas.runs.store import Store
 from pronas.runs._tensorboard import LOGS
+from pronas.runs.store import Store
 from pronas.runs.toml import dumps
 
 
