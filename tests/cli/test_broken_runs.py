@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mutants import broken_run, retyped
+from pronas.cli import COMMANDS
 from pronas.report import Feed, live_app
 
 AGAIN = [
@@ -37,9 +38,12 @@ def commands(tmp_path):
         ("search", *AGAIN, "--reuse", run, "--seed", "9", "--out", tmp_path / "other"): 1,
         ("train", run, "--epochs", "1", "--out", tmp_path / "trained"): 1,
         ("score", run, "--top", "5"): 4,
+        ("card", run, "--out", tmp_path / "card"): 2,
+        ("baseline", run, "--only", "nobody"): 1,
         ("export", run, "--format", "pt2", "--out", tmp_path / "x.pt2"): 0.3,
         ("benchmark", run, "--repeats", "1", "--images", "2"): 0.2,
     }
+    assert {name for name, *_ in listed} == set(COMMANDS) - {"plan", "space", "watch", "init", "doctor"}
     return list(listed), list(listed.values())
 
 

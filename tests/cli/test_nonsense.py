@@ -39,6 +39,7 @@ SENSIBLE = {
     "export": ["{run}", "--format=c", "--out=x.c"],
     "benchmark": ["{run}", "--repeats=1", "--images=2"],
     "init": ["--out=made.toml"],
+    "card": ["{run}", "--out=card"],
 }
 #: Whose one flag takes ten seconds and no value.
 FLAG_ONLY = ("doctor",)

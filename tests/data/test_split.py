@@ -142,6 +142,7 @@ def test_labels(labels, classes):
     ("labels", "words"),
     [
         (np.arange(40) % 2 + 1, "no image has label 0"),
+        (np.arange(40) % 2 * 10**9, "no image has label 1"),
         (np.arange(40) % 2 - 1, "label -1"),
         (np.arange(40) % 2 + 0.5, "not labels"),
         (np.zeros(40), "1 class"),

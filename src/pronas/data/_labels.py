@@ -59,12 +59,13 @@ def encode(
         raise DataError(f"{where[0]}: class names in one split and class numbers in another")
     if classes is not None:
         names = tuple(str(name) for name in classes)
+    elif words:
+        names = tuple(str(word) for word in np.unique(labels[0]))
     else:
-        names = tuple(str(w) for w in np.unique(labels[0])) if words else names_of(labels[0].astype(np.int64))
-    coded = [_coded(part, names, at) for part, at in zip(labels, where, strict=True)]
-    if classes is None and len(coded[0]):
-        _check_gapless(coded[0], where[0])
-    return coded, names
+        numbers = labels[0].astype(np.int64)
+        _check_gapless(numbers, where[0])  # before there are as many names as the largest label says
+        names = names_of(numbers)
+    return [_coded(part, names, at) for part, at in zip(labels, where, strict=True)], names
 
 
 def _coded(labels: NDArray[np.int64] | NDArray[np.str_], names: tuple[str, ...], where: str) -> NDArray[np.int64]:
@@ -81,7 +82,8 @@ def _coded(labels: NDArray[np.int64] | NDArray[np.str_], names: tuple[str, ...],
 
 
 def _check_gapless(labels: NDArray[np.int64], where: str) -> None:
-    missing = np.flatnonzero(np.bincount(labels) == 0)
+    there = np.unique(labels[labels >= 0])
+    missing = np.flatnonzero(there != np.arange(len(there)))
     if len(missing):
         raise DataError(
             f"{where}: labels run to {labels.max()}, but no image has label {missing[0]}: number the classes from 0, "

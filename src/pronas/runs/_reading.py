@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from pronas.errors import UsageError, nearest
+from pronas.errors import UsageError, nearest, shown
 from pronas.runs._setting import Setting, hints_of
 
 
@@ -43,12 +43,12 @@ def read(table: type, values: Any, where: str, settings: Mapping[str, Setting], 
         UsageError: an unknown key (the nearest known one is named), a wrong type, a value out of range.
     """
     if not isinstance(values, Mapping):
-        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {values!r}")
+        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table, not {shown(values)}")
     hints = {name: hint for name, hint in hints_of(table).items() if name != "PANEL"}
     entries = {}
     for key, value in values.items():
         if key not in hints:
-            raise UsageError(f"{where}: unknown key {prefix + str(key)!r}{nearest(f'{prefix}{key}', settings)}")
+            raise UsageError(f"{where}: unknown key {shown(prefix + str(key))}{nearest(f'{prefix}{key}', settings)}")
         if is_dataclass(hints[key]):
             entries[key] = read(typing.cast(type, hints[key]), value, where, settings, f"{prefix}{key}.")
         elif value is not None:
@@ -60,7 +60,7 @@ def _value(key: str, value: Any, where: str, settings: Mapping[str, Setting]) ->
     if key in settings:
         return settings[key].checked(value, where)
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where}: {key} must be a table, not {value!r}")
+        raise UsageError(f"{where}: {key} must be a table, not {shown(value)}")
     for name, part in value.items():
         if f"{key}.{name}" in settings:
             settings[f"{key}.{name}"].checked(part, where)

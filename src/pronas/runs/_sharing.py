@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pronas.errors import RunError
+from pronas.errors import RunError, shown
 from pronas.metrics import class_figures
 from pronas.sharing import Card, check_license
 
@@ -19,10 +19,17 @@ def card_of(experiment: Experiment, license: str | None = None) -> Card:
     """Return a run's card.
 
     Raises:
-        RunError: the winner is not trained yet.
+        RunError: the winner is not trained yet, or the store does not say what is to be told.
         UsageError: the licence has no name.
     """
     check_license(license)
+    try:
+        return _card(experiment, license)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:  # of stores that somebody wrote by hand
+        raise RunError(f"{experiment.path}: its store does not say what a card tells ({shown(str(error))})") from error
+
+
+def _card(experiment: Experiment, license: str | None) -> Card:
     final, data = experiment.final, experiment.meta("dataset") or {}
     if final is None or final.get("test_accuracy") is None:
         raise RunError(
