@@ -29,11 +29,11 @@ import pronas.runs, pronas.cli, torch._dynamo, tensorboardX, scipy.stats, sklear
 from pronas.cli import main
 print("ready", flush=True)
 for line in sys.stdin:
-    arguments, delay = eval(line)
+    arguments, delay, told = eval(line)
     child = os.fork()
     if child == 0:
         sys.argv = ["pronas", *arguments]
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT), 1)
         main()
     if delay is not None:
         time.sleep(delay)
@@ -43,7 +43,10 @@ for line in sys.stdin:
 
 
 class Stable:
-    """Starts searches; each call runs one until it ends, or kills it after ``delay`` seconds. Returns its exit code."""
+    """Starts searches; each call runs one until it ends, or kills it after ``delay`` seconds. Returns its exit code.
+
+    What a search prints goes to the file ``told``.
+    """
 
     def __init__(self) -> None:
         command = [sys.executable, "-c", STABLE]
@@ -54,9 +57,9 @@ class Stable:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def run(self, arguments: list[str], delay: float | None = None) -> int:
+    def run(self, arguments: list[str], delay: float | None = None, told: str | Path = os.devnull) -> int:
         assert self.process.stdin is not None
-        print((arguments, delay), file=self.process.stdin, flush=True)
+        print((arguments, delay, str(told)), file=self.process.stdin, flush=True)
         return int(self.read())
 
     def close(self) -> None:
@@ -64,7 +67,7 @@ class Stable:
         self.process.wait()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stable():
     stable = Stable()
     yield stable
@@ -134,7 +137,7 @@ def wait_until_gone(mark: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_local_workers_end_with_their_driver(tmp_path, signal_):
+def test_local_workers_end_with_their_driver(stable, tmp_path, signal_):
     out, mark = tmp_path / "run", f"PRONAS_TEST_MARK={tmp_path}"
     command = [sys.executable, "-m", "pronas", "search", *TINY, "--json", "--workers", "2", "--out", str(out)]
     environment = {**os.environ, "PRONAS_TEST_MARK": str(tmp_path)}
@@ -160,8 +163,7 @@ def test_local_workers_end_with_their_driver(tmp_path, signal_):
         expected = rf"error: {words[signal_]}; run the same command again to go on(, or train the best so far: \S.*)?\n"
         assert re.fullmatch(expected, errors), errors
     wait_until_gone(mark)
-    again = subprocess.run([*command, "--execution", "inline"], env=environment, capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    last = json.loads(again.stdout.splitlines()[-1])
+    assert stable.run([*command[3:], "--execution", "inline"], told=tmp_path / "told") == 0
+    last = json.loads((tmp_path / "told").read_text().splitlines()[-1])
     assert last["event"] == "done"
     assert 0 < last["test_accuracy"] < 1
