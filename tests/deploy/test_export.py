@@ -14,7 +14,7 @@ from deploy_graphs import adversarial
 
 from pronas.cli import main
 from pronas.data import dataset_from_arrays
-from pronas.deploy import export, export_with_facts, load_packed, load_targets, measure, measure_on
+from pronas.deploy import Measurement, export, export_with_facts, load_packed, load_targets, measure, measure_on
 from pronas.deploy.integer import integer_model, run_integer
 from pronas.deploy.onnx import TOLERANCE, check_onnx, export_onnx, session, torch_program
 from pronas.errors import ModelFileError, UsageError
@@ -248,6 +248,7 @@ def test_int8_is_measured_beside_the_others_and_counted(models):
 
 def test_measure_compares_every_form(models):
     forms = {m.name.split(" (")[0]: m for m in measure(load_model(models / "binary"), pixels(), repeats=2)}
+    assert isinstance(forms["PyTorch"], Measurement)
     assert set(forms) == {"PyTorch", "pt2", "packed", "C", "ONNX Runtime"}
     assert forms["packed"].difference == forms["C"].difference == 0
     assert all(m.agreement == 1 and m.microseconds > 0 for m in forms.values())
