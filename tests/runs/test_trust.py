@@ -61,6 +61,20 @@ def test_two_sets_of_one_name_are_two_searches(tmp_path, monkeypatch):
     assert pronas.search(arrays(1), resume="pronas-run").state == "done"
 
 
+def test_commands_that_are_shown_can_be_typed(tmp_path):
+    import shlex
+
+    from typer.testing import CliRunner
+
+    from pronas.cli import build_app
+
+    run, _ = kinds(dataset=arrays(1), out=tmp_path / "my photos' run")
+    lines = CliRunner().invoke(build_app(), ["show", str(run.path)]).output.splitlines()
+    typed = [shlex.split(line) for line in lines if line.strip().startswith("pronas ")]
+    assert len(typed) > 3
+    assert all(words[2] == str(run.path) for words in typed)
+
+
 def test_a_trained_cell_belongs_to_its_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first, result = train(CELL, arrays(1), **TRAIN)

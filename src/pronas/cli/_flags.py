@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ def with_flags(flags: Mapping[str, str], act: Callable[[], None]) -> None:
     try:
         act()
     except FolderTakenError as error:
-        resume = f": pronas search --resume {error.folder}" if error.resumable else ""
+        resume = f": pronas search --resume {shlex.quote(error.folder)}" if error.resumable else ""
         raise _same_page(UsageError(str(error).replace("another folder", "another --out") + resume), error) from error
     except PronasError as error:
         flag = flags.get(error.setting or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -101,7 +102,7 @@ def _table(best: list[dict[str, Any]]) -> list[str]:
 def _how(experiment: Experiment, facts: dict[str, Any]) -> list[str]:
     path = experiment.path
     if facts["state"] != "done":
-        return [f"go on with it:  pronas search --resume {path}"]
+        return [f"go on with it:  pronas search --resume {shlex.quote(str(path))}"]
     trained = bool(facts["final"])
     lines = next_commands(path, trained=trained, compared=bool(facts["comparison"]))
     return [*lines, *([f"in Python: pronas.Experiment({str(path)!r}).load()"] if trained else [])]

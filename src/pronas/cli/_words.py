@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -149,16 +150,16 @@ def next_commands(path: Path, *, trained: bool, compared: bool = False) -> list[
         compared: whether hand-made networks were trained beside it.
     """
     searched = (path / "store.sqlite").exists()
-    rows = []
+    typed, rows = shlex.quote(str(path)), []
     if searched:
-        rows.append((f"pronas report {path}", "all that was found, as one page"))
+        rows.append((f"pronas report {typed}", "all that was found, as one page"))
     if trained:
-        rows.append((f"pronas predict {path} IMAGE...", "classify pictures"))
-        rows.append((f"pronas export {path} --format onnx", "or int8, C, packed bits"))
+        rows.append((f"pronas predict {typed} IMAGE...", "classify pictures"))
+        rows.append((f"pronas export {typed} --format onnx", "or int8, C, packed bits"))
     if searched and trained and not compared:
-        rows.append((f"pronas baseline {path}", "did it pay? beside hand-made networks"))
+        rows.append((f"pronas baseline {typed}", "did it pay? beside hand-made networks"))
     if searched:
-        rows.append((f"pronas train {path}", "train the winner longer" if trained else "train the best cell"))
+        rows.append((f"pronas train {typed}", "train the winner longer" if trained else "train the best cell"))
     width = max((len(command) for command, _ in rows), default=0) + 2
     return [f"{command:<{width}}{purpose}" for command, purpose in rows]
 

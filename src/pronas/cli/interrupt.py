@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,8 @@ class Wish:
             KeyboardInterrupt: it means: stop.
         """
         if self._searching and not self._asked and self._start.get("budget") is None and self._trained:
-            raise KeyboardInterrupt(f"{_AGAIN}, or train the best so far: pronas train {self._start['path']}")
+            folder = shlex.quote(str(self._start["path"]))
+            raise KeyboardInterrupt(f"{_AGAIN}, or train the best so far: pronas train {folder}")
         if self._asked or not self._searching or self._start.get("budget") is None:
             raise KeyboardInterrupt(_AGAIN)
         self._asked = True

@@ -214,7 +214,8 @@ def check_size(shape: Sequence[int], where: str) -> None:
     if min(shape[1:]) < SMALLEST_SIDE:
         raise DataError(
             f"{where}: images of {shape[1]}x{shape[2]} are too small; {SMALLEST_SIDE}x{SMALLEST_SIDE} is the least: "
-            "resize them with image_size"
+            "resize them with image_size",
+            "image_size",
         )
 
 

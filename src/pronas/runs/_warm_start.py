@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from pronas.errors import SettingError, UsageError
+from pronas.errors import RunError, SettingError, UsageError, shown
 from pronas.runs._children import Children
 from pronas.runs.store import Child, Store
 from pronas.space import Cell, StateSpace
@@ -88,11 +89,19 @@ def keep_known(children: Children, store: Store, known: Sequence[tuple[Cell, flo
         pairs = [[str(cell), reward] for cell, reward in known]
         store.set_meta(warm_start=pairs)
     recorded = {child.canonical: child for child in children if child.round == ROUND}
-    for text, reward in pairs:
-        child = recorded.get(text) or _proposed(children, Cell.parse(text))
+    for cell, reward in _stored_pairs(pairs, store):
+        child = recorded.get(str(cell)) or _proposed(children, cell)
         if not child.settled:
             children.settle(child.id, replace(child, status="done", reward=reward, worker=f"known from {name}"))
     return True
+
+
+def _stored_pairs(pairs: Any, store: Store) -> list[tuple[Cell, float]]:
+    try:
+        return [(Cell.parse(text), float(reward)) for text, reward in pairs]
+    except (TypeError, ValueError, AttributeError) as error:
+        text = f"{store.path}: the entry 'warm_start' cannot be read ({shown(str(error))}); restore a copy of the file"
+        raise RunError(text) from error
 
 
 def _proposed(children: Children, cell: Cell) -> Child:
