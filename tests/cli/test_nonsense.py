@@ -46,7 +46,7 @@ FLAG_ONLY = ("doctor",)
 #: They train, so no folder can be opened: what gets that far was found to make sense.
 TRAINING = ("search", "train", "baseline")
 #: One that asks for hours of work is nothing wrong, so no number that a command may take is larger than this.
-NUMBERS = ["0", "-1", "1", "7", "0.5", "nan", "inf", "-inf", "1e400", "9" * 30]
+NUMBERS = ["0", "1e-300", "1e300", "-1", "1", "7", "0.5", "nan", "inf", "-inf", "1e400", "9" * 30]
 NAMES = [
     *(
         "",

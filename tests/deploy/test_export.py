@@ -198,6 +198,15 @@ def test_training_with_fake_quantization_keeps_to_the_float_network(models):
         integer_model(model, data, qat=-1)
 
 
+@pytest.mark.parametrize("images", [((4, 1, 8, 8), 4), ((4, 3, 16, 16), 4), ((6, 1, 16, 16), 3)])
+def test_scales_are_taken_from_the_images_of_the_model_alone(models, images):
+    shape, classes = images
+    pixels = np.zeros((40, *shape[1:]), np.uint8)
+    other = dataset_from_arrays((pixels, np.arange(40) % classes), layout="NCHW")
+    with pytest.raises(UsageError, match="give the images that it was trained on"):
+        integer_model(load_model(models / "flat"), other)
+
+
 def test_pt2_loads_in_plain_pytorch(models, tmp_path):
     for name in ("binary", "flat"):
         path = export(models / name, "pt2", tmp_path / f"{name}.pt2")

@@ -141,7 +141,7 @@ def test_the_command_prints_what_the_function_tells():
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, math.inf, math.nan])
 def test_a_speed_that_makes_no_sense_is_refused(speed):
-    with pytest.raises(UsageError, match="speed must be above 0"):
+    with pytest.raises(UsageError, match="speed must be from 1 to"):
         pronas.plan("digits", speed=speed)
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pronas.space import Cell
 
 _SAMPLE = 48  # cells of a level whose cost is looked at
+_FASTEST = 1e18  # multiply-accumulates a second and thread that are believed of any machine
 _MOST_DRAWN = 100_000  # trainings whose costs are drawn one by one
 _FORWARD = 1 / 3  # of a training's step
 # Measured on runs of 10 to 300 children: bytes of a child in the store, the tables for people and TensorBoard; of each
@@ -116,8 +117,8 @@ def plan(
         UsageError: a setting that makes no sense, or a budget that is too small for one network.
         DataError: the images cannot be read.
     """
-    if speed is not None and not (math.isfinite(speed) and speed > 0):
-        raise UsageError(f"speed must be above 0, not {speed!r}")
+    if speed is not None and not 1 <= speed <= _FASTEST:
+        raise UsageError(f"speed must be from 1 to {_FASTEST:g}, not {speed!r}")
     started = time.monotonic()
     problem = resolve(parse(dataset, settings, file=config))
     return _within_budget(problem, speed, started) if problem.config.search.budget else _by_numbers(problem, speed)

@@ -15,6 +15,7 @@ from pronas.deploy.integer._lower import lower
 from pronas.deploy.integer._qat import fine_tuned
 from pronas.deploy.integer._quantize import IntegerGraph, quantize
 from pronas.deploy.integer._reference import run_integer
+from pronas.errors import UsageError
 from pronas.training import Model
 
 CALIBRATION = 512
@@ -57,9 +58,11 @@ def integer_model(
         Its int8 network, for `run_integer`, `write_integer_c` and `tflite_bytes`.
 
     Raises:
-        UsageError: a binary model, a layer without an integer form, fewer than 32 images, or an unknown calibration.
+        UsageError: a binary model, a layer without an integer form, fewer than 32 images, images of another shape or
+            another number of classes than the model's, or an unknown calibration.
     """
     spec = model.spec
+    _check_images(model, dataset)
     parameters = sum(p.numel() for p in model.network.parameters())
     graph = lower(model.network, classes=list(spec.classes), cell=spec.cell, parameters=parameters)
     train = dataset.train.images
@@ -68,6 +71,17 @@ def integer_model(
     if qat:
         graph = fine_tuned(graph, scales, dataset, qat, seed)
     return quantize(graph, scales)
+
+
+def _check_images(model: Model, dataset: Dataset) -> None:
+    spec, shape = model.spec, dataset.input_shape
+    if shape != spec.input_shape or len(dataset.classes) != len(spec.classes):
+        there, here = ("x".join(map(str, one)) for one in (shape, spec.input_shape))
+        raise UsageError(
+            f"{dataset.name} has {len(dataset.classes)} classes of images of {there}, the model {len(spec.classes)} of "
+            f"{here}: give the images that it was trained on",
+            "data",
+        )
 
 
 def compare(model: Model, network: IntegerGraph, dataset: Dataset) -> Agreement:
