@@ -226,7 +226,7 @@ def test_unhappy_paths(models, tmp_path):
         export(models / "binary", "onx")
     with pytest.raises(ModelFileError, match="no such run or model"):
         export(tmp_path / "nothing")
-    with pytest.raises(ModelFileError, match="no trained winner yet"):
+    with pytest.raises(ModelFileError, match="no trained winner"):
         export(tmp_path)
 
 
