@@ -111,6 +111,15 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def wrong_arguments(error: TypeError) -> str:
+    """Return what Python says of arguments that a class does not take, in words for its user.
+
+    >>> wrong_arguments(TypeError("Tree.__init__() got an unexpected keyword argument 'depth'"))
+    "it has no setting 'depth'"
+    """
+    return str(error).split("__init__() ")[-1].replace("got an unexpected keyword argument", "it has no setting")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the known name closest to ``name``, or the empty string.
 

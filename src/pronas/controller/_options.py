@@ -9,7 +9,7 @@ from pronas.controller._acquisition import ACQUISITIONS
 from pronas.controller._acquisition_optimizer import AcquisitionOptimizer, Costs
 from pronas.controller._batch import BATCHES
 from pronas.controller._strategies import STRATEGIES, Evolution, Progressive, Random, Strategy
-from pronas.errors import UsageError, nearest
+from pronas.errors import UsageError, nearest, wrong_arguments
 from pronas.predictors import Predictor
 from pronas.space import Space
 
@@ -117,7 +117,7 @@ def build_strategy(
         kind = Random if name == "random" else Evolution
         return kind(space, blocks, total, optimizer.feasible, seed, **options)
     except TypeError as error:
-        raise UsageError(f"strategy {name!r}: {str(error).split('__init__() ')[-1]}") from None
+        raise UsageError(f"strategy {name!r}: {wrong_arguments(error)}") from None
 
 
 def same_budget(space: Space, blocks: int, k: int | None, first: int | None) -> int:

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from pronas.errors import ModelFileError, UsageError, nearest
+from pronas.errors import ModelFileError, UsageError, nearest, wrong_arguments
 from pronas.predictors._auto import AutoPredictor
 from pronas.predictors._checkpoint import predictor_values, read_checkpoint, write_checkpoint
 from pronas.predictors._predictor import Predictor
@@ -59,16 +59,16 @@ def make_predictor(name: str, space: Space, **settings: Any) -> Predictor:
     Raises:
         UsageError: the name or a setting is unknown, or a value makes no sense.
     """
-    if name == "auto":
-        return AutoPredictor(space, make_predictor, **settings)
-    if name not in _MAKERS:
+    if name not in PREDICTORS:
         raise UsageError(f"unknown predictor {name!r}{nearest(name, PREDICTORS)}; there are {', '.join(PREDICTORS)}")
-    module, kind_name, defaults = _MAKERS[name]
-    kind: type[Predictor] = getattr(importlib.import_module(f"pronas.predictors.{module}"), kind_name)
     try:
+        if name == "auto":
+            return AutoPredictor(space, make_predictor, **settings)
+        module, kind_name, defaults = _MAKERS[name]
+        kind: type[Predictor] = getattr(importlib.import_module(f"pronas.predictors.{module}"), kind_name)
         return kind(space, **(defaults | settings))
     except TypeError as error:
-        raise UsageError(f"predictor {name!r}: {str(error).split('__init__() ')[-1]}") from None
+        raise UsageError(f"predictor {name!r}: {wrong_arguments(error)}") from None
 
 
 def save_predictor(predictor: Predictor, path: str | Path) -> None:
