@@ -68,3 +68,19 @@ def open_page(browser):
         tab.close()
         assert not problems
         assert not strangers
+
+
+@pytest.fixture(scope="session")
+def serious():
+    """What axe-core finds serious or critical in a page that was opened with ``bypass_csp``."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None:
+        pytest.skip("axe-core is not here")
+    axe = (Path(package.origin).parent / "axe.min.js").read_text("utf-8")
+
+    def find(tab):
+        tab.evaluate(axe)
+        found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        return [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
+
+    return find

@@ -277,3 +277,22 @@ def test_a_live_page_lets_a_finished_run_become_one_file(tmp_path, runs):
     assert feed.poll()  # opened anew: told that nothing changed
     assert [feed.poll() for _ in range(3)] == [None] * 3
     feed.close()
+
+
+def test_a_live_page_shows_the_plan_and_the_time_left(server, live_run, runs, open_page, serious):
+    store = runs.open_store(live_run)
+    plan = {"budget": 600.0, "search": 160.0, "trials": 230.0, "first": 12, "children": 12, "levels": 5, "finalists": 3}
+    store.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("plan", json.dumps(plan)), ("spent", "80.0")])
+    store.commit()
+    tab = open_page(server.url, viewport={"width": 390, "height": 800}, bypass_csp=True)
+    left = lambda text: tab.locator("#time-left", has_text=text).wait_for()  # noqa: E731
+    left("1 min 20 s of 10 min 0 s are spent, 8 min 40 s left.")
+    assert serious(tab) == []
+    assert tab.locator("#plan progress").first.get_attribute("value") == "0.500"
+    store.execute("UPDATE meta SET value = '200.0' WHERE key = 'spent'")
+    store.commit()
+    left("6 min 40 s left")
+    store.execute("DELETE FROM meta WHERE key = 'plan'")
+    store.commit()
+    left("Level ")
+    store.close()

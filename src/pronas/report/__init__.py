@@ -3,7 +3,7 @@
 from pronas.report._classes import class_rows
 from pronas.report._draw import best_cell, draw_cell
 from pronas.report._feed import Feed
-from pronas.report._page import page, run_name, write_report
+from pronas.report._page import page, run_name, write_comparison, write_report
 from pronas.report._payload import payload
 from pronas.report._rank import (
     DENSE,
@@ -44,5 +44,6 @@ __all__ = [
     "save_ranking",
     "show_ranking",
     "watch",
+    "write_comparison",
     "write_report",
 ]

@@ -13,7 +13,7 @@ from pronas.report._page import run_name, to_json
 from pronas.report._payload import payload
 from pronas.report._reader import RunReader, Snapshot
 
-_SOMETIMES = ("fits", "meta", "metrics", "space")
+_SOMETIMES = ("fits", "meta", "metrics", "mistakes", "space")
 
 
 class Feed:

@@ -16,8 +16,8 @@ from pronas.report._payload import finite, payload
 from pronas.report._reader import RunReader
 
 _SCRIPTS = (
-    "dom", "model", "cell", "scales", "scatter", "detail", "lines", "plots", "sections", "winner", "table", "live",
-    "main",
+    "dom", "model", "cell", "scales", "scatter", "detail", "lines", "plots", "sections", "winner", "table",
+    "more", "compare", "live", "main",
 )  # fmt: skip
 
 
@@ -38,6 +38,29 @@ def write_report(run: str | Path, out: str | Path) -> Path:
     with RunReader(run) as reader:
         message = payload(reader.read(), run_name(run))
     write_atomic(out, page(message))
+    return Path(out)
+
+
+def write_comparison(first: str | Path, second: str | Path, out: str | Path) -> Path:
+    """Write a report of two runs side by side: what was set otherwise, how well and how fast each went, their cells.
+
+    Args:
+        first, second: run folders.
+        out: the file to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        RunError: one of the folders is no run.
+        OSError: it cannot be written.
+    """
+    messages = []
+    for run in (first, second):
+        with RunReader(run) as reader:
+            messages.append(payload(reader.read(), run_name(run)))
+    names = " and ".join(message["name"] for message in messages)
+    write_atomic(out, page({"name": names, "runs": messages}))
     return Path(out)
 
 

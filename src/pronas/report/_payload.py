@@ -51,6 +51,8 @@ def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = Non
         "metrics": snapshot.metrics,
         "classes": class_rows(snapshot.meta.get("final")),
         "exports": snapshot.exports,
+        "curves": snapshot.curves,
+        "mistakes": snapshot.mistakes,
         "space": space_facts(snapshot.meta.get("config")),
         "name": name,
     }

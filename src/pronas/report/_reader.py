@@ -12,10 +12,12 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.files import fold_journal
+from pronas.report._mistakes import read_mistakes
 
 STORE, LAYOUT = "store.sqlite", 1
 EXPORTS = "exports.json"
 _MOST_EXPORTS = 1 << 20  # bytes
+_MOST_EPOCHS = 400  # of a child's curve
 
 #: Columns of ``children`` that pages show.
 COLUMNS = (
@@ -41,6 +43,8 @@ class Snapshot:
         meta: the entries of ``meta``, decoded.
         metrics: curves of the best child so far.
         exports: what was exported of the winner: facts by name, for each file.
+        curves: validation accuracy by epoch of the children that changed, by their ids.
+        mistakes: pictures that the winner gets wrong (``mistakes.json``).
     """
 
     run: str
@@ -51,6 +55,8 @@ class Snapshot:
     meta: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     exports: list[dict[str, str]] = field(default_factory=list)
+    curves: dict[int, list[float | None]] = field(default_factory=dict)
+    mistakes: dict[str, Any] = field(default_factory=dict)
 
     def best_cell(self) -> str | None:
         """Text of the cell with the highest reward among ``children``, or None."""
@@ -136,7 +142,14 @@ class RunReader:
             meta=meta,
             metrics=_table(best[0][0]) if best else {},
             exports=_exports(self.path.with_name(EXPORTS)),
+            curves=self._curves(since),
+            mistakes=read_mistakes(self.path.parent),
         )
+
+    def _curves(self, since: int) -> dict[int, list[float | None]]:
+        rows = self._rows("SELECT id, metrics FROM children WHERE status = 'done' AND revision > ?", since)
+        found = {number: _curve(_table(metrics).get("validation_accuracy")) for number, metrics in rows}
+        return {number: curve for number, curve in found.items() if curve}
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         rows = self._connection.execute(query, values).fetchall()
@@ -183,6 +196,14 @@ def _json(text: Any) -> Any:
 def _table(text: Any) -> dict[str, Any]:
     found = _json(text)
     return found if isinstance(found, dict) else {}
+
+
+def _curve(values: Any) -> list[float | None]:
+    """At most ``_MOST_EPOCHS`` of a curve's values, four digits each."""
+    if not isinstance(values, list):
+        return []
+    numbers = [round(float(v), 4) if isinstance(v, int | float) else None for v in values[:_MOST_EPOCHS]]
+    return numbers if any(number is not None for number in numbers) else []
 
 
 def _exports(path: Path) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from pronas.runs._config import Config
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import BEST
+from pronas.runs._mistakes import write_mistakes
 from pronas.runs._resolve import final_device
 from pronas.runs.fallback import Fallback
 from pronas.space import Cell
@@ -83,6 +84,7 @@ def train_final(
         final = _report(trained, cell, dataset) | found
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
         save_model(trained.network, folder / BEST, replace(trained.spec, metrics=metrics))
+        write_mistakes(folder, trained.network, dataset)
     return final | {"seconds": time.monotonic() - start}
 
 

@@ -14,7 +14,8 @@ function build(node, attributes, children) {
   return node;
 }
 
-const el = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
+// what scrolls can be reached by the keyboard
+const el = (tag, attributes, ...children) => build(document.createElement(tag), attributes && /\bscroll\b/.test(attributes.class) ? { tabindex: 0, ...attributes } : attributes, children);
 const svg = (tag, attributes, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
 
 // Inline styles are set through the object model: the page's content policy forbids style attributes.

@@ -1,6 +1,8 @@
 function start() {
-  receive(JSON.parse(document.getElementById("data").textContent));
+  const message = JSON.parse(document.getElementById("data").textContent);
   dialog = el("dialog", { class: "child", "aria-label": "child", onclick: (e) => e.target === dialog && dialog.close() });
+  if (message.runs) return startComparison(message.runs);
+  receive(message);
   const parts = [];
   let due = 0;
   const refresh = () => {
@@ -10,12 +12,12 @@ function start() {
   };
   // many events may come at once: draw once for all of them, and not more than four times a second
   const changed = () => (due ||= setTimeout(() => requestAnimationFrame(refresh), run.live ? 200 : 0));
-  parts.push(header(), filterBar(refresh), runningNow(), rewards(), predictor(), usageSection(), pareto(), bestCells(), winner(), childTable(), time(), configuration());
+  parts.push(header(), planned(), filterBar(refresh), runningNow(), rewards(), predictor(), usageSection(), pareto(), limits(), bestCells(), winner(), mistakes(), learningCurves(), childTable(), timeLine(), time(), configuration());
   document.getElementById("page").append(...parts.map((part) => part.node));
   document.body.append(dialog, tooltip.node, el("div", { id: "announce", class: "offscreen", "aria-live": "polite" }),
     el("footer", {}, "made by pronas", run.live ? "; read-only, live" : ""));
   // what is seen first is drawn first
-  parts.slice(0, 4).forEach((part) => part.update());
+  parts.slice(0, 5).forEach((part) => part.update());
   performance.mark("first-plot");
   setTimeout(() => {
     refresh();
@@ -28,5 +30,10 @@ function start() {
     connect(changed);
     setInterval(() => run.running.length && changed(), 15000);
   }
+}
+function startComparison(messages) {
+  document.getElementById("page").append(...sideBySide(messages));
+  document.body.append(dialog, tooltip.node, el("div", { id: "announce", class: "offscreen", "aria-live": "polite" }), el("footer", {}, "made by pronas"));
+  document.documentElement.dataset.ready = "true";
 }
 start();

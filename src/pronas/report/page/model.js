@@ -1,17 +1,21 @@
 // What is known of the run, and what follows from it. Rows come as arrays; `fields` names their places.
 const run = {
-  children: new Map(), pictures: {}, fits: [], running: [], meta: {}, space: {}, sizes: {}, metrics: {}, classes: [], exports: [], name: "", live: false,
+  children: new Map(), pictures: {}, fits: [], running: [], meta: {}, space: {}, sizes: {}, metrics: {}, classes: [], exports: [], curves: {}, mistakes: {}, name: "", live: false,
   hidden: new Set(), // levels filtered out
 };
 
 function receive(message) {
-  if (message.reset) run.children.clear();
+  if (message.reset) {
+    run.children.clear();
+    run.curves = {};
+  }
+  Object.assign(run.curves, message.curves);
   Object.assign(run.pictures, message.pictures);
   for (const row of message.rows || []) {
     const child = Object.fromEntries(message.fields.map((field, i) => [field, row[i]]));
     run.children.set(child.id, child);
   }
-  for (const key of ["fits", "running", "meta", "space", "name", "live", "metrics", "sizes", "classes", "exports"]) if (key in message) run[key] = message[key];
+  for (const key of ["fits", "running", "meta", "space", "name", "live", "metrics", "sizes", "classes", "exports", "mistakes"]) if (key in message) run[key] = message[key];
 }
 
 const all = () => [...run.children.values()];

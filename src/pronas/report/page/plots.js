@@ -55,7 +55,9 @@ function predictedPlot() {
     points: () => done().filter((c) => known(c.predicted)), x: (c) => c.predicted, y: (c) => c.reward,
     under: (chart) => {
       const [low, high] = [Math.max(chart.sx.domain[0], chart.sy.domain[0]), Math.min(chart.sx.domain[1], chart.sy.domain[1])];
-      return high > low && svg("line", { class: "diagonal", x1: chart.sx(low), y1: chart.sy(low), x2: chart.sx(high), y2: chart.sy(high) });
+      const bars = chart.points.filter((p) => p.child.spread > 0 && known(p.y)).map((p) => `M${chart.sx(p.x - p.child.spread).toFixed(1)} ${p.py.toFixed(1)}H${chart.sx(p.x + p.child.spread).toFixed(1)}`);
+      return [bars.length && svg("path", { class: "spread", "data-bars": bars.length, d: bars.join("") }),
+        high > low && svg("line", { class: "diagonal", x1: chart.sx(low), y1: chart.sy(low), x2: chart.sx(high), y2: chart.sy(high) })];
     },
   });
 }

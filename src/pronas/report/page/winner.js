@@ -33,7 +33,7 @@ function confusion(final) {
       dense ? null : n || el("span", { class: "zero" }, "·")), { "--heat": (i === j ? n / total : Math.min(1, (n / total) * 4)).toFixed(3) })));
   });
   return el("figure", {}, el("figcaption", {}, "Confusion matrix on test data: rows are the true classes, columns what the network said; blue is right, orange wrong (colour four times as strong)."),
-    el("div", { class: "scroll" }, el("table", { class: "data confusion" + (dense ? " dense" : "") }, dense ? null : el("thead", {}, el("tr", {}, el("th", {}), names.map((n) => el("th", { scope: "col" }, n)))), el("tbody", {}, body))));
+    el("div", { class: "scroll" }, el("table", { class: "data confusion" + (dense ? " dense" : "") }, dense ? null : el("thead", {}, el("tr", {}, el("td", {}), names.map((n) => el("th", { scope: "col" }, n)))), el("tbody", {}, body))));
 }
 
 function classFigures(rows) {
