@@ -6,7 +6,7 @@
 
 The search is `pronas search --preset NAME`; the same command goes on after an interruption. ``train_history.csv``,
 ``scores_B.csv``, ``config.toml`` and the report are copied to ``benchmarks/faithful/NAME``. Then, for every level b but
-the last, each predictor is fitted to the levels up to b and ranks the cells of level b + 1 that were trained: Spearman's
+the last, each predictor is fitted to the levels up to b and ranks the trained cells of level b + 1: Spearman's
 rho on what it was fitted to, and on those (the paper's table 1), each the mean of some seeds with its standard error.
 """
 
