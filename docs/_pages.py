@@ -63,8 +63,14 @@ def _module_page(module: ModuleType, homes: dict[int, str]) -> str:
     own, others = [], []
     for name in public_names(module):
         one = vars(module).setdefault(name, getattr(module, name))  # lazy names too are then there to be found
-        home = homes.setdefault(id(one), f"{module.__name__}.{name}") if callable(one) else ""
-        own.append(name) if home in ("", f"{module.__name__}.{name}") else others.append(f"{{py:obj}}`{home}`")
+        full = f"{module.__name__}.{name}"
+        home = homes.setdefault(id(one), full) if callable(one) else full
+        if not str(getattr(one, "__module__", None) or "pronas").startswith(("pronas", "typing")):
+            others.append(f"`{name}` of `{one.__module__}`")
+        elif home == full:
+            own.append(name)
+        else:
+            others.append(f"{{py:obj}}`{home}`")
     lines = [f".. automodule:: {module.__name__}", f"   :members: {', '.join(own)}" if own else ""]
     also = ["", f"Also here: {', '.join(others)}."] if others else []
     return "\n".join([f"# {module.__name__}", "", "```{eval-rst}", *lines, "```", *also, ""])
