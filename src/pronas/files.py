@@ -131,7 +131,7 @@ def fold_journal(store: Path) -> None:
         >>> import sqlite3, tempfile
         >>> path = Path(tempfile.mkdtemp()) / "a.sqlite"
         >>> connection = sqlite3.connect(path)
-        >>> _ = connection.execute("PRAGMA journal_mode=WAL")
+        >>> _ = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         >>> _ = connection.execute("CREATE TABLE t(a)")
         >>> path.with_name("a.sqlite-wal").exists()
         True

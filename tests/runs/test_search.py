@@ -237,3 +237,23 @@ def test_recipes_and_skeletons_are_taken_as_objects(tiny, tmp_path):
         "0:3x3 maxpool + 0:3x3 dconv", "digits", limit=100, recipe=recipe, epochs=1, out=tmp_path / "t", threads=1
     )
     assert result["best_epoch"] == 1
+
+
+def test_the_winners_mistakes_are_kept_as_pictures(finished):
+    import base64
+    import io
+    import json
+
+    from PIL import Image
+
+    run, _ = finished
+    found, final = json.loads((run.path / "mistakes.json").read_text("utf-8")), run.final
+    for pair in found["pairs"]:
+        true, said = (final["classes"].index(pair[name]) for name in ("true", "said"))
+        assert final["confusion"][true][said] == pair["count"]
+        assert all((one["true"], one["said"]) == (pair["true"], pair["said"]) for one in pair["images"])
+    shares = [one["share"] for one in found["surest"]]
+    assert shares == sorted(shares, reverse=True)
+    assert all(one["truth"] <= one["share"] for one in found["surest"])
+    picture = found["surest"][0]["picture"].removeprefix("data:image/png;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (8, 8)
