@@ -51,6 +51,10 @@ def test_a_line_a_level():
     assert winner == "winner (validation 0.5000): 0:x + 0:y, to be trained for 9 epochs"
 
 
+def test_a_later_round_is_named():
+    assert lines(events=[{**LEVEL, "round": 2}, EVENTS[2]])[0].startswith("level 1/2, round 2: 1 children of 9 cells, ")
+
+
 def test_verbose_adds_children_trials_and_epochs():
     shown = lines(verbose=True)
     assert [line for line in shown if line.startswith("level 1, child 1/4: 0.5000; best 0.5000, ")]

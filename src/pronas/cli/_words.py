@@ -77,8 +77,9 @@ class Tally:
 
 
 def name_of(level: Event) -> str:
-    """Return the name of a level, from its event."""
-    return "skips" if level["skips"] else f"level {level['level']}/{level['levels']}"
+    """Return the name of a level, and of its round from the second on, from its event."""
+    round_ = f", round {level['round']}" if level.get("round", 1) > 1 else ""
+    return "skips" if level["skips"] else f"level {level['level']}/{level['levels']}{round_}"
 
 
 def clock(seconds: float) -> str:
