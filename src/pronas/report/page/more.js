@@ -132,8 +132,8 @@ function budgetRows(plan) {
     ["the winner", "all images, until the time is up", end, over || final ? 1 : state("training") ? Math.max(0, Math.min(1, (spent - plan.trials) / (end - plan.trials || 1))) : 0],
   ];
   return [el("p", { class: "lead", id: "time-left" }, over ? `Done; ${duration(spent)} of ${duration(end)} were used.` : `${duration(spent)} of ${duration(end)} are spent, ${duration(Math.max(0, end - spent))} left.`),
-    el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, ["phase", "what", "until", "done"].map((h) => el("th", { scope: "col" }, h)))),
-      el("tbody", {}, phases.map(([name, what, until, share]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, what), el("td", {}, duration(until)), el("td", {}, el("progress", { max: 1, value: share.toFixed(3), "aria-label": name }), " " + percent(share, 0)))))))];
+    el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, ["phase", "done", "until", "what"].map((h) => el("th", { scope: "col" }, h)))),
+      el("tbody", {}, phases.map(([name, what, until, share]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, el("progress", { max: 1, value: share.toFixed(3), "aria-label": name }), " " + percent(share, 0)), el("td", {}, duration(until)), el("td", {}, what))))))];
 }
 const state = (name) => run.meta.state === name;
 
