@@ -62,7 +62,7 @@ def test_onnx_and_pt2_say_classes_and_input_range(folder):
         assert facts["input"] == "images: uint8 (batch, 1, 8, 8)"
 
 
-@pytest.mark.parametrize("suffix", ["tflite", "c", "h", "pt2"])
+@pytest.mark.parametrize("suffix", ["c", "h", "pt2"])
 def test_what_cannot_be_run_here_says_what_to_do(folder, suffix):
     (folder / f"net.{suffix}").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"cannot be run here: .*; give the run or the model"):

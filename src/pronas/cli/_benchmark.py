@@ -10,7 +10,8 @@ from pronas.errors import UsageError
 
 def command(
     model: Annotated[
-        Path, typer.Argument(help="A run's folder (its winner is taken), a model, or a .packed or .onnx file.")
+        Path,
+        typer.Argument(help="A run's folder (its winner is taken), a model, or a .packed, .onnx or .tflite file."),
     ],
     images: Annotated[
         int, typer.Option("--images", "-n", max=100_000, help="Validation images for the agreement.")

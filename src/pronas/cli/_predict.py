@@ -19,7 +19,8 @@ _BATCH = 256  # images that are read before they are classified
 
 def command(
     model: Annotated[
-        Path, typer.Argument(help="A run folder, a weights file (.safetensors), or a .packed or .onnx file.")
+        Path,
+        typer.Argument(help="A run folder, a weights file (.safetensors), or a .packed, .onnx or .tflite file."),
     ],
     images: Annotated[list[Path], typer.Argument(help="Pictures, .npy or .npz arrays, or folders of them.")],
     top: Annotated[int, typer.Option("--top", "-n", min=1, help="How many classes to name for each image.")] = 1,

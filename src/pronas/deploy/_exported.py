@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 #: The file inside a ``.pt2`` that holds what ONNX files keep as metadata.
 PT2_FACTS = "pronas.json"
 _NOT_RUN = {
-    ".tflite": "LiteRT or TensorFlow Lite Micro runs it, as the text beside it says",
+    ".tflite": "LiteRT runs it, and is not installed (pip install ai-edge-litert)",
     ".c": "a C compiler makes a program of it, as the text beside it says",
     ".h": "it belongs to a .c file",
     ".pt2": "PyTorch's loader runs whatever code such a file holds, so load it yourself if you trust where it is from "
@@ -80,7 +82,7 @@ def open_exported(path: Path) -> Runner | None:
 
     Raises:
         ModelFileError: it is damaged, or no network of images.
-        UsageError: nothing here runs files of its kind (``.tflite``, ``.c``, ``.h``, ``.pt2``).
+        UsageError: nothing here runs files of its kind (``.c``, ``.h``, ``.pt2``; ``.tflite`` without ai-edge-litert).
         MissingExtraError: an ONNX file without onnxruntime.
     """
     from pronas.deploy.packed import is_packed
@@ -89,8 +91,11 @@ def open_exported(path: Path) -> Runner | None:
         return None
     if is_packed(path):
         return _packed(path)
-    if path.suffix == ".onnx":
-        return _onnx(path)
+    openers = {".onnx": _onnx}
+    if os.name == "posix" and importlib.util.find_spec("ai_edge_litert") is not None:
+        openers[".tflite"] = _tflite
+    if path.suffix in openers:
+        return openers[path.suffix](path)
     if path.suffix in _NOT_RUN:
         raise UsageError(f"{path} cannot be run here: {_NOT_RUN[path.suffix]}; give the run or the model it came from")
     return None
@@ -124,6 +129,13 @@ def _onnx(path: Path) -> Runner:
     return _tried(path, "ONNX Runtime", shape, facts, score)
 
 
+def _tflite(path: Path) -> Runner:
+    from pronas.deploy._lite import LiteProcess
+
+    opened = LiteProcess(path)
+    return _tried(path, "LiteRT, in a process of its own", opened.input_shape, {}, opened.score)
+
+
 def _image_shape(path: Path, sides: list[Any]) -> tuple[int, int, int]:
     found = sides[1:]
     if len(found) != 3 or not all(isinstance(side, int) and 0 < side <= 2**16 for side in found):
@@ -137,6 +149,8 @@ def _tried(
     """Run it once, so that what does not fit is told before the user's images are read."""
     try:
         count = score(np.zeros((1, *shape), np.uint8)).shape[1]
+    except ModelFileError:
+        raise
     except Exception as error:  # whatever a damaged file makes of an image
         raise ModelFileError(f"{path}: cannot be run ({_first_line(error)})") from error
     try:

@@ -11,6 +11,7 @@ from integer_graphs import random_model
 from torch import nn
 
 from pronas.deploy.integer import METHODS, Scale, calibrate, integer_values, lower, lowering, quantize
+from pronas.deploy.integer.even_scales import mean_scale, weight_scales
 from pronas.deploy.integer.fixed_point import mean_multiplier, multiplier, rescaled
 from pronas.errors import UsageError
 from pronas.networks import Binary, Flat, Residual, operator
@@ -36,6 +37,36 @@ def test_products_are_rounded_twice(x, real):
 def test_the_multiplier_of_a_mean_divides_by_the_count(count, real):
     mantissa, shift = mean_multiplier(real, count)
     assert mantissa * 2.0 ** (shift - 31) == pytest.approx(real / count, rel=1e-8)
+
+
+@given(
+    st.one_of(st.floats(20, 2000), st.sampled_from([32.5, 33.0, 64.3, 127.9, 128.1, 257.0, 513.2, 1025.0])),
+    st.floats(1e-3, 1.0), st.floats(1e-3, 1.0), st.data(),
+)  # fmt: skip
+def test_sums_over_even_numbers_are_rounded_once_away_from_zero(most, source, output, data):
+    source, output = np.float32(source), np.float32(output)
+    weight = np.full((1, 1), 127 * float(output) / float(source) / most, np.float32)
+    (scale,) = weight_scales(weight, np.zeros(1, np.float32), float(source), float(output))
+    real = float(source) * float(scale) / float(output)
+    divisor = round(1 / real)
+    assert divisor % 2 == 0
+    assert 0.83 * most <= divisor <= most * 1.0001
+    k, near = data.draw(st.integers(-255, 254)), data.draw(st.integers(-2, 2))
+    for x in (k * divisor + divisor // 2 + near, data.draw(st.integers(-255 * divisor, 255 * divisor))):
+        expected = away(Fraction(x, divisor))
+        assert int(rescaled(np.array([x], np.int64), *multiplier(real))[0]) == expected
+        assert np.rint(np.float32(x) * (source * scale / output)) == expected  # as runtimes do it that round to even
+
+
+@given(st.integers(1, 400), st.floats(1e-3, 1.0), st.floats(0.05, 1.2), st.data())
+def test_means_are_rounded_once_away_from_zero(count, source, share, data):
+    source = float(np.float32(source))
+    scale = mean_scale(source * share, source, count)
+    divisor = round(count * scale / source)
+    x = data.draw(st.integers(-128 * divisor, 127 * divisor))
+    assert divisor % 2 == 0
+    mantissa, shift = mean_multiplier(source / scale, count)
+    assert int(rescaled(np.array([x], np.int64), mantissa, shift)[0]) == away(Fraction(x, divisor))
 
 
 @given(st.floats(-50, 0), st.floats(0, 50))

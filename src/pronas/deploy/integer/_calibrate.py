@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pronas.deploy.integer._builder import tied_values
 from pronas.deploy.integer._float import run_float
 from pronas.deploy.integer._graph import FloatGraph
+from pronas.deploy.integer.even_scales import mean_scale
 from pronas.errors import UsageError
 
 METHODS = ("mse", "percentile", "minmax")
@@ -84,9 +86,12 @@ def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse")
     last = groups[-1]
     found = {g: _scale(values, "minmax" if g == last else method) for g, values in samples.items()}
     for number, node in enumerate(graph.nodes, 1):
+        group, sources = groups[number], [PIXELS if s == 0 else found[groups[s]] for s in node.sources]
         if node.kind == "add":
-            least = 2.0**-18 * max(PIXELS.scale if s == 0 else found[groups[s]].scale for s in node.sources)
-            found[groups[number]] = _at_least(found[groups[number]], least)
+            found[group] = _at_least(found[group], 2.0**-18 * max(source.scale for source in sources))
+        elif node.kind == "mean" and groups.count(group) == 1:
+            step = mean_scale(found[group].scale, sources[0].scale, math.prod(node.kernel))
+            found[group] = replace(found[group], scale=step)
     return tuple(PIXELS if value == 0 else found[group] for value, group in enumerate(groups))
 
 

@@ -20,6 +20,7 @@ from pronas.data import Dataset
 from pronas.deploy.integer._calibrate import Scale
 from pronas.deploy.integer._float import run_float
 from pronas.deploy.integer._graph import TIED, FloatGraph, Node
+from pronas.deploy.integer.even_scales import weight_scales
 from pronas.errors import UsageError
 
 _RATE, _BATCH = 2e-5, 64
@@ -73,11 +74,13 @@ class _Tuner:
         return run_float(self.original, images)[-1].flatten(1).softmax(1)
 
     def _weights(self, number: int, node: Node) -> tuple[Tensor | None, Tensor | None]:
-        weight = self.weights[number]
-        if weight is None:
+        weight, bias = self.weights[number], self.biases[number]
+        if weight is None or bias is None:
             return None, None
-        step = weight.detach().abs().flatten(1).amax(1).clamp_min(1e-12)[:, None, None, None] / 127
-        return _passing((weight / step).round().clamp(-127, 127) * step, weight), self.biases[number]
+        source, output = self.scales[node.sources[0]].scale, self.scales[number + 1].scale
+        scales = weight_scales(weight.detach().numpy(), bias.detach().numpy(), source, output)
+        step = torch.from_numpy(scales)[:, None, None, None]
+        return _passing((weight / step).round().clamp(-127, 127) * step, weight), bias
 
     def _map(self, value: int, x: Tensor) -> Tensor:
         """Rounded to its scale; what pools and concatenations make is rounded already."""

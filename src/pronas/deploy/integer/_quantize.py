@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pronas.deploy.integer._builder import on_meta
 from pronas.deploy.integer._calibrate import Scale
 from pronas.deploy.integer._graph import WEIGHTED, FloatGraph, Node, Shape
+from pronas.deploy.integer.even_scales import weight_scales
 from pronas.deploy.integer.fixed_point import mean_multiplier, multiplier, multipliers
 
 _NONE = np.zeros(0, np.int32)
@@ -122,21 +123,13 @@ def _multipliers(node: Node, inputs: list[Scale], output: Scale) -> list[tuple[i
     return []
 
 
-def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32], input_scale: float) -> NDArray[np.float32]:
-    """One scale a channel: the largest weight is 127, and the bias fits in 29 bits."""
-    largest = np.abs(weight.reshape(len(weight), -1)).max(1) / 127
-    least = np.abs(bias) / (input_scale * (1 << 29))
-    scales: NDArray[np.float32] = np.maximum(np.maximum(largest, least), 1e-9).astype(np.float32)
-    return scales
-
-
 def _weighted(node: Node, source: Scale, output: Scale, low: int) -> Numbers:
     assert node.weight is not None
     assert node.bias is not None
     meta = on_meta(node.weight)
     weight = np.zeros(tuple(node.weight.shape), np.float32) if meta else node.weight.float().cpu().numpy()
     bias = np.zeros(len(weight), np.float32) if meta else node.bias.float().cpu().numpy()
-    scales = weight_scales(weight, bias, source.scale)
+    scales = weight_scales(weight, bias, source.scale, output.scale)
     q = np.clip(np.rint(weight / scales[:, None, None, None]), -127, 127).astype(np.int8)
     steps = np.float64(source.scale) * scales.astype(np.float64)
     mantissa, shift = multipliers(steps / output.scale)

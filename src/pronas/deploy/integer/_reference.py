@@ -109,13 +109,16 @@ def _taps(node: Node, x: NDArray[Any], fill: int) -> Iterator[tuple[int, int, ND
 
 
 def _conv(node: Node, numbers: Numbers, x: Bytes, zero: int) -> Integers:
-    """Sums of products, exact in float64."""
-    z = np.zeros((len(x), *node.shape[1:], node.shape[0]), np.float64)
-    for i, j, tap in _taps(node, x.astype(np.float64) - zero, 0):
+    """Sums of products, exact in floats: in those of 32 bits where no sum can reach 2^24."""
+    axes = (0, 1) if node.kind == "depthwise" else (1, 2, 3)
+    largest = int(np.abs(numbers.weight.astype(np.int64)).sum(axes).max()) * 255
+    kind = np.float32 if largest < 1 << 24 else np.float64
+    z = np.zeros((len(x), *node.shape[1:], node.shape[0]), kind)
+    for i, j, tap in _taps(node, x.astype(kind) - kind(zero), 0):
         if node.kind == "depthwise":
             z += tap * numbers.weight[i, j]
         else:
-            z += tap @ numbers.weight[:, i, j].T.astype(np.float64)
+            z += tap @ numbers.weight[:, i, j].T.astype(kind)
     return z.astype(np.int64) + numbers.bias
 
 

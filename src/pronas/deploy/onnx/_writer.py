@@ -69,7 +69,7 @@ class GraphWriter(ABC):
             case "maxpool":
                 made = self._op("MaxPool", inputs, name, **window)
             case "avgpool":
-                made = self._op("AveragePool", inputs, name, count_include_pad=0, **window)
+                made = self._average(number, inputs[0], name, count_include_pad=0, **window)
             case "mean":
                 made = self._op("GlobalAveragePool", inputs, name)
             case "add":
@@ -79,8 +79,17 @@ class GraphWriter(ABC):
             case "relu":
                 made = self._op("Relu", inputs, name)
             case _:
-                made = self._op("Identity", inputs, name)
-        return self._op("Relu", [made], f"{made}_relu") if node.relu else made
+                made = self._rescaled(number, inputs[0], name)
+        return self._rectified(number, made) if node.relu else made
+
+    def _average(self, number: int, source: str, name: str, **window: Any) -> str:
+        return self._op("AveragePool", [source], name, **window)
+
+    def _rescaled(self, number: int, source: str, name: str) -> str:
+        return self._op("Identity", [source], name)
+
+    def _rectified(self, number: int, made: str) -> str:
+        return self._op("Relu", [made], f"{made}_relu")
 
     def _windowed(self, number: int, weight: NDArray[Any]) -> NDArray[Any]:
         """A kernel (filters, channels, h, w) with taps of zero where a window begins further in."""
