@@ -1,6 +1,9 @@
 """Int8 on microcontrollers: instructions, flash, RAM, beside BakeNN; and do all runtimes give the same bytes?
 
-    python benchmarks/int8.py count [MODEL ...]     # ResNet-8 of MLPerf Tiny, searched networks, one's own models
+    python benchmarks/int8.py count [RUN ...]       # ResNet-8 of MLPerf Tiny and searched networks, or the winners of
+                                                    # one's own runs (folders, or model files)
+    python benchmarks/int8.py accuracy RUN ...      # float, int8, int8 after further training (--qat 2), on all test
+                                                    # images; how often ONNX Runtime and OpenVINO give int8's class
     python benchmarks/int8.py same --cells 300      # random cells of all skeletons: NumPy, C (also on a Cortex-M4 and a
                                                     # Cortex-M0+), LiteRT, TFLM; footprints; goes on where it stopped
     python benchmarks/int8.py code                  # bytes of code by kind of operation, for deploy/targets.toml
@@ -12,6 +15,7 @@ CMSIS-NN's sources. BakeNN knows no MEAN: it gets an AVERAGE_POOL in its place.
 
 import argparse
 import collections
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -30,18 +34,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests/deploy"))
 from integer_graphs import drawn, integer_network, unruly
 from integer_programs import on_cortex_m, printed
 
-from pronas.deploy import emulate
+from pronas.cli._export import images_of
+from pronas.deploy import emulate, find_model
+from pronas.deploy._forms import integer_runner
 from pronas.deploy.integer import (
     Builder,
     calibrate,
     integer_c,
     integer_footprint,
+    integer_model,
     lower,
     quantize,
     run_integer,
     tflite_bytes,
     write_integer_c,
 )
+from pronas.deploy.onnx import export_onnx_int8, session
 from pronas.networks import Residual
 from pronas.space import Cell
 from pronas.training import load_model
@@ -146,6 +154,39 @@ def bakenn(integers, images, folder):
         glue = re.sub("@([A-Z]+)@", lambda m, words=words: str(words[m.group(1)]), BAKENN)
         found = emulate([Path(p.strip('"')) for p in sources], glue, images[0], processor, flags)
         yield label, processor, dataclasses.replace(found, ram=found.ram + size)
+
+
+def accuracy(path, qat):
+    """On every test image of the run's data; differences with their standard errors (paired)."""
+    model, dataset = load_model(find_model(path)), images_of(path)()
+    images, labels = np.ascontiguousarray(dataset.test.images), dataset.test.labels
+    with torch.inference_mode():
+        floats = torch.cat([model.network(part).argmax(1) for part in torch.from_numpy(images).split(250)]).numpy()
+    right = (floats == labels).mean()
+    print(f"{path}: {model.spec.cell}, {len(labels):,} test images: {right:.2%} in floats", flush=True)
+    for epochs in (0, qat) if qat else (0,):
+        integers = integer_model(model, dataset, qat=epochs)
+        with tempfile.TemporaryDirectory() as folder:
+            found = integer_runner(integers, Path(folder))(images).argmax(1)
+            gain = (found == labels).astype(float) - (floats == labels)
+            print(
+                f"  int8, {epochs} epochs more: {(found == labels).mean():.2%}, {100 * gain.mean():+.2f} "
+                f"({100 * gain.std() / len(gain) ** 0.5:.2f}) points, class of floats {(found == floats).mean():.2%}",
+                flush=True,
+            )
+            for name, classes in onnx_classes(export_onnx_int8(integers, Path(folder) / "net.onnx"), images):
+                print(f"  {name}: class of int8 {(classes == found).mean():.2%}", flush=True)
+
+
+def onnx_classes(path, images):
+    """By runtime, the classes of all images."""
+    opened, parts = session(path), np.array_split(images, len(images) // 250 + 1)
+    yield "ONNX Runtime", np.concatenate([opened.run(None, {"images": part})[0].argmax(1) for part in parts])
+    with contextlib.suppress(ImportError):
+        import openvino
+
+        compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        yield "OpenVINO", np.concatenate([next(iter(compiled(part).values())).argmax(1) for part in parts])
 
 
 def same(cells, first, log):
@@ -269,8 +310,9 @@ def code_bytes(processor, make):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["count", "same", "code"])
+    parser.add_argument("what", choices=["count", "accuracy", "same", "code"])
     parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("--qat", type=int, default=2, help="epochs of further training that `accuracy` tries, or 0")
     parser.add_argument("--cells", type=int, default=300)
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--log", type=Path, default=Path("int8-same.jsonl"))
@@ -280,10 +322,14 @@ def main():
     if args.what == "code":
         code()
         return
-    for name in SEARCHED:
-        count(name, network_of(name))
+    torch.set_num_threads(1)
     for path in args.models:
-        count(path.stem, load_model(path).network)
+        if args.what == "accuracy":
+            accuracy(path, args.qat)
+        else:
+            count(path.stem, load_model(find_model(path)).network)
+    for name in () if args.models else SEARCHED:
+        count(name, network_of(name))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,8 @@ class LiteProcess:
             if len(answer) != self.classes:
                 raise ModelFileError(f"{self.path}: LiteRT cannot run it ({self._end()})")
             found.append(np.frombuffer(answer, np.int8))
-        return (np.array(found, np.float32).reshape(-1, self.classes) - self._zero) * self._scale
+        steps: NDArray[Any] = np.array(found, np.float32).reshape(-1, self.classes) - self._zero
+        return np.asarray(steps * self._scale)
 
     def _end(self) -> str:
         """How the process ended, in words."""

@@ -11,15 +11,16 @@ import os
 import resource
 import signal
 import sys
+from typing import Any
 
 SECONDS, BYTES = 60, 4 << 30
 """For the start and for each image; memory that may be taken."""
 
 
-def opened(path):  # type: ignore[no-untyped-def]
+def opened(path: str) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """(interpreter, input, output) of a file that holds a classifier of int8 images."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
     model = Interpreter(model_path=path, num_threads=1)
     model.allocate_tensors()
@@ -32,14 +33,14 @@ def opened(path):  # type: ignore[no-untyped-def]
     return model, source, target
 
 
-def facts(source, target):  # type: ignore[no-untyped-def]
+def facts(source: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:
     """What the file reads and gives, as plain data."""
     scale, zero = target["quantization"]
-    shapes = {"shape": [int(n) for n in source["shape"]], "output": [int(n) for n in target["shape"]]}
+    shapes: dict[str, Any] = {"shape": [int(n) for n in source["shape"]], "output": [int(n) for n in target["shape"]]}
     return shapes | {"scale": float(scale), "zero": int(zero)}
 
 
-def main(path):  # type: ignore[no-untyped-def]
+def main(path: str) -> None:
     """Say what the file is, then classify until there are no more images."""
     import numpy as np
 

@@ -137,14 +137,17 @@ static void conv(const operation *p) {
 #else
 static void conv(const operation *p) {
   const int32_t fours = (p->kh * p->kw * p->c + 3) / 4, count = p->oh * p->ow, zero = p->middle, low = p->middle_low;
-  const int direct = p->kh == 1 && p->kw == 1 && p->c % 4 == 0 && p->ph == 0 && p->pw == 0;
+  /* windows of one row (1x1, 1xN) and dense layers lie in the map as they are multiplied */
+  const int plain = p->dw == 1 && p->step == p->c && (p->kh == 1 || (p->kw == p->w && p->dh == 1));
+  const int direct = 4 * fours == p->kh * p->kw * p->c && (plain || (p->kh == 1 && p->kw == 1));
   for (int32_t i = 0; i < count; i++) {
     const int32_t y = i / p->ow * p->sh - p->ph, left = i % p->ow * p->sw - p->pw;
     const int32_t *b = bias + p->first, *m = mantissa + p->first;
     const int8_t *w = weight + p->weights, *r = shift + p->first;
     const uint8_t *column = AT(p->source) + (y * p->w + left) * p->step;
     uint8_t *one = p->joined ? AT(p->scratch) + 16 * fours : AT(p->result) + i * p->result_step;
-    if (!direct) gather(p, y, left, AT(p->scratch)), column = AT(p->scratch);
+    if (!direct || y < 0 || y + p->kh > p->h || left < 0 || left + p->kw > p->w)
+      gather(p, y, left, AT(p->scratch)), column = AT(p->scratch);
     for (int32_t o = 0; o < p->out; o += 2) {
       int32_t s = b[o], t = o + 1 < p->out ? b[o + 1] : 0;
       const uint8_t *x = column;

@@ -112,9 +112,9 @@ def _conv(node: Node, numbers: Numbers, x: Bytes, zero: int) -> Integers:
     """Sums of products, exact in floats: in those of 32 bits where no sum can reach 2^24."""
     axes = (0, 1) if node.kind == "depthwise" else (1, 2, 3)
     largest = int(np.abs(numbers.weight.astype(np.int64)).sum(axes).max()) * 255
-    kind = np.float32 if largest < 1 << 24 else np.float64
+    kind: type[np.float32 | np.float64] = np.float32 if largest < 1 << 24 else np.float64
     z = np.zeros((len(x), *node.shape[1:], node.shape[0]), kind)
-    for i, j, tap in _taps(node, x.astype(kind) - kind(zero), 0):
+    for i, j, tap in _taps(node, (x.astype(np.int16) - zero).astype(kind), 0):
         if node.kind == "depthwise":
             z += tap * numbers.weight[i, j]
         else:

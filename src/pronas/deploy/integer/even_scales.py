@@ -33,7 +33,8 @@ def weight_scales(
     """
     flat = weight.reshape(len(weight), -1).astype(np.float64)
     least = np.maximum(np.maximum(np.abs(flat).max(1) / 127, np.abs(bias) / (source * (1 << 29))), 1e-9)
-    best, smallest = least.astype(np.float32), np.full(len(flat), np.inf)
+    best: NDArray[np.float32] = least.astype(np.float32)
+    smallest = np.full(len(flat), np.inf)
     for less in range(_TRIED):
         divisor = _divisor(output / source / least, less)
         scales = _just_below(output / source, np.maximum(divisor, 1))

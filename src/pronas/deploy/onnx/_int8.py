@@ -126,10 +126,18 @@ class _Graph(GraphWriter):
         weight = own.weight.transpose(2, 0, 1)[:, None] if depthwise else own.weight.transpose(0, 3, 1, 2)
         weight = self._windowed(number, weight)
         raised = (weight.astype(np.int16) + 128).astype(np.uint8)
-        step, scales = self.scales[node.sources[0]].scale, own.filter_scales
+        step, scales = self.scales[node.sources[0]].scale, self._filter_scales(number)
         inputs = [source, self._channelwise(f"{name}_weight", raised, scales, 128)]
         inputs.append(self._channelwise(f"{name}_bias", own.bias, scales * np.float32(step), 0))
         return self._convolved(number, inputs, name, weight.shape[2:])
+
+    def _filter_scales(self, number: int) -> NDArray[np.float32]:
+        """The network's, a little further from a rounding's edge: sums of floats are not exact."""
+        scales = self.network.numbers[number].filter_scales.astype(np.float64)
+        source, output = self.graph.nodes[number].sources[0], number + 1
+        steps = self.scales[output].scale / (self.scales[source].scale * scales)
+        further: NDArray[np.float32] = (scales * (1 + 0.5 / (256 * steps.clip(8)))).astype(np.float32)
+        return further
 
     def _channelwise(self, name: str, value: NDArray[Any], scales: NDArray[np.float32], zero: int) -> str:
         inputs = [self._constant(name, value), self._constant(f"{name}_scale", scales.astype(np.float32))]
