@@ -61,7 +61,7 @@ def test_show_and_the_command_say_whether_it_paid(run, quick):
     def asked(*arguments):
         return CliRunner().invoke(build_app(), [*arguments])
 
-    assert "did it pay:         pronas baseline" in asked("show", str(run.path)).stdout
+    assert "did it pay? beside hand-made networks" in asked("show", str(run.path)).stdout
     done = asked("baseline", str(run.path), "--only", "resnet8", "--budget", "10s", "--json")
     assert done.exit_code == 0
     text = json.loads(done.stdout)["text"]
