@@ -97,7 +97,7 @@ class Odd(nn.Module):
         return images
 
 
-@operator("odd {name}")
+@operator("test odd {name}")
 def odd(context):
     return nn.Sequential(Odd(), context.factory.convolution(context, 1))
 """
@@ -114,7 +114,7 @@ def test_an_odd_child_fails_alone(tmp_path, small, quiet, monkeypatch, name):
     (tmp_path / f"pronas_odd_{name}.py").write_text(ODD.format(action=action, name=name))
     monkeypatch.syspath_prepend(str(tmp_path))
     settings = small | {
-        "operators": f"identity,3x3 maxpool,odd {name}",
+        "operators": f"identity,3x3 maxpool,test odd {name}",
         "blocks": 1,
         "first": "all",
         "final_epochs": 0,
@@ -125,7 +125,7 @@ def test_an_odd_child_fails_alone(tmp_path, small, quiet, monkeypatch, name):
     assert len(children) == 6
     known = {cell: reward for _, cell, _, reward, *_ in quiet[0]}
     for child in children:
-        if "odd" in str(child.cell):
+        if "test odd" in str(child.cell):
             assert child.status == "failed"
             assert words in child.error
             assert child.reward == 0

@@ -22,6 +22,7 @@ from pronas.runs._disk import disk_errors
 from pronas.runs._events import SearchStoppedError, done_event, note
 from pronas.runs._experiment import BEST, Experiment
 from pronas.runs._fidelity import Fidelity
+from pronas.runs._mistakes import bring_back_mistakes, keep_mistakes
 from pronas.runs._open import Run
 from pronas.runs._preset import departures
 from pronas.runs._promotion import train_promoted
@@ -242,6 +243,8 @@ class Driver:
 
     def _tell_again(self) -> None:
         final = self.run.store.meta("final")
+        with disk_errors(self.run.folder):
+            bring_back_mistakes(self.run.folder, self.run.store)
         self.emit(note(f"{self.run.folder} is finished"))
         self.emit(done_event(self.run.folder, self._best(), final, (final or {}).get("seconds", 0.0)))
 
@@ -266,6 +269,7 @@ class Driver:
     def _finish(self, best: Child, final: dict[str, Any] | None) -> None:
         if final is not None:
             self.children.observers.final(final, len(self.children))
+        keep_mistakes(self.run.folder, self.run.store)
         self.run.store.set_meta(final=final, state="done")
         (self.run.folder / CHECKPOINT).unlink(missing_ok=True)
         self.emit(done_event(self.run.folder, best, final, time.monotonic() - self._start))

@@ -17,6 +17,7 @@ from torch import nn
 
 from pronas.data import Dataset
 from pronas.files import write_atomic
+from pronas.runs.store import Store
 
 MISTAKES = "mistakes.json"
 _LOOKED_AT = 2_000  # test images: enough to show what goes wrong
@@ -44,6 +45,24 @@ def write_mistakes(folder: Path, network: nn.Module, dataset: Dataset) -> None:
         pairs.append({**names, "images": [facts.of(number) for number in here[:_EACH]]})
     surest = [facts.of(number) for number in wrong.tolist()[:_SUREST]]
     write_atomic(folder / MISTAKES, json.dumps({"pairs": pairs, "surest": surest}, ensure_ascii=False))
+
+
+def keep_mistakes(folder: Path, store: Store) -> None:
+    """Keep the file's text in the store, so that it can come back."""
+    path = folder / MISTAKES
+    if path.is_file():
+        store.set_meta(mistakes=path.read_text("utf-8"))
+
+
+def bring_back_mistakes(folder: Path, store: Store) -> None:
+    """Write the file anew where it was deleted.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    text = store.meta("mistakes")
+    if isinstance(text, str) and not (folder / MISTAKES).exists():
+        write_atomic(folder / MISTAKES, text)
 
 
 class _Facts:
