@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from pronas.files import write_atomic
 from pronas.runs._children import Children
@@ -26,7 +27,7 @@ def restore(experiment: Experiment) -> None:
         RunError: the folder is in use or cannot be written.
     """
     folder, config = experiment.path, experiment.config
-    names = [CONFIG, HISTORY, architectures(config.data.name), LOGS]
+    names: list[str | Path] = [CONFIG, HISTORY, architectures(config.data.name), LOGS]
     if experiment.meta("mistakes") is not None:
         names.append(MISTAKES)
     if all((folder / name).exists() for name in names):
