@@ -4,6 +4,7 @@ import io
 
 import pytest
 import rich.console
+import rich.progress
 
 from pronas.cli.bars import Bar
 from pronas.cli.progress import Lines
@@ -84,11 +85,16 @@ def test_a_bar_on_a_terminal(monkeypatch, verbose):
     monkeypatch.setattr(
         "pronas.cli.bars.Console", lambda **options: real(file=text, force_terminal=True, width=200, **options)
     )
+    shown_by, progress = [], rich.progress.Progress
+    monkeypatch.setattr(
+        "pronas.cli.bars.Progress",
+        lambda *columns, **options: shown_by.append(progress(*columns, **options)) or shown_by[-1],
+    )
     with Bar(verbose=verbose) as bar:
         bar.hello()
         for event in EVENTS:
             bar.event(event)
-            bar._progress.refresh()
+            shown_by[-1].refresh()
     shown = text.getvalue()
     assert "level 1/2: 3 children of 9 cells, 1 failed ([bold]oops)" in shown  # as it is, not as markup
     assert "best 0.5000" in shown

@@ -1,5 +1,6 @@
 """What only worker processes can do: die, be stopped, and leave nothing behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -134,7 +135,7 @@ def test_limits_hold_when_the_fork_server_is_gone():
     with local(timeout=3.0) as executor:
         executor.submit(Job(1, {"forever": True, "steps": 1}))
         assert isinstance(next(executor.events()), Progress)
-        worker = executor._workers[0].process
+        (worker,) = multiprocessing.active_children()
         os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)
         executor.submit(Job(2, {"x": 1}))  # starts another server, and has the dead one's workers taken for ended
         ended = outcomes(executor)

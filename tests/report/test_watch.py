@@ -252,12 +252,19 @@ def test_watching_begins_before_the_search(tmp_path, runs, open_page, serve):
 def test_a_feed_may_be_closed_while_it_is_polled(live_run):
     """A page that goes away does so: SQLite crashed where its connection was closed under a query."""
     code = (
-        "import sys, threading, time; from pronas.report import Feed\n"
+        "import sqlite3, sys, threading, time; from pronas.report import Feed\n"
+        "opened, real = [], sqlite3.connect\n"
+        "sqlite3.connect = lambda *given, **more: opened.append(real(*given, **more)) or opened[-1]\n"
         "for number in range(400):\n"
         "    feed = Feed(sys.argv[1])\n"
         "    polling = threading.Thread(target=feed.poll)\n"
         "    polling.start(); time.sleep(number % 20 / 10000); feed.close(); polling.join()\n"
-        "    assert feed._reader is None and feed.poll() is None\n"
+        "    assert feed.poll() is None\n"
+        "    for connection in opened:\n"
+        "        try: connection.execute('SELECT 1')\n"
+        "        except sqlite3.ProgrammingError: continue\n"
+        "        raise AssertionError('left open')\n"
+        "    opened.clear()\n"
     ).replace("Feed(sys.argv[1])", "Feed(__import__('pathlib').Path(sys.argv[1]))")
     done = subprocess.run([sys.executable, "-c", code, str(live_run)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
