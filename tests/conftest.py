@@ -1,6 +1,7 @@
 """For every test: one thread a process (two busy processes of two threads each are slower), no user's cache."""
 
 import os
+import sqlite3
 from collections import Counter
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -17,6 +18,19 @@ settings.load_profile("unhurried")
 @pytest.fixture(autouse=True)
 def _private_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PRONAS_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def sqlite_connections(monkeypatch):
+    """A list to which every SQLite connection is added that is opened from now on."""
+    opened, real = [], sqlite3.connect
+
+    def connect(*arguments, **options):
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    return opened
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -49,28 +49,15 @@ def test_changed_notices_other_writers_only_once(tmp_path, runs):
     writer.close()
 
 
-def connections(monkeypatch):
-    """A list that every connection to a store which is opened from now on is added to."""
-    opened, real = [], sqlite3.connect
-
-    def connect(*arguments, **options):
-        opened.append(real(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr(sqlite3, "connect", connect)
-    return opened
-
-
-def test_never_writes_and_never_waits_for_a_writer(tmp_path, runs, monkeypatch):
+def test_never_writes_and_never_waits_for_a_writer(tmp_path, runs, sqlite_connections):
     run = runs.make_run(tmp_path / "r", 5)
     writer = runs.open_store(run)
     writer.execute("BEGIN IMMEDIATE")
     writer.execute("DELETE FROM children")
-    opened = connections(monkeypatch)
     with RunReader(run) as reader:
         assert len(reader.read().children) == 5
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            opened[-1].execute("DELETE FROM children")
+            sqlite_connections[-1].execute("DELETE FROM children")
     writer.rollback()
     writer.close()
 

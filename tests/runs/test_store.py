@@ -71,19 +71,15 @@ def test_a_fit_is_recorded_once(store, tmp_path):
     assert [json for (json,) in connection.execute("SELECT report FROM fits")] == ['{"predictor": "lstm"}']
 
 
-def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, monkeypatch):
-    opened, real = [], sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *given, **more: opened.append(real(*given, **more)) or opened[-1])
-    store = Store(tmp_path)
+def test_a_full_disk_is_one_line_and_loses_nothing(sqlite_connections, store):
     (number,) = store.propose([row()])
-    opened[-1].execute("PRAGMA max_page_count = 8")  # as SQLite sees a disk without room
+    sqlite_connections[-1].execute("PRAGMA max_page_count = 8")  # as SQLite sees a disk without room
     with pytest.raises(RunError, match="database or disk is full; nothing recorded before is lost: make room"):
         store.propose([row("-1:identity + -1:identity | " * 50 + CELL)] * 500)
     assert [child.id for child in store.children()] == [number]
-    opened[-1].execute("PRAGMA max_page_count = 100000")
+    sqlite_connections[-1].execute("PRAGMA max_page_count = 100000")
     store.finish(number, status="done", reward=0.5)
     assert store.children()[0].reward == 0.5
-    store.close()
 
 
 def test_other_layouts_and_other_files_are_refused(tmp_path):

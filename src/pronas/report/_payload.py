@@ -14,6 +14,8 @@ from pronas.space import SIZES, Cell, StateSpace, cell_layout
 FIELDS = (*COLUMNS, "genes")
 _PRECISE = {"started", "finished"}
 _MOST_BLOCKS = 16  # of cells that are counted in a second
+#: Entries of ``meta`` that the page has no use for, or has from elsewhere.
+_LEFT_OUT = ("revision", "mistakes", "warm_start")
 
 
 def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = None) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def payload(snapshot: Snapshot, name: str, known_pictures: set[str] | None = Non
         "sizes": SIZES,
         "running": snapshot.running,
         "fits": snapshot.fits,
-        "meta": {key: value for key, value in snapshot.meta.items() if key != "revision"},
+        "meta": {key: value for key, value in snapshot.meta.items() if key not in _LEFT_OUT},
         "metrics": snapshot.metrics,
         "classes": class_rows(snapshot.meta.get("final")),
         "exports": snapshot.exports,

@@ -13,6 +13,7 @@ from pronas.errors import UsageError, nearest
 from pronas.runs._config import SETTINGS, Config
 from pronas.runs._experiment import stored_config
 from pronas.runs._preset import over_preset
+from pronas.runs._reading import merged
 
 if TYPE_CHECKING:
     from pronas.data import Dataset
@@ -66,11 +67,9 @@ def parse(
     elif dataset is not None:
         images, given["data"] = dataset, dataset.name
     values = asked(given, file, located=images is None)
-    if resume is None:  # a run that is resumed has its preset's settings already
-        values = over_preset(values)
     says_data = images is not None or "data" in given
-    if resume is None:
-        values = _budgeted(values)
+    if resume is None:  # a run that is resumed has its preset's settings already
+        values = _budgeted(over_preset(values))
         return SearchRequest(Config.from_dict(values, "settings"), images, _folder(out), None, says_data)
     if out is not None and Path(out).absolute() != Path(resume).absolute():
         raise UsageError(f"a run is resumed where it is, in {os.fspath(resume)}, not in {os.fspath(out)}")
@@ -197,15 +196,6 @@ def space_table(space: StateSpace) -> dict[str, Any]:
             f"space: a {type(space).__name__} is not made of cells: give a StateSpace or a name"
         ) from error
     return values if limit is None else {**values, "lookforward": limit}
-
-
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``above`` put over ``below``, table by table."""
-    values = dict(below)
-    for key, value in above.items():
-        old = values.get(key)
-        values[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return values
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

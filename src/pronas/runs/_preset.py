@@ -10,6 +10,7 @@ from typing import Any
 
 from pronas.errors import DataError, SettingError, UsageError, nearest
 from pronas.runs._config import Config, plain
+from pronas.runs._reading import merged
 
 _FOLDER = Path(__file__).parent / "presets"
 #: Names that ``preset`` knows.
@@ -46,8 +47,6 @@ def over_preset(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SettingError: an unknown preset, or a scale without one.
     """
-    from pronas.runs._parse import merged  # which asks for this
-
     search = Config.from_dict(values, "settings").search
     if search.preset is None:
         if search.scale is not None:

@@ -20,6 +20,15 @@ def plain(value: Any) -> Any:
     return value
 
 
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``above`` put over ``below``, table by table."""
+    values = dict(below)
+    for key, value in above.items():
+        old = values.get(key)
+        values[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return values
+
+
 def flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Give every entry of nested tables that is not ``None``, by its dotted key."""
     for key, value in table.items():

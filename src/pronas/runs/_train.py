@@ -24,7 +24,8 @@ from pronas.runs._events import note
 from pronas.runs._experiment import Experiment
 from pronas.runs._lock import RunLock
 from pronas.runs._open import CONFIG, dataset_facts
-from pronas.runs._parse import Path_, as_settings, asked, configuration, merged
+from pronas.runs._parse import Path_, as_settings, asked, configuration
+from pronas.runs._reading import merged
 from pronas.runs._resolve import final_device, load
 from pronas.runs._signature import document
 from pronas.runs.final_training import CHECKPOINT

@@ -10,7 +10,7 @@ from typing import Any
 
 from pronas.errors import RunError, SettingError, UsageError, shown
 from pronas.runs._children import Children
-from pronas.runs.store import Child, Store
+from pronas.runs.store import Store
 from pronas.space import Cell, StateSpace
 
 #: The round under which a store keeps cells whose rewards were known before the search.
@@ -88,11 +88,15 @@ def keep_known(children: Children, store: Store, known: Sequence[tuple[Cell, flo
             return False
         pairs = [[str(cell), reward] for cell, reward in known]
         store.set_meta(warm_start=pairs)
-    recorded = {child.canonical: child for child in children if child.round == ROUND}
-    for cell, reward in _stored_pairs(pairs, store):
-        child = recorded.get(str(cell)) or _proposed(children, cell)
-        if not child.settled:
-            children.settle(child.id, replace(child, status="done", reward=reward, worker=f"known from {name}"))
+    rewards = {str(cell): (cell, reward) for cell, reward in _stored_pairs(pairs, store)}
+    recorded = {child.canonical for child in children if child.round == ROUND}
+    missing = [cell for text, (cell, _) in rewards.items() if text not in recorded]
+    for level in sorted({len(cell) for cell in missing}):
+        cells = [cell for cell in missing if len(cell) == level]
+        children.propose(level, ROUND, cells, [{}] * len(cells))
+    for child in [one for one in children if one.round == ROUND and not one.settled and one.canonical in rewards]:
+        reward = rewards[child.canonical][1]
+        children.settle(child.id, replace(child, status="done", reward=reward, worker=f"known from {name}"))
     return True
 
 
@@ -102,7 +106,3 @@ def _stored_pairs(pairs: Any, store: Store) -> list[tuple[Cell, float]]:
     except (TypeError, ValueError, AttributeError) as error:
         text = f"{store.path}: the entry 'warm_start' cannot be read ({shown(str(error))}); restore a copy of the file"
         raise RunError(text) from error
-
-
-def _proposed(children: Children, cell: Cell) -> Child:
-    return children.propose(len(cell), ROUND, [cell], [{}])[0]
