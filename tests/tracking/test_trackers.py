@@ -10,7 +10,8 @@ import time
 import pytest
 
 import pronas
-from pronas.errors import MissingExtraError
+from pronas.errors import MissingExtraError, UsageError
+from pronas.runs import train
 from pronas.tracking import TRACKERS, Feeder, Tracker, check_tracker, make_tracker
 
 
@@ -127,7 +128,9 @@ def test_a_tracker_that_is_not_here_is_told_before_anything_is_written(monkeypat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_search_tells_its_children_and_its_winner(monkeypatch, tmp_path):
+@pytest.fixture
+def told(monkeypatch):
+    """What a tracker is told, in order."""
     told = []
 
     class Told(Tracker):
@@ -142,6 +145,10 @@ def test_a_search_tells_its_children_and_its_winner(monkeypatch, tmp_path):
             told.append(("end", run))
 
     monkeypatch.setattr("pronas.tracking.make_tracker", lambda name: Told())
+    return told
+
+
+def test_a_search_tells_its_children_and_its_winner(told, tmp_path):
     pronas.search(
         "digits", out=tmp_path / "run", track=TRACKERS[0], space="flat", operators="3x3 maxpool,3x3 dconv", filters=4,
         limit=200, blocks=1, first=2, epochs=1, final_epochs=1, threads=1, execution="inline",
@@ -154,3 +161,20 @@ def test_a_search_tells_its_children_and_its_winner(monkeypatch, tmp_path):
     steps = [event[2] for event in told if event[:2] == ("log", "run")]
     assert steps == sorted(steps) == [1, 2, 3, 4]
     assert "final/test_accuracy" in told[-2][3]
+
+
+def test_a_training_tells_its_epochs_and_its_result(told, tmp_path):
+    settings = {"filters": 4, "limit": 200, "epochs": 2, "threads": 1, "out": tmp_path / "net"}
+    train("0:3x3 maxpool + 0:identity", "digits", track=TRACKERS[0], **settings)
+    assert told == [
+        ("begin", "net", None),
+        *(("log", "net", epoch, ["accuracy", "best", "loss", "seconds"]) for epoch in (1, 2)),
+        ("log", "net", 2, ["macs", "parameters", "seconds", "test_accuracy", "validation_accuracy", "weight_bits"]),
+        ("end", "net"),
+    ]
+    told.clear()
+    train("0:3x3 maxpool + 0:identity", "digits", **settings)  # the same training, whoever is told
+    assert told == []
+    with pytest.raises(UsageError, match="mlflow"):
+        train("0:3x3 maxpool + 0:identity", track="mlfow", out=tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -231,6 +231,7 @@ class ExecutionConfig:
         "A tracker told of children as nested runs: mlflow, wandb or trackio",
         chosen="TensorBoard's files alone",
         choices="pronas.tracking:TRACKERS",
+        train=True,
     )
     gpus: float | None = setting(
         "Share of a GPU that a child reserves on Ray", chosen="none", at_least=0, at_most=1024, example=0.5

@@ -1,8 +1,8 @@
-"""What a search tells trackers: TensorBoard always, another one where it is asked for."""
+"""What a search or a training tells trackers: TensorBoard always of a search, another one where it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from pronas import tracking
 from pronas.runs._config import Config
 from pronas.runs._tensorboard import LOGS, TensorBoard
 from pronas.runs.store import Child, Store
+from pronas.space import Cell
 
 _FACTS = ("level", "round", "predicted", "parameters", "macs", "binary_macs", "weight_bits", "worker", "error")
+_EPOCH = ("loss", "accuracy", "best", "seconds")
 _FINAL = ("test_accuracy", "validation_accuracy", "parameters", "macs", "weight_bits", "seconds")
 
 
@@ -23,10 +25,7 @@ class Observers:
 
     def __init__(self, folder: Path, config: Config, store: Store, children: Iterable[Child]) -> None:
         self._board, self._best = TensorBoard(folder / LOGS, store, children), 0.0
-        name = config.execution.track
-        facts = config.flat()
-        make = lambda: tracking.make_tracker(name or "")  # noqa: E731
-        self._feeder = tracking.Feeder(make, folder.resolve().name, facts) if name else None
+        self._feeder = _feeder(folder, config)
 
     def child(self, child: Child) -> None:
         """Tell of a settled child."""
@@ -57,3 +56,40 @@ class Observers:
         self._board.close()
         if self._feeder is not None:
             self._feeder.close()
+
+
+class TrainingObserver:
+    """Tells the tracker that a setting names, if one is named, of a single training: its epochs as they come, its result."""
+
+    def __init__(self, folder: Path, config: Config, cell: Cell) -> None:
+        self._feeder = _feeder(folder, config, cell=str(cell))
+        self._epoch = 0
+
+    def listening(self, emit: Callable[[dict[str, Any]], object]) -> Callable[[dict[str, Any]], None]:
+        """Return a function that hands events on and tells of epochs."""
+
+        def both(event: dict[str, Any]) -> None:
+            emit(event)
+            if self._feeder is not None and event["event"] == "epoch":
+                self._epoch = event["epoch"]
+                self._feeder.log({name: event.get(name) for name in _EPOCH}, self._epoch)
+
+        return both
+
+    def final(self, final: Mapping[str, Any]) -> None:
+        """Tell of the result, at the step of the last epoch."""
+        if self._feeder is not None:
+            self._feeder.log({name: final.get(name) for name in _FINAL}, self._epoch)
+
+    def close(self) -> None:
+        """Tell what is still to be told, and end."""
+        if self._feeder is not None:
+            self._feeder.close()
+
+
+def _feeder(folder: Path, config: Config, **more: str) -> tracking.Feeder | None:
+    """What feeds the tracker that is asked for; it is made when there is something to tell."""
+    name = config.execution.track
+    if name is None:
+        return None
+    return tracking.Feeder(lambda: tracking.make_tracker(name), folder.resolve().name, config.flat() | more)

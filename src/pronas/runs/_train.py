@@ -28,9 +28,11 @@ from pronas.runs._parse import Path_, as_settings, asked, configuration
 from pronas.runs._reading import merged
 from pronas.runs._resolve import final_device, load
 from pronas.runs._signature import document
+from pronas.runs._tracking import TrainingObserver
 from pronas.runs.final_training import CHECKPOINT
 from pronas.runs.toml import dumps
 from pronas.space import Cell, operator_is_binary
+from pronas.tracking import check_tracker
 from pronas.training import load_model, load_published
 
 RESULT = "result.json"
@@ -128,6 +130,7 @@ def _parse(
         experiment = Experiment(folder)
         cell, base = _child_cell(experiment, child), experiment.config.to_dict()
         base["search"].pop("budget", None)  # a training is as long as its epochs
+        base["execution"].pop("track", None)  # told of the search; of this one where it is asked for
         sized = (experiment.final or {}).get("skeleton")
         if sized is not None:  # a search with a budget has found the winner's size
             base["final"]["skeleton"] = base["children"]["skeleton"] = sized
@@ -143,6 +146,8 @@ def _parse(
 
 def _resolve(request: _TrainRequest, out: Path | None) -> _TrainTask:
     final_device(request.config)  # an unknown one is refused here
+    if request.config.execution.track is not None:
+        check_tracker(request.config.execution.track)
     choose(request.config)
     dataset = request.dataset or load(request.config, stored=request.stored)
     config = choose(request.config, dataset)
@@ -190,7 +195,15 @@ def _drive(task: _TrainTask, known: dict[str, Any] | None, emit: OnEvent) -> dic
         write_atomic(folder / CONFIG, dumps(config.to_dict()))
     emit({"event": "final", "cell": str(task.cell), "reward": None, "epochs": config.final.epochs})
     skeleton, recipe = skeleton_of(config.final), recipe_of(config.final)
-    result = final_training.train_final(folder, task.cell, task.dataset, skeleton, recipe, config, emit, init=task.init)
+    observer = TrainingObserver(folder, config, task.cell)
+    try:
+        tell = observer.listening(emit)
+        result = final_training.train_final(
+            folder, task.cell, task.dataset, skeleton, recipe, config, tell, init=task.init
+        )
+        observer.final(result)
+    finally:
+        observer.close()
     with disk_errors(folder):
         own = {"plan": task.digest, "dataset": dataset_facts(task.dataset)}
         write_atomic(folder / RESULT, json.dumps({**own, **result}, indent=1) + "\n")
