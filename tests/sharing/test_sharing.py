@@ -1,8 +1,10 @@
 """Cards, and the way to a hub and back, against a stand-in of its HTTP interface."""
 
+import contextlib
 import json
 import re
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from pronas.errors import ModelFileError, RunError, UsageError
 from pronas.networks import skeleton
 from pronas.runs.store import Store
 from pronas.sharing import Card, card_text, from_pretrained, push
-from pronas.training import ModelSpec, save_model
+from pronas.training import Model, ModelSpec, save_model
 from sharing.hub_stand_in import Hub
 
 CELL = "0:3x3 conv + 0:3x3 maxpool"
@@ -45,10 +47,17 @@ def run(tmp_path_factory):
     return pronas.Experiment(folder)
 
 
+def set_address(monkeypatch, address):
+    """As ``HF_ENDPOINT`` does when huggingface_hub is imported."""
+    constants = "huggingface_hub.constants."
+    monkeypatch.setattr(constants + "ENDPOINT", address)
+    monkeypatch.setattr(constants + "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
+
+
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
     hub = Hub()
-    monkeypatch.setenv("HF_ENDPOINT", hub.address)
+    set_address(monkeypatch, hub.address)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
@@ -66,10 +75,40 @@ def test_there_and_back(run, hub, tmp_path, capsys):
     model = pronas.from_pretrained("me/my-net")
     images = torch.randint(0, 256, (5, 1, 8, 8), dtype=torch.uint8)
     assert torch.equal(model.network(images), run.load()(images))
+    best = run.path / "weights" / "best.safetensors"
+    assert hub.files["me/my-net"]["model.safetensors"] == best.read_bytes()
     card = hub.files["me/my-net"]["README.md"].decode()
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     exec(code, {})  # as its reader would
     assert capsys.readouterr().out.strip() in (f"[{name!r}]" for name in CLASSES)
+
+
+def test_what_is_loaded_has_the_mixin_of_the_hub(run, hub, tmp_path):
+    """Its own methods save it, push it on and load it, with a card of what a model file knows."""
+    run.push_to_hub("me/my-net")
+    model = pronas.from_pretrained("me/my-net")
+    assert isinstance(model, huggingface_hub.ModelHubMixin)
+    assert isinstance(model, Model)
+    model.save_pretrained(tmp_path / "saved")
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == sorted(hub.files["me/my-net"])
+    again = type(model).from_pretrained(tmp_path / "saved")
+    assert again.spec == model.spec
+    address = again.push_to_hub("you/their-net")
+    assert address == f"{hub.address}/you/their-net/commit/{'a' * 40}"
+    assert hub.files["you/their-net"]["model.safetensors"] == hub.files["me/my-net"]["model.safetensors"]
+    card = hub.files["you/their-net"]["README.md"].decode()
+    for part in ("# their-net", 'from_pretrained("you/their-net")', "90.00 %", "library_name: pronas", CELL):
+        assert part in card
+    assert "None" not in card
+
+
+def test_the_description_beside_the_weights_builds_nothing(run, hub):
+    run.push_to_hub("me/odd")
+    for odd in (b'{"network": 1, "spec": [], "card": {}, "config": {}}', b"[1]", b"{", b"[" * 100_000):
+        hub.files["me/odd"]["config.json"] = odd
+        allowed = contextlib.nullcontext() if odd[:1] == b"{" and len(odd) > 1 else pytest.raises(ModelFileError)
+        with allowed:
+            assert from_pretrained("me/odd", cache_dir=run.path / str(len(odd))).spec.cell == CELL
 
 
 def test_what_comes_from_a_hub_is_checked(run, hub):
@@ -94,7 +133,7 @@ def test_what_is_not_to_be_had_is_one_line(run, hub, monkeypatch, tmp_path):
     (tmp_path / "damaged.safetensors").write_bytes(b"x")
     with pytest.raises(ModelFileError):
         push(tmp_path / "damaged", run.card(), "me/damaged")
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    set_address(monkeypatch, "http://127.0.0.1:9")
     with pytest.raises(RunError, match="me/net: the hub does not take it"):
         run.push_to_hub("me/net")
 
@@ -110,6 +149,8 @@ def test_a_card_says_everything_and_shows_names_as_they_are(run):
     head = text.split("---")[1]
     assert "license: apache-2.0" in head
     assert "value: 0.9}" in head
+    parsed = huggingface_hub.ModelCard(text).data
+    assert (parsed.library_name, parsed.eval_results[0].metric_value) == ("pronas", 0.9)
     for part in (
         "pets.zip",
         "90.00 %",

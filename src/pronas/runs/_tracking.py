@@ -59,7 +59,7 @@ class Observers:
 
 
 class TrainingObserver:
-    """Tells the tracker that a setting names, if one is named, of a single training: its epochs as they come, its result."""
+    """Tells the tracker that a setting names, if any, of a single training: its epochs as they come, its result."""
 
     def __init__(self, folder: Path, config: Config, cell: Cell) -> None:
         self._feeder = _feeder(folder, config, cell=str(cell))

@@ -6,10 +6,16 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pronas.errors import UsageError
 from pronas.files import write_atomic
+from pronas.networks import describe, skeleton_from_dict
 from pronas.space import Cell
+from pronas.version import installed_version
+
+if TYPE_CHECKING:
+    from pronas.training import Model
 
 CARD, PICTURE = "README.md", "cell.svg"
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,40}")
@@ -23,11 +29,11 @@ class Card:
     Attributes:
         name: of the network: its title.
         cell: the cell's text form.
-        data: name of the images.
-        images: how many of them for training, validation and test.
+        data: name of the images, where it is known.
+        images: how many of them for training, validation and test, where it is known.
         input_shape: (C, H, W) of an image.
         classes: the class names.
-        test_accuracy: on the test images, 0 to 1.
+        test_accuracy: on the test images, 0 to 1, where it is known.
         validation_accuracy: the same of the validation images, where it is known.
         parameters, macs: of the network, one image.
         weight_bytes: of its weights, as they ship.
@@ -39,11 +45,11 @@ class Card:
 
     name: str
     cell: str
-    data: str
-    images: tuple[int, int, int]
+    data: str | None
+    images: tuple[int, int, int] | None
     input_shape: tuple[int, int, int]
     classes: tuple[str, ...]
-    test_accuracy: float
+    test_accuracy: float | None
     parameters: int
     macs: int
     weight_bytes: float
@@ -59,9 +65,31 @@ class Card:
         Raises:
             OSError: they cannot be written.
         """
-        write_atomic(folder / PICTURE, Cell.parse(self.cell).to_svg("light"))
+        write_picture(self.cell, folder)
         write_atomic(folder / CARD, card_text(self))
         return folder / CARD
+
+
+def write_picture(cell: str, folder: Path) -> None:
+    """Write a cell's picture, which the card shows, into a folder."""
+    write_atomic(folder / PICTURE, Cell.parse(cell).to_svg("light"))
+
+
+def card_of_model(model: Model, name: str) -> Card:
+    """Return what a model file knows of itself, as a card: not the images, and not the search."""
+    spec, metrics = model.spec, model.spec.metrics
+    cost = describe(Cell.parse(spec.cell), skeleton_from_dict(spec.skeleton), spec.input_shape, len(spec.classes))
+    return Card(
+        name=name, cell=spec.cell, data=None, images=None, input_shape=spec.input_shape, classes=spec.classes,
+        test_accuracy=_share(metrics.get("test_accuracy")), parameters=cost.parameters,
+        macs=cost.macs + cost.binary_macs, weight_bytes=cost.weight_bits / 8,
+        validation_accuracy=_share(metrics.get("validation_accuracy")), version=installed_version(),
+    )  # fmt: skip
+
+
+def _share(value: object) -> float | None:
+    """A number from 0 to 1 of a file; None: it says something else."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else None
 
 
 def check_license(name: str | None) -> None:
@@ -108,24 +136,24 @@ def card_text(card: Card, repo: str | None = None) -> str:
 
 def _head(card: Card) -> str:
     """JSON values are YAML's, too."""
-    name, value = json.dumps(card.name), round(card.test_accuracy, 6)
-    return "\n".join(
-        [
-            "---",
-            "library_name: pronas",
-            "pipeline_tag: image-classification",
-            f"license: {card.license or 'other'}",
-            "tags: [pronas, neural-architecture-search, image-classification]",
-            "metrics: [accuracy]",
+    lines = [
+        "---",
+        "library_name: pronas",
+        "pipeline_tag: image-classification",
+        f"license: {card.license or 'other'}",
+        "tags: [pronas, neural-architecture-search, image-classification]",
+        "metrics: [accuracy]",
+    ]
+    if card.data is not None and card.test_accuracy is not None:
+        lines += [
             "model-index:",
-            f"  - name: {name}",
+            f"  - name: {json.dumps(card.name)}",
             "    results:",
             "      - task: {type: image-classification}",
             f"        dataset: {{name: {json.dumps(card.data)}, type: {json.dumps(card.data)}, split: test}}",
-            f"        metrics: [{{type: accuracy, value: {value}}}]",
-            "---",
+            f"        metrics: [{{type: accuracy, value: {round(card.test_accuracy, 6)}}}]",
         ]
-    )
+    return "\n".join([*lines, "---"])
 
 
 def _lead(card: Card) -> str:
@@ -133,15 +161,21 @@ def _lead(card: Card) -> str:
     kind = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
     return (
         f"A convolutional network that tells {len(card.classes)} classes of {height}x{width} {kind} images apart, "
-        f"found by progressive neural architecture search (pronas {_plain(card.version)}) on {_plain(card.data)}."
+        f"found by progressive neural architecture search (pronas {_plain(card.version)})"
+        f"{'' if card.data is None else f' on {_plain(card.data)}'}."
     )
 
 
 def _figures(card: Card) -> str:
-    _, validation, test = card.images
-    rows = [(f"Accuracy on {test:,} test images", f"{card.test_accuracy:.2%}")]
-    if card.validation_accuracy is not None:
-        rows.append((f"Accuracy on {validation:,} validation images", f"{card.validation_accuracy:.2%}"))
+    _, validation, test = (f"{count:,} " for count in card.images) if card.images else ("", "", "")
+    rows = [
+        (f"Accuracy on {count}{kind} images", f"{accuracy:.2%}")
+        for kind, count, accuracy in (
+            ("test", test, card.test_accuracy),
+            ("validation", validation, card.validation_accuracy),
+        )
+        if accuracy is not None
+    ]
     rows += [
         ("Parameters", f"{card.parameters:,}"),
         ("Weights", f"{card.weight_bytes / 1000:,.1f} kB"),
@@ -163,13 +197,13 @@ def _classes(card: Card) -> str:
 
 
 def _origin(card: Card) -> str:
-    train, validation, test = card.images
-    lines = [
-        f"Images: {_plain(card.data)}, {train:,} to learn from, {validation:,} to choose by, {test:,} to test.",
-        *card.search,
-    ]
+    lines = list(card.search)
+    if card.images is not None:
+        train, validation, test = card.images
+        counts = f"{train:,} to learn from, {validation:,} to choose by, {test:,} to test."
+        lines.insert(0, f"Images: {_plain(card.data or 'not said')}, {counts}")
     listed = "\n".join(f"- {_plain(line)}" for line in lines)
-    return f"## The cell, and how it was found\n\n![the cell]({PICTURE})\n\n    {_line(card.cell)}\n\n{listed}"
+    return f"## The cell, and how it was found\n\n![the cell]({PICTURE})\n\n    {_line(card.cell)}\n\n{listed}".rstrip()
 
 
 def _use(card: Card, repo: str | None) -> str:

@@ -1,19 +1,19 @@
-"""To a hub and back, by huggingface_hub. What comes from there is checked like any model file; nothing is unpickled."""
+"""To a hub and back, by huggingface_hub's mixin. What comes from there is checked like any model file."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pronas.errors import ModelFileError, RunError, UsageError, require
-from pronas.sharing._card import Card, card_text
-from pronas.training import Model, load_model
+from pronas.errors import ModelFileError, PronasError, RunError, UsageError, require
+from pronas.sharing._card import Card
+from pronas.training import load_model
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+if TYPE_CHECKING:
+    from pronas.sharing._mixin import HubModel
+
 _REPO = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 
@@ -45,22 +45,15 @@ def push(
         RunError: the hub does not take it.
         MissingExtraError: huggingface_hub is not installed.
     """
-    _check_repo(repo)
-    load_model(model)
-    hub = require("huggingface_hub", "hub")
-    with tempfile.TemporaryDirectory(prefix="pronas-push-") as name:
-        folder = Path(name)
-        shutil.copyfile(model.with_suffix(".safetensors"), folder / WEIGHTS)
-        shutil.copyfile(model.with_suffix(".json"), folder / CONFIG)
-        card.write(folder)
-        (folder / "README.md").write_text(card_text(card, repo), "utf-8")
-        try:
-            api = hub.HfApi(endpoint=_endpoint(), token=token)
-            api.create_repo(repo, private=private, exist_ok=True)
-            made = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message or f"Add {card.name}")
-        except Exception as error:  # of the hub's client, of its HTTP library, of the system
-            raise RunError(f"{repo}: the hub does not take it ({_reason(error)})") from error
-    return str(made.commit_url)
+    if not _REPO.fullmatch(repo):
+        raise UsageError(f"{repo!r} is no name on a hub: give owner/name")
+    loaded = load_model(model)
+    shared = _hub_model()(loaded.network, loaded.spec, card)
+    title = message or f"Add {card.name}"
+    try:
+        return shared.push_to_hub(repo, private=private, token=token, commit_message=title)
+    except Exception as error:  # of the hub's client, of its HTTP library, of the system
+        raise RunError(f"{repo}: the hub does not take it ({_reason(error)})") from error
 
 
 def from_pretrained(
@@ -69,7 +62,7 @@ def from_pretrained(
     revision: str | None = None,
     token: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
-) -> Model:
+) -> HubModel:
     """Load a network from a hub, or from a folder with the same files. The second time it comes from the cache.
 
         >>> from_pretrained("no such name")
@@ -78,41 +71,39 @@ def from_pretrained(
         pronas.errors.UsageError: 'no such name' is no folder here, and no owner/name on a hub
 
     Args:
-        repo: ``owner/name`` on the hub (``HF_ENDPOINT`` says which), or a folder with ``model.safetensors`` in it.
+        repo: ``owner/name`` on the hub (``HF_ENDPOINT`` says which, when its client is imported), or a folder with
+            ``model.safetensors`` in it.
         revision: a branch, tag or commit; None: the newest.
         token: the right to read what is private; None: that of the environment (``HF_TOKEN``) or of an earlier login.
         cache_dir: where downloads are kept; None: where huggingface_hub keeps them.
 
     Returns:
-        The network in evaluation mode, and its specification; as `load_model`.
+        As `load_model`: ``network`` in evaluation mode, and its ``spec``; with what huggingface_hub's ``ModelHubMixin``
+        adds: ``save_pretrained(folder)`` and ``push_to_hub("owner/name")``, which write a card of what the file knows.
 
     Raises:
         UsageError: it is no folder, and no name on a hub.
         ModelFileError: it cannot be had, or is no model of pronas, or is damaged.
         MissingExtraError: huggingface_hub is not installed.
     """
-    if os.path.isdir(repo):
-        return load_model(Path(repo) / WEIGHTS)
     name = os.fspath(repo)
-    if not _REPO.fullmatch(name):
+    if not os.path.isdir(name) and not _REPO.fullmatch(name):
         raise UsageError(f"{name!r} is no folder here, and no owner/name on a hub")
-    hub = require("huggingface_hub", "hub")
-    options: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir, "endpoint": _endpoint()}
+    kept = None if cache_dir is None else Path(cache_dir)
     try:
-        path = hub.hf_hub_download(name, WEIGHTS, **options)
+        return _hub_model().from_pretrained(name, revision=revision, token=token, cache_dir=kept)
+    except PronasError:
+        raise
     except Exception as error:  # of the hub's client, of its HTTP library, of the system
         raise ModelFileError(f"{name}: cannot be had from the hub ({_reason(error)})") from error
-    return load_model(path)
 
 
-def _check_repo(repo: str) -> None:
-    if not _REPO.fullmatch(repo):
-        raise UsageError(f"{repo!r} is no name on a hub: give owner/name")
+def _hub_model() -> type[HubModel]:
+    """The class, once the package that it inherits from is needed: `import pronas` is to stay light."""
+    require("huggingface_hub", "hub")
+    from pronas.sharing._mixin import HubModel
 
-
-def _endpoint() -> str | None:
-    """The hub's address as the environment says now; its client looks only once, when it is imported."""
-    return os.environ.get("HF_ENDPOINT") or None
+    return HubModel
 
 
 def _reason(error: Exception) -> str:
