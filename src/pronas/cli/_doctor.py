@@ -6,7 +6,7 @@ import typer
 
 
 def command(
-    test: Annotated[bool, typer.Option("--test/--no-test", help="Search and export for some ten seconds.")] = True,
+    test: Annotated[bool, typer.Option("--test/--no-test", help="Search and export for some five seconds.")] = True,
 ) -> None:
     """Say what is installed and what it runs on, and try a tiny search. Exit code 1, and a line for each problem.
 
