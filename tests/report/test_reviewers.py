@@ -24,8 +24,10 @@ def rich_run(tmp_path_factory, runs):
     store = runs.open_store(run)
     plan = {"budget": 600.0, "search": 160.0, "trials": 230.0, "first": 12, "children": 12, "levels": 5, "finalists": 3}
     config = json.loads(store.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()[0])
-    config["limits"] = {"parameters": 2_800_000, "macs": None, "bits": 900_000_000}
-    for key, value in {"plan": plan, "spent": 590.0, "config": config}.items():
+    config["limits"] = {"parameters": 2_800_000, "macs": None, "bits": 900_000_000, "flash": 65_536, "ram": 8_192}
+    final = json.loads(store.execute("SELECT value FROM meta WHERE key = 'final'").fetchone()[0])
+    final |= {"flash": 32_768, "ram": 8_000}  # known without an export
+    for key, value in {"plan": plan, "spent": 590.0, "config": config, "final": final}.items():
         store.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
     store.commit()
     store.close()
@@ -53,6 +55,8 @@ def test_answers_what_reviewers_ask(rich_report, open_page):
     assert [(row[0], row[3], row[4]) for row in limits] == [
         ("parameters", "98 %", "binds"),
         ("weight bits", "10 %", ""),
+        ("bytes of flash", "50 %", ""),
+        ("bytes of RAM", "98 %", "binds"),
     ]
     done = tab.locator("#reward .pt:not(.failed)").count()
     assert tab.locator("#learning-curves .curve:not(.first)").count() == done
@@ -80,7 +84,7 @@ def test_two_runs_stand_side_by_side(comparison, open_page, runs, tmp_path):
         in tab.locator("#facts").inner_text()
     )
     differing = [row.split("\t")[0] for row in tab.locator("#settings-table tbody tr").all_inner_texts()]
-    assert differing == ["limits.bits", "limits.parameters", "seed"]
+    assert differing == ["limits.bits", "limits.flash", "limits.parameters", "limits.ram", "seed"]
     assert tab.locator("#best-chart path.line").count() == 2
     assert tab.locator("#cells svg.pc").count() == 2
     with pytest.raises(RunError, match="not a run folder"):

@@ -1,8 +1,10 @@
 """Limits of flash and RAM: what is proposed is what fits, to the byte of the exported C."""
 
 import pytest
+from typer.testing import CliRunner
 
 import pronas
+from pronas.cli import build_app
 from pronas.deploy import footprint, target
 from pronas.deploy.integer import calibrate, integer_c, lower, quantize
 from pronas.errors import UsageError
@@ -70,6 +72,17 @@ def test_a_target_fills_in_what_was_not_said(tmp_path):
     mine = tmp_path / "mine.toml"
     mine.write_text('[boards.mine]\nprocessor = "cortex-m0plus"\nflash = 90000\nram = 9000\nmegahertz = 1\n')
     assert limits(target="mine", targets=mine).ram == 9_000
+
+
+def test_the_winner_s_flash_and_ram_are_known_without_an_export(tmp_path):
+    run = pronas.search(
+        "digits", out=tmp_path / "run", space="flat", operators="3x3 maxpool,3x3 dconv", filters=4, limit=200, blocks=1,
+        first=1, epochs=1, final_epochs=1, threads=1, execution="inline", max_flash="64k",
+    )  # fmt: skip
+    found = footprint(run.load().plan, "cortex-m4")
+    assert (run.final["flash"], run.final["ram"]) == (found.flash, found.ram)
+    assert CliRunner().invoke(build_app(), ["show", str(run.path)]).stdout.count(f"{found.flash:,} bytes of flash") == 1
+    assert not list(run.path.rglob("*.c"))
 
 
 def test_latency_on_a_target_is_estimated():

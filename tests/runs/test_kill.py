@@ -22,7 +22,8 @@ TINY = [
 ]
 
 # A process that has imported everything and forks a search for each line it is given: torch takes seconds to import,
-# and twenty starts would. What is killed is a whole process with its own files and locks all the same.
+# and a dozen starts would. What is killed is a whole process with its own files and locks all the same.
+# benchmarks/torture.py kills many more.
 STABLE = """
 import os, signal, sys, time
 import pronas.runs, pronas.cli, torch._dynamo, tensorboardX, scipy.stats, sklearn.datasets, sklearn.model_selection
@@ -93,7 +94,7 @@ def outcome(folder: Path) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_kills_change_nothing(stable, tmp_path):
+def test_a_dozen_kills_change_nothing(stable, tmp_path):
     def command(number: int) -> list[str]:
         return ["search", *TINY, "--execution", "inline", "--out", str(tmp_path / str(number))]
 
@@ -103,7 +104,7 @@ def test_twenty_kills_change_nothing(stable, tmp_path):
     expected = outcome(tmp_path / "0")
     assert len(expected["children"]) == 5
     moments, kills, folder = random.Random(7), 0, 1
-    while kills < 20:
+    while kills < 12:
         code = stable.run(command(folder), delay=moments.uniform(0, 0.7 * length))
         if code == 0:
             assert outcome(tmp_path / str(folder)) == expected

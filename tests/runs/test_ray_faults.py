@@ -46,13 +46,6 @@ def _ray():
     prepare_ray()
 
 
-@pytest.fixture(scope="module")
-def shared_cluster(_ray):
-    """Of two places; what a test adds it takes away."""
-    with cluster(num_cpus=2) as made:
-        yield made
-
-
 @contextmanager
 def cluster(**head):
     made = _patiently(lambda: _start({"num_cpus": 1, **NODE, **head}))
@@ -106,36 +99,30 @@ def workers_of(node) -> list[int]:
     return found
 
 
-def test_killed_workers_and_a_removed_node_change_nothing(tmp_path, small, facts, quiet, shared_cluster):
-    made = shared_cluster
-    node = _patiently(lambda: made.add_node(num_cpus=2, **NODE))
-    killed, removed = [], False
-    with driver(tmp_path / "run", made.address, small) as (process, events):
-        for event in events:
-            victims = workers_of(node) if event["event"] == "progress" and len(killed) < 2 and not removed else []
-            if victims:
-                os.kill(victims[0], signal.SIGKILL)
-                killed.append(victims[0])
-            if event["event"] == "child" and event["done"] == 4:
-                removed = True
-                made.remove_node(node, allow_graceful=False)
-        assert process.wait() == 0
-    assert killed
-    assert removed
-    assert facts(Experiment(tmp_path / "run")) == quiet
-
-
-def test_a_killed_driver_goes_on_where_it_was(tmp_path, small, facts, quiet, shared_cluster):
-    with driver(tmp_path / "run", shared_cluster.address, small) as (process, events):
-        for event in events:
-            if event["event"] == "child" and event["done"] == 3:
-                process.kill()
-                break
-    before = {child.id: child.finished for child in Experiment(tmp_path / "run").children() if child.settled}
-    assert len(before) >= 3
-    with driver(tmp_path / "run", shared_cluster.address, small) as (process, events):
-        known = [event["id"] for event in events if event["event"] == "child" and event["known"]]
-        assert process.wait() == 0
+def test_a_killed_worker_a_removed_node_and_a_killed_driver_change_nothing(tmp_path, small, facts, quiet):
+    """One search loses them one after the other: starting a cluster, a driver and workers takes most of the time."""
+    killed = removed = False
+    with cluster(num_cpus=2) as made:
+        node = _patiently(lambda: made.add_node(num_cpus=2, **NODE))
+        with driver(tmp_path / "run", made.address, small) as (process, events):
+            for event in events:
+                victims = workers_of(node) if event["event"] == "progress" and not killed and not removed else []
+                if victims:
+                    os.kill(victims[0], signal.SIGKILL)
+                    killed = True
+                if event["event"] == "child" and event["done"] == 3:
+                    removed = True
+                    made.remove_node(node, allow_graceful=False)
+                if event["event"] == "child" and event["done"] == 5:
+                    process.kill()
+                    break
+        assert killed
+        assert removed
+        before = {child.id: child.finished for child in Experiment(tmp_path / "run").children() if child.settled}
+        assert len(before) >= 5
+        with driver(tmp_path / "run", made.address, small) as (process, events):
+            known = [event["id"] for event in events if event["event"] == "child" and event["known"]]
+            assert process.wait() == 0
     experiment = Experiment(tmp_path / "run")
     assert facts(experiment) == quiet
     assert set(known) == set(before)

@@ -63,6 +63,8 @@ def _text(experiment: Experiment, top: int) -> str:
         final = facts["final"]
         size = f"{final['parameters']:,} parameters, {final['weight_bits'] / 8000:,.1f} kB of weights"
         lines.append(f"winner: test accuracy {100 * facts['test_accuracy']:.2f} % ({size})")
+        if final.get("flash") is not None:
+            lines.append(f"its C, for the limits: {final['flash']:,} bytes of flash, {final['ram']:,} of RAM")
         lines += _grown(final)
     lines += _compared(experiment)
     lines += ["", *_table(facts["best"]), "", *_how(experiment, facts)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pronas.deploy import footprint, shipped_latency, target
 from pronas.errors import SettingError
-from pronas.networks import Skeleton, describe
+from pronas.networks import NetworkPlan, Skeleton, describe
 from pronas.runs._config import LimitConfig
 from pronas.space import Cell
 
@@ -21,6 +21,16 @@ _COSTS = (
 )
 _FLAGS = {"parameters": "params"}
 _PROCESSOR = "cortex-m4"  # whose code is counted where no target is named
+
+
+def shipped_bytes(plan: NetworkPlan, limits: LimitConfig) -> dict[str, float]:
+    """Flash and RAM of the C of a network with this plan, on the limits' target; known before it is trained.
+
+    Raises:
+        UsageError: a layer has no form in C.
+    """
+    found = footprint(plan, limits.target or _PROCESSOR)
+    return {"flash": float(found.flash), "ram": float(found.ram)}
 
 
 class Constraints:
@@ -94,8 +104,7 @@ class Constraints:
 
     def _footprint(self, cell: Cell) -> dict[str, float]:
         skeleton, shape, classes = self._network(cell)
-        found = footprint(skeleton.plan(cell, shape, classes), self._limits.target or _PROCESSOR)
-        return {"flash": float(found.flash), "ram": float(found.ram)}
+        return shipped_bytes(skeleton.plan(cell, shape, classes), self._limits)
 
     def _latency(self, cell: Cell) -> float:
         board = target(self._limits.target) if self._limits.target else None

@@ -12,8 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from pronas.data import Dataset
+from pronas.errors import UsageError
 from pronas.networks import Skeleton, describe
 from pronas.runs._config import Config
+from pronas.runs._constraints import shipped_bytes
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import BEST
@@ -81,7 +83,7 @@ def train_final(
         if found.get("kept") == "child":
             text = f"the winner knows {found['learnt_accuracy']:.2%} of the images that its child, untold, knew"
             emit(note(f"{text} {found['trial_accuracy']:.2%} of: the child's weights are kept"))
-        final = _report(trained, cell, dataset) | found
+        final = _report(trained, cell, dataset) | _shipped(trained, config) | found
         metrics = {name: final[name] for name in ("test_accuracy", "validation_accuracy", "best_epoch")}
         save_model(trained.network, folder / BEST, replace(trained.spec, metrics=metrics))
         write_mistakes(folder, trained.network, dataset)
@@ -110,6 +112,16 @@ def _report(trained: TrainedNetwork, cell: Cell, dataset: Dataset) -> dict[str, 
         "images": trained.images,
         **{name: int(getattr(description, name)) for name in counts},
     }
+
+
+def _shipped(trained: TrainedNetwork, config: Config) -> dict[str, int]:
+    """Flash and RAM of the C, where a limit is set for one of them; nothing has to be exported for that."""
+    if config.limits.flash is None and config.limits.ram is None:
+        return {}
+    try:
+        return {name: int(value) for name, value in shipped_bytes(trained.network.plan, config.limits).items()}
+    except UsageError:  # another skeleton than the search's, by hand: an export will say why
+        return {}
 
 
 def _skeleton(trained: TrainedNetwork) -> Any:

@@ -79,7 +79,7 @@ const LIMITS = [
 function limits() {
   const body = el("div", {}), node = section("limits", "Limits", "How much of each limit the winner takes. A limit binds where hardly anything of it is left: a looser one might give a better network.", body);
   const update = () => {
-    const given = (run.meta.config && run.meta.config.limits) || {}, final = run.meta.final, best = byReward(done())[0], measured = final ? { ...final, latency_us: final.latency_us ?? (all().find((c) => c.cell === final.cell) || {}).latency_us, ...exportedSizes() } : best || {};
+    const given = (run.meta.config && run.meta.config.limits) || {}, final = run.meta.final, best = byReward(done())[0], measured = final ? { ...final, latency_us: final.latency_us ?? (all().find((c) => c.cell === final.cell) || {}).latency_us, ...exportedSizes(final) } : best || {};
     const rows = LIMITS.filter(([key]) => typeof given[key] === "number").map(([key, name, value]) => [name, given[key], value(measured)]);
     node.hidden = !rows.length;
     replace(body, el("div", { class: "scroll" }, el("table", { class: "data" }, el("thead", {}, el("tr", {}, ["limit", "at most", final ? "the winner" : "the best child", "taken", ""].map((h) => (h ? el("th", { scope: "col" }, h) : el("td", {}))))),
@@ -89,9 +89,10 @@ function limits() {
   return { node, update };
 }
 
-function exportedSizes() {
+// of the last file that says so; before an export, as the plan of the network has them
+function exportedSizes(final) {
   const last = [...(run.exports || [])].reverse(), number = (name) => { const found = last.find((row) => row[name] && /\d/.test(row[name])); return found ? parseInt(String(found[name]).replace(/\D/g, ""), 10) : null; };
-  return { flash: number("flash"), ram: number("ram") };
+  return { flash: number("flash") ?? final.flash, ram: number("ram") ?? final.ram };
 }
 
 function mistakes() {
