@@ -204,7 +204,7 @@ def _final(train: FinalConfig, children: ChildrenConfig, *, timed: bool) -> Fina
     options = {**children.skeleton, **larger, **_spelled(name, train.skeleton)}
     options.pop("name")
     skeleton = named_skeleton(name, **options)
-    return _trained(train, "timed" if timed else "full", skeleton, skeleton.binary)
+    return _trained(train, "timed-final" if timed else "full", skeleton, skeleton.binary)
 
 
 def _judged(train: _T, judged: Mapping[str, Any]) -> _T:

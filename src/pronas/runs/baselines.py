@@ -223,7 +223,7 @@ class _Baselines:
 def recipes(config: Config, binary: bool) -> list[tuple[str, Recipe]]:
     """The recipes that each hand-made network is trained with, by what they augment images with."""
     judged = {"metric": config.search.metric, "class_weights": config.search.class_weights}
-    base = named_recipe("timed", binary=binary, batch=config.final.batch)
+    base = named_recipe("timed-final", binary=binary, batch=config.final.batch)
     base = base.replace(**{name: value for name, value in judged.items() if value is not None})
     names = ("none", "light") if binary else ("light", "standard")
     return [(name, base.replace(augmentation=None if name == "none" else name)) for name in names]
