@@ -89,3 +89,22 @@ def test_the_command_line_knows_its_options_without_torch():
     code = "import sys, pronas.cli as cli; cli.build_app(); print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("max_params", "80k", 80_000),
+        ("max_macs", "12.5M", 12_500_000),
+        ("max_bits", "1500", 1500),
+        ("max_ram", "4k", 4096),
+    ],
+)
+def test_limits_may_be_spelled_with_a_letter(name, text, value):
+    assert SETTINGS[name].plain(text) == SETTINGS[name].checked(text, "config.toml") == value
+
+
+@pytest.mark.parametrize("text", ["1.5", "80kb", "many", "-3k", "k"])
+def test_a_count_that_is_none_is_refused(text):
+    with pytest.raises(SettingError, match=r"config.toml: limits.parameters must be a whole number such as 80000, 80k"):
+        SETTINGS["max_params"].checked(text, "config.toml")

@@ -57,7 +57,7 @@ def _type(one: Setting) -> Any:
     if (
         len(one.kinds) > 1
         or one.declared.all_is_0
-        or one.declared.in_bytes
+        or one.declared.thousand is not None
         or get_origin(kind) is tuple
         or get_args(kind)
     ):

@@ -137,16 +137,25 @@ class LimitConfig:
 
     PANEL: ClassVar[str] = "Limits: cells beyond them are never proposed"
 
-    parameters: int | None = setting("Parameters", flag="max_params", chosen="none", at_least=1, example=80_000)
+    parameters: int | None = setting(
+        "Parameters: 80000, 80k, 1.5M", flag="max_params", chosen="none", at_least=1, thousand=1000, example="80k"
+    )
     macs: int | None = setting(
-        "Multiply-accumulates an image, full precision and binary together",
+        "Multiply-accumulates an image, full precision and binary together: 12500000, 12.5M",
         flag="max_macs",
         chosen="none",
         at_least=1,
-        example=12_000_000,
+        thousand=1000,
+        example="12.5M",
     )
     bits: int | None = setting(
-        "Bits of weights", flag="max_bits", chosen="none", at_least=1, unit="bits", example=100_000
+        "Bits of weights",
+        flag="max_bits",
+        chosen="none",
+        at_least=1,
+        unit="bits",
+        thousand=1000,
+        example="100k",
     )
     flash: int | None = setting(
         "Bytes of flash that code and constants of the exported C take: 262144, 256k, 1M",
@@ -154,7 +163,7 @@ class LimitConfig:
         chosen="none",
         at_least=1,
         unit="bytes",
-        in_bytes=True,
+        thousand=1024,
         example="256k",
     )
     ram: int | None = setting(
@@ -163,7 +172,7 @@ class LimitConfig:
         chosen="none",
         at_least=1,
         unit="bytes",
-        in_bytes=True,
+        thousand=1024,
         example="64k",
     )
     latency_us: float | None = setting(

@@ -52,7 +52,7 @@ class Declaration:
     choices: Sequence[str] | str | None = None
     all_is_0: bool = False
     path: bool = False
-    in_bytes: bool = False
+    thousand: int | None = None
     train: bool | str = False
     check: Callable[[Any], str | None] | None = None
     kind: Any = None
@@ -68,9 +68,9 @@ def setting(help: str, default: Any = None, **options: Any) -> Any:
             letter), ``panel`` (its group; default: its table's), ``unit`` (of numbers), ``chosen`` (in words: what an
             open one becomes), ``example`` (a value that ``pronas init`` shows where there is no default), ``at_least``,
             ``above``, ``at_most`` (its range), ``choices`` (names, or their place, ``"module:NAMES"``), ``all_is_0``
-            (``all`` is a word for 0), ``path`` (made absolute), ``in_bytes`` (may be text such as ``64k``), ``train``
-            (``pronas train`` takes it too; perhaps its name there), ``check`` (a function from its value to what is
-            wrong with it, or ``None``).
+            (``all`` is a word for 0), ``path`` (made absolute), ``thousand`` (what the k means where it may be text
+            such as ``64k``), ``train`` (``pronas train`` takes it too; perhaps its name there), ``check`` (a function
+            from its value to what is wrong with it, or ``None``).
     """
     return dataclasses.field(default=default, metadata={"setting": Declaration(help=help, **options)})
 
@@ -148,8 +148,8 @@ class Setting:
             return int(value)
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
-        if self.declared.in_bytes:
-            return _bytes(value)
+        if self.declared.thousand is not None:
+            return _spelled_out(value, self.declared.thousand)
         if self.is_list and isinstance(value, str):
             return self._split(value)
         if self.declared.path and isinstance(value, str):
@@ -164,7 +164,8 @@ class Setting:
         Raises:
             SettingError: a wrong type, out of range, or no known name; the message begins with ``where``.
         """
-        converted = _converted(_bytes(value) if self.declared.in_bytes else value, self.kinds)
+        thousand = self.declared.thousand
+        converted = _converted(value if thousand is None else _spelled_out(value, thousand), self.kinds)
         if converted is _WRONG:
             raise self._error(where, f"must be {self._types()}, not {shown(value)}")
         for part in converted if isinstance(converted, tuple) else (converted,):
@@ -206,13 +207,16 @@ class Setting:
 
     def _types(self) -> str:
         words = " or ".join(_WORDS.get(get_origin(kind) or kind, str(kind)) for kind in self.kinds)
-        if self.declared.in_bytes:
+        if self.declared.thousand == 1024:
             return "a number of bytes such as 65536, 64k or 1M"
+        if self.declared.thousand == 1000:
+            return "a whole number such as 80000, 80k or 1.5M"
         return f"{words} or 'all'" if self.declared.all_is_0 else words
 
 
 _WRONG = object()
 _BYTES = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s?([kmg]?)(?:i?b)?")
+_COUNT = re.compile(r"(\d{1,12}|\d{1,12}\.\d{1,6}(?=\s?[kmg]))\s?([kmg]?)")
 _WORDS: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
@@ -238,10 +242,11 @@ def _converted(value: Any, kinds: tuple[Any, ...]) -> Any:
     return _WRONG
 
 
-def _bytes(value: Any) -> Any:
-    """The number that a text like ``64k`` or ``1.5 MB`` means, by 1024 a step; anything else as it is."""
-    found = _BYTES.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    return value if found is None else int(float(found[1]) * 1024 ** "_kmg".index(found[2] or "_"))
+def _spelled_out(value: Any, thousand: int) -> Any:
+    """The number that a text like ``64k`` or ``1.5 MB`` means, by a ``thousand`` a step; anything else as it is."""
+    pattern = _BYTES if thousand == 1024 else _COUNT
+    found = pattern.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return value if found is None else round(float(found[1]) * thousand ** "_kmg".index(found[2] or "_"))
 
 
 def _number(value: numbers.Real) -> float:

@@ -109,11 +109,19 @@ class TimedDriver(Driver):
             first=plan.first if given.first is None else given.first or len(self.space.level1()),
             children=plan.children if given.children is None else given.children,
         )
-        if self.config.final.epochs and plan.final_images < 4 * self.recipe.batch:
-            least = spelled(self.clock.budget * 4 * self.recipe.batch / max(1, plan.final_images))
-            text = f"a budget of {spelled(self.clock.budget)} is too small for one network: give about {least}"
-            raise SettingError(text, "budget")
+        self._refuse_too_short(plan)
         return plan
+
+    def _refuse_too_short(self, plan: Plan) -> None:
+        """Four steps of the winner are the least that makes a network."""
+        needed, budget = 4 * self.recipe.batch, spelled(self.clock.budget)
+        if not self.config.final.epochs or plan.final_images >= needed:
+            return
+        if "final_epochs" in self.config.search.by_hand:  # more time would not change it
+            text = f"final_epochs: {self.config.final.epochs} of {plan.final_images} images in all are too few"
+            raise SettingError(f"{text}: four steps take {needed:,}", "final_epochs")
+        least = spelled(self.clock.budget * needed / max(1, plan.final_images))
+        raise SettingError(f"a budget of {budget} is too small for one network: give about {least}", "budget")
 
     def _measured(self, cell: Cell, skeleton: Skeleton) -> float:
         """Costs of images that one thread trains a second."""

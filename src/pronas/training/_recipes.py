@@ -68,9 +68,9 @@ def recipe(name: str, *, binary: bool = False, epochs: int | None = None, batch:
         (3, 'search-binary')
 
     Args:
-        name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` (for a budget of
-            time; the winner's is ``timed-final``), ``old`` (what the systems before pronas used) or ``paper``; with ``-binary`` behind, or with
-            ``binary``, the one for binarized networks.
+        name: ``search`` (few epochs, to compare children), ``full`` (to convergence), ``timed`` and ``timed-final``
+            (for a budget of time: to compare, and for the winner), ``old`` (what the systems before pronas used) or
+            ``paper``; with ``-binary`` behind, or with ``binary``, the one for binarized networks.
         binary: take the recipe for binarized networks.
         epochs: in place of the recipe's own; schedules stretch with it.
         batch: in place of the recipe's own.
