@@ -15,6 +15,7 @@ from pronas.runs.planning import (
     LimitConfig,
     Plan,
     Sizer,
+    best_shape,
     epochs_of,
     make_plan,
     problem_with,
@@ -173,3 +174,17 @@ def test_a_winner_that_diverges_is_trained_again_at_a_lower_rate(tmp_path, monke
     assert run.state == "done"
     assert rates[1] == pytest.approx(0.2 * rates[0])
     assert len([child for child in run.children() if child.level == 1]) == 2
+
+
+@pytest.mark.parametrize(
+    ("usual", "early", "cost", "kept"),
+    [
+        (0.3, 0.4, 1.0, "early"),
+        (0.34, 0.32, 0.9, "early"),
+        (0.34, 0.32, 0.5, ""),
+        (0.5, 0.3, 1.0, ""),
+        (1.0, 1.0, 1.0, ""),
+    ],
+)
+def test_a_strided_first_stage_is_left_for_a_clear_loss_alone(usual, early, cost, kept):
+    assert best_shape({"": usual, "early": early}, {"": 1e6, "early": cost * 1e6}) == kept

@@ -28,6 +28,7 @@ _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
 _ENOUGH_PASSES = {"flip": 12, "crop": 40}
 _HARMLESS = 1.1  # times what is missing of the signal: so much every augmentation costs a short training
+_AS_COSTLY = 0.6  # of the usual shape's cost, from which a shape is compared in equal time
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,11 @@ class Trials:
         """Return the outer shape in which a hand-made network learns best in equal time."""
         self._run([_Asked("shape", cell, {}, name) for name in self._sizers])
         found = [one for one in self._found if one.what == "shape"]
-        return max(found, key=lambda one: one.signal).shape if len(found) == len(self._sizers) else ""
+        if len(found) < len(self._sizers):
+            return ""
+        return best_shape(
+            {one.shape: one.signal for one in found}, {name: one.cost(cell) for name, one in self._sizers.items()}
+        )
 
     def decide(self, ranked: Sequence[Cell], child: Finding) -> Verdict:
         """Return the winner among the best children, best first, and its recipe.
@@ -207,6 +212,29 @@ _WORDS = {
     "rate": "with a lower rate",
     "crop": "with wider crops",
 }
+
+
+def best_shape(signals: Mapping[str, float], costs: Mapping[str, float]) -> str:
+    """Return the outer shape to search in.
+
+        >>> best_shape({"": 0.34, "early": 0.32}, {"": 7e6, "early": 6e6})
+        'early'
+        >>> best_shape({"": 0.34, "early": 0.32}, {"": 7e6, "early": 2e6})
+        ''
+
+    Smaller maps won every long training in equal time, also where they had lost the short one, so that they are left
+    for a clear loss alone (docs/experiments.md); not where a limit keeps their networks from being as costly.
+
+    Args:
+        signals: of each shape's short training, by its name; "" is the usual one.
+        costs: of training each one's network on one image.
+    """
+
+    def missing(shape: str) -> float:
+        as_costly = shape and costs[shape] > _AS_COSTLY * costs[""]
+        return (1 - signals[shape]) / (_HARMLESS if as_costly else 1)
+
+    return min(signals, key=missing)
 
 
 def _augmented(augmentation: Augmentation) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pronas.runs._pace import slowing, until
 from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._signal import signal
 from pronas.runs._sizing import WIDTHS, Sizer, training_cost
+from pronas.runs._trials import best_shape
 
 __all__ = [
     "STOPPED",
@@ -18,6 +19,7 @@ __all__ = [
     "Plan",
     "Sizer",
     "affordable_pixels",
+    "best_shape",
     "epochs_of",
     "estimate",
     "make_plan",
