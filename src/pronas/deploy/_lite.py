@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,30 @@ from pronas.errors import ModelFileError
 _MOST = 1 << 26  # bytes of an image
 
 
+class Child(Protocol):
+    """What is used of a process that runs ``_lite_child.py``: `subprocess.Popen` is one."""
+
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def wait(self) -> int:
+        """Its status, negative a signal that ended it."""
+        ...
+
+
+def started(path: Path) -> Child:
+    """A process that runs a file."""
+    command = [sys.executable, "-P", str(Path(__file__).with_name("_lite_child.py")), str(path.resolve())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
 @final
 class LiteProcess:
     """A file that pronas wrote as ``.tflite``, ready to classify.
 
     Args:
         path: of the file.
+        start: starts the process that runs it.
 
     Attributes:
         input_shape: (C, H, W) of images.
@@ -32,13 +51,10 @@ class LiteProcess:
         ModelFileError: LiteRT cannot read it, or it is no classifier of one int8 image.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: Callable[[Path], Child] = started) -> None:
         self.path = path
-        command = [sys.executable, "-P", str(Path(__file__).with_name("_lite_child.py")), str(path.resolve())]
-        self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        weakref.finalize(self, _ended, self._child)
+        self._child = start(path)
+        self.close = weakref.finalize(self, _ended, self._child)
         facts = self._facts()
         shape, output = facts["shape"], facts["output"]
         if len(shape) != 4 or shape[0] != 1 or not all(0 < n <= 1 << 16 for n in shape) or np.prod(shape) > _MOST:
@@ -85,7 +101,7 @@ class LiteProcess:
         return f"ended by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
-def _ended(child: subprocess.Popen[bytes]) -> int:
+def _ended(child: Child) -> int:
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
             try:

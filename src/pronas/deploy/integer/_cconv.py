@@ -4,6 +4,77 @@ two products an instruction, the columns as pairs of 16 bits that lie beside eac
 What takes more registers than a compiler leaves at every level is written in assembly, in functions without a prologue.
 """
 
+COLUMNS = r"""
+#ifdef DSP
+/* Two words of a column; those of the other column stand between them and the next. */
+#define STORE(a, b, to) __asm__ volatile("strd %1, %2, [%0], #16" : "+r"(to) : "r"(a), "r"(b) : "memory")
+#define UNFOLD(from, to) \
+  do { \
+    const uint32_t four = word(from), even = __uxtb16(four), odd = odd_unsigned(four); \
+    STORE(even, odd, to); \
+  } while (0)
+
+static UNUSED uint32_t *blank(uint32_t value, uint32_t *to, int32_t fours) {
+  for (; fours > 0; fours--) STORE(value, value, to);
+  return to;
+}
+
+/* Bytes to pairs of 16 bits, in the order in which weights unfold: 0 and 2, 1 and 3. */
+static UNUSED uint32_t *unfold(const uint8_t *from, uint32_t *to, int32_t fours) {
+  for (; fours >= 4; fours -= 4, from += 16) {
+    UNFOLD(from, to);
+    UNFOLD(from + 4, to);
+    UNFOLD(from + 8, to);
+    UNFOLD(from + 12, to);
+  }
+  for (; fours > 0; fours--, from += 4) UNFOLD(from, to);
+  return to;
+}
+
+/* Four inputs of two filters (r0) times four inputs of two columns (r1); sums in r9 to r12. */
+#define FOUR \
+  "ldrd r3, r8, [r0], #8\n\t ldm r1!, {r4, r5, r6, r7}\n\t" \
+  "sxtb16 lr, r3\n\t smlad r9, lr, r4, r9\n\t smlad r10, lr, r6, r10\n\t" \
+  "sxtb16 r3, r3, ror #8\n\t smlad r9, r3, r5, r9\n\t smlad r10, r3, r7, r10\n\t" \
+  "sxtb16 lr, r8\n\t smlad r11, lr, r4, r11\n\t smlad r12, lr, r6, r12\n\t" \
+  "sxtb16 r8, r8, ror #8\n\t smlad r11, r8, r5, r11\n\t smlad r12, r8, r7, r12\n\t"
+
+/* As many of them as r2 says, four in a turn; the first turn begins further in. */
+#define FOURS \
+  "rsb r3, r2, #0\n\t and r3, r3, #3\n\t add r2, r2, r3\n\t tbb [pc, r3]\n" \
+  "10:\n\t .byte (11f - 10b) / 2, (12f - 10b) / 2, (13f - 10b) / 2, (14f - 10b) / 2\n" \
+  "11:\n\t" FOUR "12:\n\t" FOUR "13:\n\t" FOUR "14:\n\t" FOUR "subs r2, r2, #4\n\t bne 11b\n\t"
+#else
+/* A column times two filters; where the sums begin, and end. By itself it has enough registers on every core. */
+#ifdef __GNUC__
+__attribute__((noinline))
+#endif
+static void dots(const int8_t *w, const uint8_t *x, int32_t fours, int32_t *sums) {
+  int32_t s = sums[0], t = sums[1];
+  for (; fours > 0; fours--, w += 8, x += 4) {
+    s += w[0] * x[0], t += w[4] * x[0];
+    s += w[1] * x[1], t += w[5] * x[1];
+    s += w[2] * x[2], t += w[6] * x[2];
+    s += w[3] * x[3], t += w[7] * x[3];
+  }
+  sums[0] = s, sums[1] = t;
+}
+
+/* A column times all filters, two at a time. */
+static void multiply(const operation *p, const uint8_t *column, int32_t fours, uint8_t *to) {
+  const int32_t *b = bias + p->first, *m = mantissa + p->first, zero = p->middle, low = p->middle_low;
+  const int8_t *w = weight + p->weights, *r = shift + p->first;
+  for (int32_t o = 0; o < p->out; o += 2, w += 8 * fours) {
+    int32_t sums[2];
+    sums[0] = b[o], sums[1] = b[o + 1];
+    dots(w, column, fours, sums);
+    to[o] = (uint8_t)result(sums[0], m[o], r[o], zero, low);
+    if (o + 1 < p->out) to[o + 1] = (uint8_t)result(sums[1], m[o + 1], r[o + 1], zero, low);
+  }
+}
+#endif
+"""
+
 CONV = r"""
 /* The window at row `y`, column `x` as bytes, column after column; taps outside hold the zero point. */
 static void gather(const operation *p, int32_t y, int32_t x, uint8_t *to) {
@@ -26,31 +97,6 @@ static void gather(const operation *p, int32_t y, int32_t x, uint8_t *to) {
 }
 
 #ifdef DSP
-/* Two words of a column; those of the other column stand between them and the next. */
-#define STORE(a, b, to) __asm__ volatile("strd %1, %2, [%0], #16" : "+r"(to) : "r"(a), "r"(b) : "memory")
-#define UNFOLD(from, to) \
-  do { \
-    const uint32_t four = word(from), even = __uxtb16(four), odd = odd_unsigned(four); \
-    STORE(even, odd, to); \
-  } while (0)
-
-static uint32_t *blank(uint32_t value, uint32_t *to, int32_t fours) {
-  for (; fours > 0; fours--) STORE(value, value, to);
-  return to;
-}
-
-/* Bytes to pairs of 16 bits, in the order in which weights unfold: 0 and 2, 1 and 3. */
-static uint32_t *unfold(const uint8_t *from, uint32_t *to, int32_t fours) {
-  for (; fours >= 4; fours -= 4, from += 16) {
-    UNFOLD(from, to);
-    UNFOLD(from + 4, to);
-    UNFOLD(from + 8, to);
-    UNFOLD(from + 12, to);
-  }
-  for (; fours > 0; fours--, from += 4) UNFOLD(from, to);
-  return to;
-}
-
 /* The window at row `y`, column `x` as pairs. */
 static void pairs(const operation *p, int32_t y, int32_t x, uint32_t *to, int32_t fours) {
   const int32_t c = p->c, step = p->dw * p->step;
@@ -86,19 +132,11 @@ typedef struct {
   const int32_t *b;
 } columns;
 
-/* Four inputs of two filters (r0) times four inputs of two columns (r1); sums in r9 to r12. */
-#define FOUR \
-  "ldrd r3, r8, [r0], #8\n\t ldm r1!, {r4, r5, r6, r7}\n\t" \
-  "sxtb16 lr, r3\n\t smlad r9, lr, r4, r9\n\t smlad r10, lr, r6, r10\n\t" \
-  "sxtb16 r3, r3, ror #8\n\t smlad r9, r3, r5, r9\n\t smlad r10, r3, r7, r10\n\t" \
-  "sxtb16 lr, r8\n\t smlad r11, lr, r4, r11\n\t smlad r12, lr, r6, r12\n\t" \
-  "sxtb16 r8, r8, ror #8\n\t smlad r11, r8, r5, r11\n\t smlad r12, r8, r7, r12\n\t"
-
 /* A filter's two sums (u, v) become its results, which are stored; r7: its multiplier. */
 #define FILTER(u, v, m, skip) \
   "ldrsb r1, [r2], #1\n\t cmp r1, #0\n\t bge " skip "f\n\t" \
   "rsb r1, r1, #0\n\t lsl " u ", " u ", r1\n\t lsl " v ", " v ", r1\n\t mov r1, #0\n" skip ":\n\t" \
-  RESULT(u, m, "r1", "r3", "r4") RESULT(v, m, "r1", "r3", "r4") \
+  "lsl " m ", " m ", #1\n\t" DOUBLED(u, m, "r1", "r3", "r4") DOUBLED(v, m, "r1", "r3", "r4") \
   "strb " u ", [r5], #1\n\t strb " v ", [r6], #1\n\t"
 
 /* Both columns times all filters, two at a time. */
@@ -106,12 +144,8 @@ NAKED static void filters(UNUSED const int8_t *w, UNUSED columns *k) {
   __asm__ volatile(
       "push {r1, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t mov lr, r1\n"
       "1:\n\t ldr r3, [lr, #36]\n\t ldrd r9, r11, [r3], #8\n\t str r3, [lr, #36]\n\t"
-      "mov r10, r9\n\t mov r12, r11\n\t ldrd r1, r2, [lr, #24]\n\t"
-      "subs r2, r2, #4\n\t blt 3f\n"
-      "2:\n\t" FOUR FOUR FOUR FOUR "subs r2, r2, #4\n\t bge 2b\n"
-      "3:\n\t adds r2, r2, #4\n\t beq 5f\n"
-      "4:\n\t" FOUR "subs r2, r2, #1\n\t bne 4b\n"
-      "5:\n\t ldr lr, [sp]\n\t ldm lr, {r1, r2, r3, r4, r5, r6}\n\t ldrd r7, r8, [r1], #8\n\t str r1, [lr]\n\t"
+      "mov r10, r9\n\t mov r12, r11\n\t ldrd r1, r2, [lr, #24]\n\t" FOURS
+      "ldr lr, [sp]\n\t ldm lr, {r1, r2, r3, r4, r5, r6}\n\t ldrd r7, r8, [r1], #8\n\t str r1, [lr]\n\t"
       FILTER("r9", "r10", "r7", "6")
       "ldr r9, [lr, #32]\n\t subs r9, r9, #2\n\t str r9, [lr, #32]\n\t bmi 8f\n\t"
       FILTER("r11", "r12", "r8", "7")
@@ -136,30 +170,11 @@ static void conv(const operation *p) {
 }
 #else
 static void conv(const operation *p) {
-  const int32_t fours = (p->kh * p->kw * p->c + 3) / 4, count = p->oh * p->ow, zero = p->middle, low = p->middle_low;
-  /* windows of one row (1x1, 1xN) and dense layers lie in the map as they are multiplied */
-  const int plain = p->dw == 1 && p->step == p->c && (p->kh == 1 || (p->kw == p->w && p->dh == 1));
-  const int direct = 4 * fours == p->kh * p->kw * p->c && (plain || (p->kh == 1 && p->kw == 1));
-  for (int32_t i = 0; i < count; i++) {
-    const int32_t y = i / p->ow * p->sh - p->ph, left = i % p->ow * p->sw - p->pw;
-    const int32_t *b = bias + p->first, *m = mantissa + p->first;
-    const int8_t *w = weight + p->weights, *r = shift + p->first;
-    const uint8_t *column = AT(p->source) + (y * p->w + left) * p->step;
+  const int32_t fours = (p->kh * p->kw * p->c + 3) / 4;
+  for (int32_t i = 0; i < p->oh * p->ow; i++) {
     uint8_t *one = p->joined ? AT(p->scratch) + 16 * fours : AT(p->result) + i * p->result_step;
-    if (!direct || y < 0 || y + p->kh > p->h || left < 0 || left + p->kw > p->w)
-      gather(p, y, left, AT(p->scratch)), column = AT(p->scratch);
-    for (int32_t o = 0; o < p->out; o += 2) {
-      int32_t s = b[o], t = o + 1 < p->out ? b[o + 1] : 0;
-      const uint8_t *x = column;
-      for (int32_t k = fours; k > 0; k--, w += 8, x += 4) {
-        s += w[0] * x[0], t += w[4] * x[0];
-        s += w[1] * x[1], t += w[5] * x[1];
-        s += w[2] * x[2], t += w[6] * x[2];
-        s += w[3] * x[3], t += w[7] * x[3];
-      }
-      one[o] = (uint8_t)result(s, m[o], r[o], zero, low);
-      if (o + 1 < p->out) one[o + 1] = (uint8_t)result(t, m[o + 1], r[o + 1], zero, low);
-    }
+    gather(p, i / p->ow * p->sh - p->ph, i % p->ow * p->sw - p->pw, AT(p->scratch));
+    multiply(p, AT(p->scratch), fours, one);
     @JOINONE@
   }
 }

@@ -2,12 +2,13 @@ r"""The C functions of exported integer networks, one text a kind of operation; 
 `_cconv`, `_cdepthwise` for the two kinds that most time is spent in.
 """
 
-from pronas.deploy.integer._cconv import CONV, JOIN, JOIN_ONE
+from pronas.deploy.integer._cconv import COLUMNS, CONV, JOIN, JOIN_ONE
 from pronas.deploy.integer._cdepthwise import DEPTHWISE
+from pronas.deploy.integer._cslide import ADD_LINE, DENSE, JOIN_LINE, JOIN_LINES, SLIDE
 
 FILL = r"""
 /* Not memset, and not to be made one by a compiler. */
-static uint8_t *fill(uint8_t *to, const volatile uint8_t *value, int32_t count) {
+static inline uint8_t *fill(uint8_t *to, const volatile uint8_t *value, int32_t count) {
   while (count-- > 0) *to++ = *value;
   return to;
 }
@@ -26,7 +27,7 @@ typedef struct {
 #define SUM \
   "ldrb r12, [r0], #1\n\t rsb r12, r3, r12, lsl #21\n\t" RESCALE("r12", "r5", "r6") "adc r12, r12, #0\n\t" \
   "ldrb lr, [r1], #1\n\t rsb lr, r4, lr, lsl #21\n\t" RESCALE("lr", "r7", "r8") "adc lr, lr, #0\n\t" \
-  "add r12, r12, lr\n\t ldr lr, [sp, #4]\n\t" RESULT("r12", "r9", "r10", "r11", "lr") "strb r12, [r2], #1\n\t"
+  "add r12, r12, lr\n\t ldr lr, [sp, #4]\n\t" DOUBLED("r12", "r9", "r10", "r11", "lr") "strb r12, [r2], #1\n\t"
 
 /* `count` of them, two at a time. */
 NAKED static void sums(UNUSED const summing *k, UNUSED int32_t count) {
@@ -43,8 +44,8 @@ NAKED static void sums(UNUSED const summing *k, UNUSED int32_t count) {
 static void added(const operation *p, const uint8_t *u, int32_t zero, const uint8_t *v, uint8_t *to, int32_t count) {
   const int32_t *m = mantissa + p->extra;
   const int8_t *s = shift + p->extra;
-  const summing k = {u, v, to, zero << 21, p->second_zero << 21, m[0], s[0], m[1], s[1], m[2], s[2],
-                     p->result_zero - p->low, p->low};
+  const summing k = {u, v, to, zero << 21, p->second_zero << 21, m[0], s[0], m[1], s[1],
+                     (int32_t)((uint32_t)m[2] << 1), s[2], p->result_zero - p->low, p->low};
   sums(&k, count);
 }
 #else
@@ -129,7 +130,7 @@ static void pool(const operation *p, int mean) {
 
 MEAN = r"""
 /* Mean over the whole map. */
-static void mean(const operation *p) {
+COLD static void mean(const operation *p) {
   const int32_t m = mantissa[p->extra], s = shift[p->extra];
   for (int32_t c = 0; c < p->c; c++) {
     const uint8_t *from = AT(p->source) + c;
@@ -172,14 +173,32 @@ static void convert(const operation *p) {
 }
 """
 
-KINDS = ("image", "conv", "depthwise", "maxpool", "avgpool", "mean", "add", "relu", "rescale", "scale")
+KINDS = (
+    "image",
+    "conv",
+    "depthwise",
+    "maxpool",
+    "avgpool",
+    "mean",
+    "add",
+    "relu",
+    "rescale",
+    "scale",
+    "slide",
+    "dense",
+)
 CALLS = {
     "image": "scale(p, pixels, p->oh * p->ow, 1)", "conv": "conv(p)", "depthwise": "depthwise(p)",
     "maxpool": "pool(p, 0)", "avgpool": "pool(p, 1)", "mean": "mean(p)", "add": "add(p)", "relu": "relu(p)",
-    "rescale": "convert(p)", "scale": "scale(p, AT(p->source), 1, p->step)",
+    "rescale": "convert(p)", "scale": "scale(p, AT(p->source), 1, p->step)", "slide": "slide(p)", "dense": "dense(p)",
 }  # fmt: skip
 TEXTS = {
     "image": SCALE, "conv": CONV, "depthwise": DEPTHWISE, "maxpool": POOL, "avgpool": POOL, "mean": MEAN,
-    "add": ADD, "relu": RELU, "rescale": RESCALE, "scale": SCALE,
+    "add": ADD, "relu": RELU, "rescale": RESCALE, "scale": SCALE, "slide": SLIDE, "dense": DENSE,
 }  # fmt: skip
-__all__ = ["ADDED", "CALLS", "FILL", "JOIN", "JOIN_ONE", "KINDS", "TEXTS"]
+JOINS = {
+    "JOIN": JOIN, "JOINONE": JOIN_ONE, "JOINLINES": JOIN_LINES, "JOINLINE": JOIN_LINE, "ADDLINE": ADD_LINE,
+}  # fmt: skip
+"""What stands in them where additions are part of convolutions."""
+
+__all__ = ["ADDED", "CALLS", "COLUMNS", "FILL", "JOINS", "KINDS", "TEXTS"]

@@ -19,7 +19,7 @@ from pronas.deploy.integer import _ckernels as kernels
 from pronas.deploy.integer._cdepthwise import depthwise_parts, line_of
 from pronas.deploy.integer._ctemplate import HEADER, MAIN, TOP
 from pronas.deploy.integer._graph import WEIGHTED, FloatGraph, Node
-from pronas.deploy.integer._layout import Layout, Step, band, column, kind_of, layout, padded
+from pronas.deploy.integer._layout import Layout, Step, band, column, flat, kind_of, layout, line, padded
 from pronas.deploy.integer._quantize import IntegerGraph, Numbers
 from pronas.errors import UsageError
 from pronas.files import write_atomic
@@ -164,13 +164,22 @@ class _Constants:
         self.weight, self.bias = np.concatenate(weights), np.concatenate(biases)
         order = [_turned(n, node, plan) for n, node in enumerate(graph.nodes)]
         nodes = sorted(range(len(order)), key=lambda n: network.numbers[n].bias.size == 0)  # channels, then the others
-        self.mantissa = np.concatenate([_even(graph.nodes[n], network.numbers[n].mantissa[order[n]]) for n in nodes])
-        self.shift = -np.concatenate([_even(graph.nodes[n], network.numbers[n].shift[order[n]]) for n in nodes])
+        pairs = [_whole(graph.nodes[n], network.numbers[n], order[n]) for n in nodes]
+        self.mantissa = np.concatenate([_even(graph.nodes[n], mantissa) for n, (mantissa, _) in zip(nodes, pairs)])
+        self.shift = -np.concatenate([_even(graph.nodes[n], shift) for n, (_, shift) in zip(nodes, pairs)])
 
 
 def _even(node: Node, values: NDArray[Any]) -> NDArray[Any]:
     """A number a channel; of convolutions with an odd number of filters one more."""
     return np.pad(values, (0, _filters(node) - node.shape[0])) if node.kind == "conv" else values
+
+
+def _whole(node: Node, own: Numbers, order: slice | list[int]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Multipliers and shifts. One of zero, which is too small to count, becomes 2^-32: functions in assembly double
+    mantissas and take them to be at least 2^30."""
+    mantissa, shift = own.mantissa[order], own.shift[order]
+    small = (mantissa == 0) & (node.kind in (*WEIGHTED, "add"))
+    return np.where(small, 1 << 30, mantissa), np.where(small, -31, shift)
 
 
 def _turned(number: int, node: Node, plan: Layout) -> slice | list[int]:
@@ -223,8 +232,10 @@ def _row(network: IntegerGraph, plan: Layout, step: Step, constants: _Constants)
     row |= {"source": source.at, "result": target.at, "scratch": step.scratch, "weights": constants.weights[number]}
     row |= {"first": constants.first[number], "extra": constants.extra[max(step.add, number)]}
     row |= {"zero": network.scales[node.sources[0]].zero + 128, "result_zero": network.scales[value].zero + 128}
-    if kind_of(graph, step) == "depthwise":
-        row["band"] = band(node)
+    if kind_of(graph, step) in ("depthwise", "slide"):
+        row["band"] = band(graph, step)
+    if kind_of(graph, step) == "slide":
+        row |= _lines_of(node, height, width)
     row |= {"middle": network.scales[number + 1].zero + 128, "middle_low": own.low + 128}
     row |= {"low": network.numbers[value - 1].low + 128, "joined": int(step.add >= 0)}
     if step.other >= 0:
@@ -233,6 +244,19 @@ def _row(network: IntegerGraph, plan: Layout, step: Step, constants: _Constants)
         row |= {"second": second.at, "second_step": second.step, "second_zero": zero}
     _check(row, node)
     return row
+
+
+def _lines_of(node: Node, height: int, width: int) -> dict[str, int]:
+    """What the row of a convolution whose windows slide along lines says of them."""
+    taps, stride, length = line(node)
+    across, along = (0, 1) if node.kernel[0] == 1 else (1, 0)
+    size = (2, height * width // 2) if flat(node) else (height, width)
+    gap = node.stride[along] if taps == 1 else 1
+    return {
+        "kh": 1, "kw": taps, "sh": node.stride[across], "sw": stride, "dh": along, "dw": gap,
+        "ph": node.padding[across], "pw": node.padding[along], "h": size[across], "w": size[along],
+        "oh": node.shape[1] * node.shape[2] // length, "ow": length,
+    }  # fmt: skip
 
 
 def _check(row: dict[str, int], node: Node) -> None:
@@ -255,10 +279,11 @@ def _lines(graph: FloatGraph, plan: Layout) -> set[tuple[int, int]]:
 
 def _functions(graph: FloatGraph, plan: Layout) -> str:
     used = kinds_used(graph, plan)
-    texts = [kernels.FILL] if "conv" in used else []
+    texts = [kernels.FILL] if used & {"conv", "slide"} else []
+    texts += [kernels.COLUMNS] if used & {"conv", "slide", "dense"} else []
     texts += [kernels.ADDED] if used & {"joined", "add"} else []
     texts += [kernels.TEXTS[kind] for kind in kernels.KINDS if kind in used]
-    joins = {"JOIN": kernels.JOIN, "JOINONE": kernels.JOIN_ONE} if "joined" in used else {"JOIN": "", "JOINONE": ""}
+    joins = kernels.JOINS if "joined" in used else dict.fromkeys(kernels.JOINS, "")
     return fill("".join(dict.fromkeys(texts)), joins | depthwise_parts(_lines(graph, plan)))
 
 

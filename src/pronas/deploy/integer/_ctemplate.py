@@ -88,15 +88,23 @@ static union {
 /* Functions in assembly: what they are given is not to be changed or left out by a compiler. */
 #define NAKED __attribute__((naked, noinline, used))
 #define UNUSED __attribute__((unused))
+#define COLD __attribute__((noinline, cold)) /* little time is spent in it: small code */
 
 /* x times m / 2^32 less `right` bits, rounded twice, half away from zero; what `adds` carries is right for no bits. */
 #define RESCALE(x, m, right) \
   "smmulr " x ", " x ", " m "\n\t adds " x ", " x ", " x ", asr #31\n\t asrs " x ", " x ", " right "\n\t"
 
-/* x times m / 2^31 less `right` bits, plus `zero` (less `low`), from `low` to 255. */
-#define RESULT(x, m, right, zero, low) \
-  "lsl " x ", " x ", #1\n\t" RESCALE(x, m, right) \
+/* The rest of it: plus `zero` (less `low`), from `low` to 255. */
+#define CLIP(x, zero, low) \
   "adc " x ", " x ", " zero "\n\t usat " x ", #8, " x "\n\t uqadd8 " x ", " x ", " low "\n\t"
+
+/* x times m / 2^31 less `right` bits, plus `zero` (less `low`), from `low` to 255. */
+#define RESULT(x, m, right, zero, low) "lsl " x ", " x ", #1\n\t" RESCALE(x, m, right) CLIP(x, zero, low)
+
+/* The same with m, at least 2^30, doubled: 2^32 less than that, so that x is added. */
+#define DOUBLED(x, m, right, zero, low) \
+  "smmlar " x ", " x ", " m ", " x "\n\t adds " x ", " x ", " x ", asr #31\n\t" \
+  "asrs " x ", " x ", " right "\n\t" CLIP(x, zero, low)
 
 static inline uint32_t result(int32_t x, int32_t m, int32_t right, int32_t zero, int32_t low) {
   if (right < 0) x = (int32_t)((uint32_t)x << -right), right = 0;
@@ -117,6 +125,8 @@ static inline uint32_t odd_unsigned(uint32_t x) {
   return y;
 }
 #else
+#define COLD
+
 /* x times m / 2^31, rounded. Without a product of 64 bits: from halves; the lowest does not reach what is kept. */
 static int32_t high_product(int32_t x, int32_t m) {
 #if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)

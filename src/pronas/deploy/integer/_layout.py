@@ -18,10 +18,12 @@ ALIGN = 4
 """Bytes that every place is a multiple of: words are loaded and stored."""
 
 _ROWS = 1024
-"""Bytes of a depthwise channel's rows, where that many are enough for a row of results."""
+"""Bytes of a depthwise channel's rows, or of a line that windows slide along, where that many are enough; or a part of
+the maps that are read and made, where that is more."""
 
+_SHARE = 32
 
-_SCRATCH = ("conv", "depthwise")
+_SCRATCH = ("conv", "slide", "depthwise")
 
 
 @final
@@ -87,20 +89,63 @@ def _window_rows(node: Node, results: int) -> int:
     return (results - 1) * node.stride[0] + node.dilation[0] * (node.kernel[0] - 1) + 1
 
 
-def band(node: Node) -> int:
-    """Rows of a depthwise convolution's result that are made at once: all, or as many as its rows leave room for."""
-    rows = _ROWS // (2 * row_length(node))
-    return max(1, min(node.shape[1], (rows - _window_rows(node, 1)) // node.stride[0] + 1))
-
-
-def _scratch(node: Node, joined: bool) -> int:
-    """Convolutions: two columns of 16-bit numbers, then the window as bytes where channels are no multiple of 4, and
-    two pixels of results that are yet to be added to. Depthwise ones: a channel's rows, and its weights as pairs."""
+def band(graph: FloatGraph, step: Step) -> int:
+    """How much of a result is made at once, all or as much as there is room for: rows of a depthwise convolution's,
+    pixels of the lines that windows slide along."""
+    node = graph.nodes[step.node]
+    room = max(_ROWS, (prod(graph.shape(node.sources[0])) + node.size) // _SHARE)
+    if node.kind == "depthwise":
+        rows = room // (2 * row_length(node))
+        return max(1, min(node.shape[1], (rows - _window_rows(node, 1)) // node.stride[0] + 1))
+    taps, stride, length = line(node)
     assert node.weight is not None
-    if node.kind == "conv":
+    pixel, result = 4 * node.weight.shape[1], 2 * node.shape[0] * (step.add >= 0)
+    return max(1, min(length, (room - taps * pixel - result) // (stride * pixel + result) + 1))
+
+
+def line(node: Node) -> tuple[int, int, int]:
+    """(taps, pixels from window to window, windows) of the lines that windows slide along."""
+    if flat(node):
+        return 1, 1, node.shape[1] * node.shape[2] // 2
+    along = 1 if node.kernel[0] == 1 else 0
+    taps = node.kernel[along]
+    return taps, node.stride[along] if taps > 1 else 1, node.shape[1 + along]
+
+
+def flat(node: Node) -> bool:
+    """Whether each pixel makes one: the map is then two lines, its halves."""
+    return (node.kernel, node.stride, node.padding) == ((1, 1), (1, 1), (0, 0))
+
+
+def _slides(node: Node) -> bool:
+    """Whether a convolution has windows of one row or column, in whole words, and results in pairs of pairs."""
+    if node.kind != "conv" or node.weight is None or min(node.kernel) > 1:
+        return False
+    if node.weight.shape[1] % 4 or node.shape[0] % 2:
+        return False
+    along = 1 if node.kernel[0] == 1 else 0
+    if node.kernel[along] == 1 and max(node.padding) > 0:
+        return False
+    lines = node.shape[1] * node.shape[2] if flat(node) else node.shape[2 - along]
+    return lines % 2 == 0 and (node.kernel[along] == 1 or node.dilation[along] == 1)
+
+
+def _scratch(graph: FloatGraph, step: Step) -> int:
+    """Convolutions: two columns of 16-bit numbers, then the window as bytes where channels are no multiple of 4, and
+    two pixels of results that are yet to be added to; where windows slide, a part of two lines and of their results.
+    Depthwise ones: a channel's rows, and its weights as pairs."""
+    node, kind, joined = graph.nodes[step.node], kind_of(graph, step), step.add >= 0
+    if kind not in _SCRATCH:
+        return 0
+    assert node.weight is not None
+    if kind == "conv":
         whole = node.weight.shape[1] % 4 == 0
         return 4 * column(node) + max(0 if whole else column(node), 2 * padded(node.shape[0]) * joined)
-    rows = 2 * row_length(node) * _window_rows(node, band(node))
+    if kind == "slide":
+        count, (taps, stride, _) = band(graph, step), line(node)
+        pixels = (count - 1) * stride + taps
+        return 4 * pixels * node.weight.shape[1] + padded(2 * count * node.shape[0]) * joined
+    rows = 2 * row_length(node) * _window_rows(node, band(graph, step))
     return rows + 8 * node.kernel[0] * (node.kernel[1] // 2 + 1)
 
 
@@ -112,7 +157,7 @@ def layout(graph: FloatGraph) -> Layout:
     owner = _shared(graph, steps, homes, life)
     roots = sorted(life)
     needs = [Need(padded(graph.nodes[r - 1].size), *life[r]) for r in roots]
-    sizes = [_scratch(graph.nodes[s.node], s.add >= 0) if kind_of(graph, s) in _SCRATCH else 0 for s in steps]
+    sizes = [_scratch(graph, step) for step in steps]
     scratch = [(n, size) for n, size in enumerate(sizes) if size]
     found, size = plan_arena([*needs, *(Need(bytes_, n, n) for n, bytes_ in scratch)], ALIGN)
     at = dict(zip(roots, found, strict=False))
@@ -126,13 +171,16 @@ def layout(graph: FloatGraph) -> Layout:
 
 
 def kind_of(graph: FloatGraph, step: Step) -> str:
-    """The kind of C function that runs a step: its node's, but for the image's scaling and for other depthwise
-    convolutions that only scale."""
+    """The kind of C function that runs a step: its node's, but for the image's scaling, other depthwise
+    convolutions that only scale, and convolutions over one pixel, or one row or column, of the map."""
     node = graph.nodes[step.node]
     if step.node == 0:
         return "image"
-    plain = (node.kernel, node.stride, node.padding) == ((1, 1), (1, 1), (0, 0))
-    return "scale" if node.kind == "depthwise" and plain else node.kind
+    if node.kind == "depthwise" and flat(node):
+        return "scale"
+    if node.kind == "conv" and step.add < 0 and graph.shape(node.sources[0])[1:] == (1, 1) and flat(node):
+        return "dense"
+    return "slide" if _slides(node) else node.kind
 
 
 def _steps(graph: FloatGraph) -> list[Step]:
