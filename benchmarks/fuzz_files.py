@@ -27,10 +27,9 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parent.parent / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "deploy")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/deploy"))
 from mutants import bytes_mutant, flipped, model_mutant
-
 from pronas.deploy import load_packed, pack
 from pronas.deploy._lite import LiteProcess
 from pronas.errors import PronasError

@@ -282,7 +282,8 @@ def code():
         "depthwise": lambda b, x: filters(b, x, 3, **window | {"dilation": (2, 2), "padding": (2, 2)}),
         "maxpool": lambda b, x: b.pool("maxpool", x, 3, 1), "avgpool": lambda b, x: b.pool("avgpool", x, 3, 1),
         "relu": lambda b, x: b.relu(b.pool("maxpool", x, 3, 1), False), "rescale": lambda b, x: b.rescale(x),
-        "add": lambda b, x: b.add(b.pool("maxpool", x, 3, 1), x), "joined": lambda b, x: b.add(filters(b, x, 3, padding=(1, 1)), x), "slide": lambda b, x: filters(b, x, 1),
+        "add": lambda b, x: b.add(b.pool("maxpool", x, 3, 1), x),
+        "joined": lambda b, x: b.add(filters(b, x, 3, padding=(1, 1)), x), "slide": lambda b, x: filters(b, x, 1),
         **{name: lambda b, x, n=n: filters(b, x, n[0], depthwise=True, **n[1]) for name, n in depthwise.items()},
     }  # fmt: skip
     for processor in ("cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m33"):

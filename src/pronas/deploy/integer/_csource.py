@@ -164,9 +164,9 @@ class _Constants:
         self.weight, self.bias = np.concatenate(weights), np.concatenate(biases)
         order = [_turned(n, node, plan) for n, node in enumerate(graph.nodes)]
         nodes = sorted(range(len(order)), key=lambda n: network.numbers[n].bias.size == 0)  # channels, then the others
-        pairs = [_whole(graph.nodes[n], network.numbers[n], order[n]) for n in nodes]
-        self.mantissa = np.concatenate([_even(graph.nodes[n], mantissa) for n, (mantissa, _) in zip(nodes, pairs)])
-        self.shift = -np.concatenate([_even(graph.nodes[n], shift) for n, (_, shift) in zip(nodes, pairs)])
+        pairs = {n: _whole(graph.nodes[n], network.numbers[n], order[n]) for n in nodes}
+        self.mantissa = np.concatenate([_even(graph.nodes[n], pairs[n][0]) for n in nodes])
+        self.shift = -np.concatenate([_even(graph.nodes[n], pairs[n][1]) for n in nodes])
 
 
 def _even(node: Node, values: NDArray[Any]) -> NDArray[Any]:
