@@ -22,7 +22,7 @@ def integer_footprint(plan: NetworkPlan) -> tuple[int, int, frozenset[str]]:
         >>> plan = skeleton("flat", filters=(8, 16)).plan(Cell.parse("0:3x3 conv + 0:3x3 maxpool"), (3, 32, 32), 10)
         >>> constants, ram, kinds = integer_footprint(plan)
         >>> constants, ram, sorted(kinds)
-        (3032, 6656, ['conv', 'image', 'maxpool', 'mean', 'rescale'])
+        (3032, 6656, ['conv', 'dense', 'image', 'maxpool', 'mean', 'rescale'])
 
     Args:
         plan: of a full-precision network.
