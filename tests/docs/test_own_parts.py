@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "own-parts.md").read_text("utf-8")
 def block(language: str) -> str:
     found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
     assert len(found) == 1
-    return found[0].replace("3x3 conv twice", "test 3x3 conv twice")  # other tests draw no operator of this kind of name
+    return found[0].replace("3x3 conv twice", "test 3x3 conv twice")  # other tests leave out what is called so
 
 
 def test_a_search_with_the_page_s_parts(tmp_path, monkeypatch):
