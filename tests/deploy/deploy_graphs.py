@@ -76,6 +76,13 @@ def random_graph(seed):
     return graph, images
 
 
+def _shrunk(builder, last):
+    """A map of at most 65,536 bits, as many as an output of a packed network may read."""
+    while builder.map(last).size > 1 << 16:
+        last = builder.window("maxpool", last, (2, 2), 2, (0, 0))
+    return last
+
+
 def _finish(builder, rng, values):
     maps = [v for v in values if not builder.map(v).image]
     last = maps[-1] if maps else None
@@ -84,6 +91,7 @@ def _finish(builder, rng, values):
         last = builder.window(
             "conv", values[-1], (1, 1), 1, (0, 0), weights=bits(rng, shape), thresholds=limits(rng, 9, 255)
         )
+    last = _shrunk(builder, last)
     if rng.random() < 0.6:
         inputs, units = builder.map(last).size, int(rng.choice([8, 13, 32, 70]))
         last = builder.dense(last, bits(rng, (units, inputs)), limits(rng, units, inputs))

@@ -7,12 +7,12 @@ import zlib
 import numpy as np
 import pytest
 from deploy_graphs import random_graph
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pronas.deploy import available_kernels, is_packed, load_packed, pack, unpack
-from pronas.deploy.packed import Native
-from pronas.errors import ModelFileError, PronasError
+from pronas.deploy.packed import Builder, Logits, Native
+from pronas.errors import ModelFileError, PronasError, UsageError
 
 CORE = available_kernels() != ["numpy"]
 
@@ -39,8 +39,21 @@ def verdicts(data):
     return taken
 
 
+def test_what_could_not_be_read_is_not_written():
+    builder = Builder((1, 129, 127))
+    wide = builder.window(
+        "conv", builder.image, (1, 1), 1, (0, 0), weights=np.ones((5, 1, 1, 1), bool), thresholds=np.zeros(5, np.int32)
+    )
+    logits = Logits(0, np.ones((2, 2), np.float32))
+    inputs = builder.map(wide).size
+    graph = builder.finish(wide, np.ones((2, inputs), bool), logits, classes=["a", "b"])
+    with pytest.raises(UsageError, match=r"operation 1 \(logits\) .* 81915 inputs, more than 65536; export to onnx"):
+        pack(graph)
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
+@example(415)
 def test_reading_gives_what_was_written(seed):
     graph, _ = random_graph(seed)
     again = unpack(pack(graph))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pronas.deploy.packed._check import MAX_ITEMS, check_op
 from pronas.deploy.packed._graph import KINDS, THRESHOLDED, Graph, Logits, Map, Op, inputs_of, weight_shape
-from pronas.errors import ModelFileError
+from pronas.errors import ModelFileError, UsageError
 
 MAGIC = b"PNPACK\r\n"
 VERSION = 1
@@ -46,7 +46,11 @@ def pack(graph: Graph) -> bytes:
 
     Returns:
         The whole file: `unpack` reads it back, the compiled core and the NumPy one run it.
+
+    Raises:
+        UsageError: an operation is beyond what packed files hold, such as an output of more than 65,536 inputs.
     """
+    _refuse_unreadable(graph)
     thresholds = [op.thresholds.astype(f"<i{_width(op)}") for op in graph.ops if op.thresholds is not None]
     program = struct.pack("<II", len(graph.maps), len(graph.ops))
     program += b"".join(_MAP.pack(*m.shape, m.image, 0) for m in graph.maps)
@@ -58,6 +62,17 @@ def pack(graph: Graph) -> bytes:
     )
     text = json.dumps(graph.info, separators=(",", ":"), ensure_ascii=False).encode()
     return _assemble([text, program, numbers, floats, bits])
+
+
+def _refuse_unreadable(graph: Graph) -> None:
+    """Write nothing that `unpack` would refuse."""
+    written = [graph.maps[0].channels] + [0] * (len(graph.maps) - 1)
+    for index, op in enumerate(graph.ops):
+        problem = check_op(op, graph.maps, written, index == len(graph.ops) - 1)
+        if problem:
+            raise UsageError(f"operation {index} ({op.kind}) cannot be packed: {problem}; export to onnx", "format")
+        if op.kind != "logits":
+            written[op.target] += op.channels
 
 
 def _width(op: Op) -> int:
