@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -64,6 +67,44 @@ def test_every_command_on_a_broken_run_is_one_line(pronas_main, run_folder, tmp_
         assert not any("unexpected" in line or "Traceback" in line for line in err), (which, arguments, err)
     Feed(tmp_path / "run").poll()  # what `watch` sends
     live_app(tmp_path / "run")
+
+
+def config_without_search(store):
+    (text,) = store.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
+    return json.dumps(json.loads(text) | {"search": None})
+
+
+@pytest.mark.parametrize(
+    ("statement", "value", "named"),
+    [
+        ("UPDATE fits SET level = ?", lambda store: "nan", "level is 'nan', not a whole number"),
+        ("UPDATE fits SET level = ?", lambda store: b"x", "not a whole number"),
+        ("UPDATE fits SET report = ?", lambda store: "nan", "the table of fits cannot be read"),
+        ("UPDATE meta SET value = ? WHERE key = 'config'", config_without_search, "search"),
+        ("UPDATE meta SET value = ? WHERE key = 'revision'", lambda store: "nan", "'revision' cannot be read"),
+        ("UPDATE children SET round = ? WHERE id = 1", lambda store: "nan", "round is 'nan', not a whole number"),
+    ],
+)
+def test_a_damaged_value_is_named(pronas_main, run_folder, tmp_path, statement, value, named):
+    """What the sweep over every value of a store found, or might have."""
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    with closing(sqlite3.connect(run / "store.sqlite")) as store:
+        store.execute(statement, (value(store),))
+        store.commit()
+    code, _, err = pronas_main("search", *AGAIN, "--out", run)
+    assert code in (1, 2)
+    assert [line for line in err if line.startswith("error: ")] == [line for line in err if named in line] != []
+
+
+def test_a_loss_that_was_not_finite_is_left_out_of_the_curves(pronas_main, run_folder, tmp_path):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    with closing(sqlite3.connect(run / "store.sqlite")) as store:
+        (text,) = store.execute("SELECT value FROM meta WHERE key = 'final'").fetchone()
+        final = json.loads(text)
+        final["curves"]["loss"][0] = None
+        store.execute("UPDATE meta SET value = ? WHERE key = 'final'", (json.dumps(final),))
+        store.commit()
+    assert pronas_main("search", *AGAIN, "--out", run)[0] == 0
 
 
 @given(seed=st.integers(0, 2**32))

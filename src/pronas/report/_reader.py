@@ -18,6 +18,7 @@ STORE, LAYOUT = "store.sqlite", 1
 EXPORTS = "exports.json"
 _MOST_EXPORTS = 1 << 20  # bytes
 _MOST_EPOCHS = 400  # of a child's curve
+_LARGEST = 2**63  # of its values
 
 #: Columns of ``children`` that pages show.
 COLUMNS = (
@@ -202,7 +203,9 @@ def _curve(values: Any) -> list[float | None]:
     """At most ``_MOST_EPOCHS`` of a curve's values, four digits each."""
     if not isinstance(values, list):
         return []
-    numbers = [round(float(v), 4) if isinstance(v, int | float) else None for v in values[:_MOST_EPOCHS]]
+    numbers = [
+        round(float(v), 4) if isinstance(v, int | float) and abs(v) < _LARGEST else None for v in values[:_MOST_EPOCHS]
+    ]
     return numbers if any(number is not None for number in numbers) else []
 
 

@@ -213,7 +213,9 @@ def stored_config(folder: Path) -> Config:
         connection.close()
     if found is None:
         raise RunError(f"{folder}: the run was stopped before it began; start it again")
-    found.setdefault("search", {}).setdefault("diversity", "greedy")  # runs of version 0.1 say nothing
+    search = found.setdefault("search", {})
+    if isinstance(search, dict):  # a damaged one is refused below
+        search.setdefault("diversity", "greedy")  # runs of version 0.1 say nothing
     return Config.from_dict(found, str(folder))
 
 

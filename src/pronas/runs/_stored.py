@@ -107,17 +107,17 @@ def meta_value(key: str, text: str) -> Any:
     return found
 
 
-def fit_report(text: str) -> dict[str, Any]:
-    """Read the JSON of a fit's report.
+def fit(row: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Read level and report of a row of ``fits``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: a value makes no sense.
     """
-    found = _decoded(text)
-    problem = misfit(found, _FIT)
+    found = {**row, "report": _decoded(row["report"])}
+    problem = misfit(found, {"level": _WHOLE, "report": _FIT})
     if problem:
         raise ValueError(problem)
-    return dict(found)
+    return found["level"], found["report"]
 
 
 def child_values(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,11 +43,12 @@ class TensorBoard:
         if child.predicted is not None:
             self._writer.add_scalar("child/predicted", child.predicted, child.id)
 
-    def curves(self, curves: Mapping[str, Sequence[float]], start: int = 0) -> None:
+    def curves(self, curves: Mapping[str, Sequence[float | None]], start: int = 0) -> None:
         """Write the final training's curves from epoch ``start`` on."""
         for name, values in curves.items():
             for epoch, value in enumerate(values[start:], start=start + 1):
-                self._writer.add_scalar(f"final/{name}", value, epoch)
+                if value is not None:  # it was not finite
+                    self._writer.add_scalar(f"final/{name}", value, epoch)
 
     def fit(self, step: int, report: Mapping[str, Any]) -> None:
         """Write a fit's rank correlations; ``step`` is the level."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from pronas.errors import RunError
 from pronas.runs._schema import add_later_columns, connect, create, to_json
-from pronas.runs._stored import CHILD, META, child_values, fit_report, legible, meta_value, misfit
+from pronas.runs._stored import CHILD, META, child_values, fit, legible, meta_value, misfit
 from pronas.space import Cell
 
 __all__ = ["CHILD", "META", "STORE", "Child", "Store", "connect", "misfit"]
@@ -213,7 +213,7 @@ class Store:
         """Return level and report of each fit, in their order."""
         with legible(self._connection, "the table of fits"):
             rows = self._connection.execute("SELECT level, report FROM fits ORDER BY id").fetchall()
-            return [(row["level"], fit_report(row["report"])) for row in rows]
+            return [fit(dict(row)) for row in rows]
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Cursor]:
