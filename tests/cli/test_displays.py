@@ -19,7 +19,7 @@ EVENTS = [
     {**CHILD, "id": 1, "reward": 0.5, "done": 1},
     {**CHILD, "id": 2, "done": 2, **FAILED},
     {**CHILD, "id": 3, "reward": 0.25, "done": 3},
-    {"event": "fit", "level": 1, "round": 1, "report": {"extrapolation": {"spearman": 0.75}}},
+    {"event": "fit", "level": 1, "round": 1, "report": {"extrapolation": {"spearman": 0.75, "n": 8}}},
     {"event": "trial", "what": "flip", "epoch": 1, "epochs": 3},
     {"event": "note", "text": "trial: with mirrored images", "detail": True},
     {"event": "final", "cell": "0:x + 0:y", "reward": 0.5, "epochs": 9},
@@ -50,6 +50,15 @@ def test_a_line_a_level():
     words = "level 1/2: 3 children of 9 cells, 1 failed ([bold]oops), best 0.5000, predictor's rank correlation 0.75, "
     assert level.startswith(words)
     assert winner == "winner (validation 0.5000): 0:x + 0:y, to be trained for 9 epochs"
+
+
+@pytest.mark.parametrize(
+    "report", [{"extrapolation": {"spearman": -1.0, "n": 2}}, {"in_sample": {"spearman": 1.0, "n": 9}}]
+)
+def test_ranks_that_say_nothing_are_not_shown(report):
+    shown = lines(events=[*EVENTS[:5], {**EVENTS[5], "report": report}])[0]
+    assert "best 0.5000" in shown
+    assert "correlation" not in shown
 
 
 def test_a_later_round_is_named():

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 Event = Mapping[str, Any]
+#: Ranks of fewer cells are luck and are not shown.
+FEWEST_RANKED = 5
 #: Events that show that the children of a level are done.
 _AFTER_A_LEVEL = ("fit", "level", "trial", "final", "epoch", "done")
 
@@ -171,9 +173,9 @@ def _files(path: Path) -> list[str]:
 
 
 def _ranks(report: Mapping[str, Any]) -> float | None:
-    """Spearman's rho of the hardest question that was asked of the predictor."""
-    for name in ("extrapolation", "cross_validated", "in_sample"):
-        rho = (report.get(name) or {}).get("spearman")
-        if rho is not None:
-            return float(rho)
+    """Spearman's rho of the hardest question that was asked of the predictor; None where too few cells answer it."""
+    for name in ("extrapolation", "cross_validated"):
+        found = report.get(name) or {}
+        if found.get("spearman") is not None and found.get("n", 0) >= FEWEST_RANKED:
+            return float(found["spearman"])
     return None
