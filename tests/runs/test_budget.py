@@ -93,6 +93,16 @@ def test_limits_bound_the_plan():
     assert Plan.from_dict({"budget": 60.0, "macs": 1e6}) is None  # of another version: planned anew
 
 
+@given(cost=st.floats(1e4, 1e9), images=st.integers(200, 10**6))
+def test_a_cheaper_network_sees_more_images_in_the_same_time(cost, images):
+    plan = make_plan(3600, 5.0, speed=1e10, workers=2, threads=2, images=images, batch=64, levels=3)
+    length = plan.length(plan.child_images, cost, images, 64)
+    equal = plan.child_images * plan.cost / cost
+    if 4 * 64 < equal < 100 * images and images > 16 * 64:
+        assert math.isclose(length["epochs"] * length["images"], equal, rel_tol=0.5)
+    assert plan.length(plan.child_images, cost / 4, images, 64)["epochs"] >= length["epochs"]
+
+
 @pytest.mark.parametrize("most", [9_000, 20_000, 78_666, 300_000])
 def test_networks_are_sized_to_the_limit(most):
     sizer = Sizer(pronas.skeleton("residual"), (3, 32, 32), 10, LimitConfig(parameters=most), 1e9)

@@ -22,6 +22,7 @@ _LONGER = 2.0  # times a child's training: what a finalist's must be to tell mor
 # compute there is, over the fourth root of the number of images. More time goes to size and passes alike.
 _COST = 45.0
 _LEAST_STEPS = 12  # of a child
+_LEAST_EPOCHS = 4  # of a child and a trial, where that leaves them some steps each
 
 
 @final
@@ -36,9 +37,9 @@ class Plan:
         first: children of level 1.
         children: of each further level.
         levels: of the search.
-        child_images: images that a child learns from.
+        child_images: images that a child of that cost learns from.
         finalists: children that train again, longer; 1: none, the trials of recipes are as long as the children.
-        trial_images: images that a finalist learns from in a trial.
+        trial_images: images that a finalist of that cost learns from in a trial.
         final_images: images that the winner learns from, as far as one can tell.
         speed: of one thread: costs of images trained a second.
         macs: multiply-accumulates of a hand-made network of that cost, to tell.
@@ -70,6 +71,19 @@ class Plan:
             return None
         return cls(**{**stored, "macs": math.nan if stored["macs"] is None else stored["macs"]})
 
+    def length(self, images: int, cost: float, available: int, batch: int) -> dict[str, int]:
+        """The length of a child or a trial, as fields of a recipe: a cheaper network sees more images in the same time.
+
+        Args:
+            images: that a network of the plan's cost learns from.
+            cost: of this one.
+            available: images in the training set.
+            batch: images a step.
+        """
+        equal = int(images * self.cost / cost)
+        epochs, part = epochs_of(equal, available, least=_LEAST_EPOCHS, batch=batch)
+        return {"epochs": epochs, "images": part}
+
     @property
     def trainings(self) -> int:
         """Trials in all, at the most."""
@@ -82,7 +96,7 @@ class Plan:
         return [
             f"plan: {spelled(self.budget)} in all; search until {spelled(self.search)}, trials of the finalists until "
             f"{spelled(self.trials)}, then the winner",
-            f"plan: {self.first} children at level 1{further}; each learns from {self.child_images:,} images",
+            f"plan: {self.first} children at level 1{further}; each learns from about {self.child_images:,} images",
             f"plan: networks as fast as a ResNet of {self.macs / 1e6:.1f} M multiply-accumulates; "
             f"about {passes:.0f} passes over {images:,} images for the winner",
         ]

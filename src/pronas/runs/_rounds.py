@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pronas.errors import RunError
@@ -32,7 +32,7 @@ class Evaluator:
         find: finds an identical child's result elsewhere, or ``None``.
         reward: what the predictor learns of a settled child.
         skeleton: the network around a child's cell, where it depends on the cell.
-        recipe: fields of the recipe that differ from the manager's.
+        recipe: gives the fields of a child's recipe that differ from the manager's.
         seconds: that a child may take; it is then cut short in proportion.
         fidelity: how far they are trained.
     """
@@ -45,7 +45,7 @@ class Evaluator:
     fidelity: Fidelity
     reward: Callable[[Child], float]
     skeleton: Callable[[Cell], Skeleton] | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Callable[[Cell], Mapping[str, Any]] | None = None
     seconds: float | None = None
 
     def results(
@@ -63,7 +63,7 @@ class Evaluator:
         trials = [
             Trial(
                 child.cell,
-                {"epochs": epochs, **self.recipe},
+                {"epochs": epochs, **(self.recipe(child.cell) if self.recipe else {})},
                 skeleton=self.skeleton(child.cell) if self.skeleton else None,
                 parent=parents.get(child.cell),
                 keep_weights=keep,

@@ -32,7 +32,7 @@ from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
 from pronas.runs._signal import signal
 from pronas.runs._sizing import WIDTHS, Sizer, training_cost
-from pronas.runs._trials import LEAST_EPOCHS, Finding, Trials, Verdict
+from pronas.runs._trials import Finding, Trials, Verdict
 from pronas.runs.fallback import FALLBACK, Fallback, keep_fallback
 from pronas.runs.final_training import CHECKPOINT
 from pronas.runs.store import Child
@@ -196,13 +196,17 @@ class TimedDriver(Driver):
     def _evaluator(self, manager: NetworkManager) -> Evaluator:
         self._choose_shape(manager)
         evaluator = super()._evaluator(manager)
-        batch = self.recipe.batch
-        epochs, images = epochs_of(self.plan.child_images, len(self.dataset.train), least=LEAST_EPOCHS, batch=batch)
-        seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
-        length: dict[str, Any] = {"epochs": epochs, "images": images}
         if "epochs" in self.config.search.by_hand:  # however long they take
-            return replace(evaluator, skeleton=self.sizer.skeleton, recipe={"epochs": self.config.children.epochs})
-        return replace(evaluator, find=self._find, skeleton=self.sizer.skeleton, recipe=length, seconds=seconds)
+            epochs = {"epochs": self.config.children.epochs}
+            return replace(evaluator, skeleton=self.sizer.skeleton, recipe=lambda cell: epochs)
+        seconds = 1.5 * self.plan.child_images * self.plan.cost / self.plan.speed
+        return replace(evaluator, find=self._find, skeleton=self.sizer.skeleton, recipe=self._length, seconds=seconds)
+
+    def _length(self, cell: Cell) -> dict[str, Any]:
+        """Equal time for each: what a limit keeps small sees more images, as it will as the winner."""
+        return self.plan.length(
+            self.plan.child_images, self.sizer.cost(cell), len(self.dataset.train), self.recipe.batch
+        )
 
     def _find(self, child: Child) -> Child | ChildResult | None:
         return self._known.get(child.canonical) or self.problem.cached(child)

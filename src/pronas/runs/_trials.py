@@ -16,14 +16,13 @@ from pronas.data import Augmentation, Dataset, default_augmentation
 from pronas.metrics import standard_error
 from pronas.runs._clock import Clock
 from pronas.runs._events import note
-from pronas.runs._plan import Plan, epochs_of
+from pronas.runs._plan import Plan
 from pronas.runs._signal import signal
 from pronas.runs._sizing import Sizer
 from pronas.runs.store import Store
 from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 
-LEAST_EPOCHS = 4  # of a training, where that leaves them some steps each
 _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
 _ENOUGH_PASSES = {"flip": 12, "crop": 40}
@@ -165,9 +164,8 @@ class Trials:
     def _trial(self, asked: _Asked) -> Trial:
         """As many images as there is time for: a faster network sees more of them."""
         sizer, batch = self._sizers[asked.shape], self._recipe.batch
-        images = int(self._plan.trial_images * self._plan.cost / sizer.cost(asked.cell))
-        epochs, part = epochs_of(images, self._images, least=LEAST_EPOCHS, batch=batch)
-        recipe = {"epochs": epochs, "images": part, **asked.recipe}
+        length = self._plan.length(self._plan.trial_images, sizer.cost(asked.cell), self._images, batch)
+        recipe = {**length, **asked.recipe}
         return Trial(asked.cell, recipe, sizer.skeleton(asked.cell), keep_weights=asked.what != "shape")
 
     def _record(self, asked: _Asked, result: ChildResult) -> None:
