@@ -12,11 +12,10 @@ import tomllib
 import urllib.request
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from page_blocks import ROOT, photographs, typed
+
 PAGE = (ROOT / "README.md").read_text("utf-8")
 SET_UP = ["python3 -m venv .venv", ". .venv/bin/activate", "pip install -q -c constraints.txt ."]
 #: What is added to commands that take minutes; they are otherwise run as they stand. What is given by hand ends early.
@@ -42,16 +41,6 @@ def shortened(text: str) -> str:
     return text
 
 
-def photographs(folder: Path) -> None:
-    """What a reader has: pictures in a folder a class."""
-    generator = np.random.default_rng(0)
-    for shade, name in enumerate(("dark", "middle", "light")):
-        (folder / name).mkdir(parents=True)
-        for number in range(40):
-            pixels = generator.integers(0, 90, (24, 24, 3), dtype=np.uint8) + np.uint8(80 * shade)
-            Image.fromarray(pixels).save(folder / name / f"{number}.jpg")
-
-
 def seen(command: list[str], folder: Path) -> str:
     """What a server's first page says, asked for at the address that it prints; then Ctrl-C is pressed."""
     server = [sys.executable, "-c", "from pronas.cli import main; main()", *command[1:], "--port", "0"]
@@ -68,19 +57,12 @@ def seen(command: list[str], folder: Path) -> str:
 
 def obey(line: str, folder: Path, monkeypatch, capfd) -> None:
     """Run a line of a block."""
-    from pronas.cli import main
-
     words = shlex.split(line, comments=True)
     if words[1] == "watch":
         assert "<html" in seen(words, folder)
         return
     shorter = "" if "--resume" in words else SHORTER.get(words[1], "")
-    monkeypatch.setattr(sys, "argv", [*words, *shorter.split()])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capfd.readouterr()
-    assert stop.value.code == 0, f"{line}\n{out}\n{err}"
-    assert out.strip(), f"{line} says nothing"
+    typed([*words, *shorter.split()], monkeypatch, capfd)
 
 
 @pytest.mark.slow

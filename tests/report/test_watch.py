@@ -249,6 +249,18 @@ def test_watching_begins_before_the_search(tmp_path, runs, open_page, serve):
     points(tab, 7)
 
 
+def test_a_search_without_children_shows_no_empty_plots(live_run, runs, open_page, serve, serious):
+    store = runs.open_store(live_run)
+    store.execute("DELETE FROM children")
+    store.execute("DELETE FROM fits")
+    store.commit()
+    store.close()
+    tab = open_page(serve(live_run, free_port()).url, color_scheme="dark", bypass_csp=True)
+    tab.locator("#time-left", has_text="No child has begun yet.").wait_for()
+    assert not any(tab.locator(part).is_visible() for part in ("#rewards", ".filter", "#predictor"))
+    assert serious(tab) == []
+
+
 def test_a_feed_may_be_closed_while_it_is_polled(live_run):
     """A page that goes away does so: SQLite crashed where its connection was closed under a query."""
     code = (

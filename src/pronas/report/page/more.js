@@ -139,8 +139,9 @@ function budgetRows(plan) {
 const state = (name) => run.meta.state === name;
 
 function levelRows() {
+  if (!all().length) return el("p", { class: "lead", id: "time-left" }, (run.meta.config?.search || {}).budget ? "It is measured how fast this machine is; then the plan stands here." : "No child has begun yet.");
   const level = Math.max(0, ...levels()), here = all().filter((c) => c.level === level), settled = here.filter((c) => c.status === "done" || c.status === "failed"), most = run.space.blocks;
   const ends = settled.map((c) => c.finished).filter(known), from = Math.min(...settled.map((c) => c.finished - (c.seconds || 0))), pace = ends.length > 1 ? (Math.max(...ends) - from) / ends.length : null;
-  const left = known(pace) ? `about ${duration(pace * (here.length - settled.length))} left of it` : "";
+  const left = known(pace) ? `about ${duration(Math.round(pace * (here.length - settled.length)))} left of it` : "";
   return el("p", { class: "lead", id: "time-left" }, [`Level ${level}${most ? " of " + most : ""}: ${count(settled.length)} of ${plural(here.length, "child", "children")}`, left].filter(Boolean).join(", ") + ".");
 }

@@ -51,6 +51,7 @@ function filterBar(changed) {
   let key = "";
   const update = () => {
     const now = levels().map((level) => [level, all().filter((c) => c.level === level && c.status !== "proposed" && c.status !== "running").length, run.hidden.has(level)]);
+    node.hidden = !now.length;
     if (JSON.stringify(now) === key) return;
     key = JSON.stringify(now);
     const focused = document.activeElement && document.activeElement.dataset && document.activeElement.dataset.level;
@@ -65,8 +66,12 @@ function filterBar(changed) {
 
 function rewards() {
   const [time, level] = [overTime(), byLevel()];
-  return { node: section("rewards", "Rewards", "Every child as it finished; the line is the best so far, crosses failed.", el("div", { class: "pair wide" }, time.node, level.node)),
-    update: () => [time, level].forEach((chart) => chart.draw()) };
+  const node = section("rewards", "Rewards", "Every child as it finished; the line is the best so far, crosses failed.", el("div", { class: "pair wide" }, time.node, level.node));
+  const update = () => {
+    node.hidden = !all().some((c) => c.status === "done" || c.status === "failed");
+    if (!node.hidden) [time, level].forEach((chart) => chart.draw());
+  };
+  return { node, update };
 }
 
 function predictor() {
