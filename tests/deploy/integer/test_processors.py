@@ -2,6 +2,7 @@
 bytes as NumPy, on 200 images."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,22 @@ def test_every_loop_gives_the_same_bytes(tmp_path):
     assert len(set(expected)) == len(images)
     for processor in ("cortex-m4", "cortex-m0plus"):
         assert on_cortex_m(tmp_path, integers, images, processor, "-O2") == expected, processor
+
+
+def test_sums_that_are_shifted_to_the_left_give_the_same_bytes(tmp_path):
+    """Scales that no calibration gives: results with more bits than their sums, in all loops."""
+    need("arm-none-eabi-gcc", "qemu-system-arm")
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (32, 1, 9, 11), dtype=np.uint8)
+    graph = every_loop(rng)
+    scales = calibrate(graph, images)
+    finer = [replace(scale, scale=scale.scale / (512 if n % 2 else 1)) for n, scale in enumerate(scales)]
+    integers = quantize(graph, tuple(finer))
+    left = {node.kind for node, own in zip(graph.nodes, integers.numbers, strict=True) if (own.shift > 0).any()}
+    assert left == {"conv", "depthwise"}
+    expected = printed(run_integer(integers, images))
+    assert len(set(expected)) > 5
+    assert on_cortex_m(tmp_path, integers, images, "cortex-m4", "-O2") == expected
 
 
 def test_aarch64_gives_the_same_bytes(networks, tmp_path):

@@ -39,11 +39,12 @@ static UNUSED uint32_t *unfold(const uint8_t *from, uint32_t *to, int32_t fours)
   "sxtb16 lr, r8\n\t smlad r11, lr, r4, r11\n\t smlad r12, lr, r6, r12\n\t" \
   "sxtb16 r8, r8, ror #8\n\t smlad r11, r8, r5, r11\n\t smlad r12, r8, r7, r12\n\t"
 
-/* As many of them as r2 says, four in a turn; the first turn begins further in. */
-#define FOURS \
-  "rsb r3, r2, #0\n\t and r3, r3, #3\n\t add r2, r2, r3\n\t tbb [pc, r3]\n" \
+/* As many of them as r2 says less r3, four in a turn; the first turn begins that much further in. */
+#define TURNS \
+  "tbb [pc, r3]\n" \
   "10:\n\t .byte (11f - 10b) / 2, (12f - 10b) / 2, (13f - 10b) / 2, (14f - 10b) / 2\n" \
   "11:\n\t" FOUR "12:\n\t" FOUR "13:\n\t" FOUR "14:\n\t" FOUR "subs r2, r2, #4\n\t bne 11b\n\t"
+#define FOURS "rsb r3, r2, #0\n\t and r3, r3, #3\n\t add r2, r2, r3\n\t" TURNS
 #else
 /* A column times two filters; where the sums begin, and end. By itself it has enough registers on every core. */
 #ifdef __GNUC__
@@ -134,8 +135,9 @@ typedef struct {
 
 /* A filter's two sums (u, v) become its results, which are stored; r7: its multiplier. */
 #define FILTER(u, v, m, skip) \
-  "ldrsb r1, [r2], #1\n\t cmp r1, #0\n\t bge " skip "f\n\t" \
-  "rsb r1, r1, #0\n\t lsl " u ", " u ", r1\n\t lsl " v ", " v ", r1\n\t mov r1, #0\n" skip ":\n\t" \
+  "ldrsb r1, [r2], #1\n\t" \
+  LEFTWARD("cmp r1, #0\n\t bge " skip "f\n\t rsb r1, r1, #0\n\t lsl " u ", " u ", r1\n\t" \
+           "lsl " v ", " v ", r1\n\t mov r1, #0\n" skip ":\n\t") \
   "lsl " m ", " m ", #1\n\t" DOUBLED(u, m, "r1", "r3", "r4") DOUBLED(v, m, "r1", "r3", "r4") \
   "strb " u ", [r5], #1\n\t strb " v ", [r6], #1\n\t"
 

@@ -136,9 +136,10 @@ NAKED static void @NAME@(UNUSED channel *k) {
       "2:\n\t"
 @ROW@
       "add r0, r0, r3\n\t subs r2, r2, #1\n\t bne 2b\n\t"
-      "ldr lr, [sp]\n\t ldm lr, {r0, r1, r2, r3, r4, r5, r6}\n\t cmp r1, #0\n\t bge 3f\n\t"
-      "rsb r1, r1, #0\n\t" LEFT("r8") LEFT("r9") LEFT("r10") LEFT("r11") "mov r1, #0\n"
-      "3:\n\t ldr r7, [lr, #28]\n\t lsl r0, r0, #1\n\t" MAKE("r8") MAKE("r9") MAKE("r10") MAKE("r11")
+      "ldr lr, [sp]\n\t ldm lr, {r0, r1, r2, r3, r4, r5, r6}\n\t"
+      LEFTWARD("cmp r1, #0\n\t bge 3f\n\t rsb r1, r1, #0\n\t" LEFT("r8") LEFT("r9") LEFT("r10") LEFT("r11")
+               "mov r1, #0\n3:\n\t")
+      "ldr r7, [lr, #28]\n\t lsl r0, r0, #1\n\t" MAKE("r8") MAKE("r9") MAKE("r10") MAKE("r11")
       "subs r7, r7, #4\n\t blt 4f\n\t"
       "strb r8, [r5]\n\t strb r9, [r5, r4]\n\t add r5, r5, r4, lsl #1\n\t"
       "strb r10, [r5]\n\t strb r11, [r5, r4]\n\t add r5, r5, r4, lsl #1\n\t"

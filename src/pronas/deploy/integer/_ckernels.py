@@ -17,34 +17,36 @@ static inline uint8_t *fill(uint8_t *to, const volatile uint8_t *value, int32_t 
 ADDED = r"""
 /* Sums of values u and v, each with 20 more bits, in the result's scale. */
 #ifdef DSP
-/* Zero points have 21 bits more; the order matters. */
+/* The value whose scale is the larger, u, counts half (2^19 a step, `half` its zero point's part), so it needs no
+ * product. The other's zero point has 21 bits more; the order matters. */
 typedef struct {
   const uint8_t *u, *v;
   uint8_t *to;
-  int32_t zero_u, zero_v, m0, s0, m1, s1, m2, s2, zero, low;
+  int32_t zero_v, half, m1, s1, m2, s2, zero, low;
 } summing;
 
 #define SUM \
-  "ldrb r12, [r0], #1\n\t rsb r12, r3, r12, lsl #21\n\t" RESCALE("r12", "r5", "r6") "adc r12, r12, #0\n\t" \
-  "ldrb lr, [r1], #1\n\t rsb lr, r4, lr, lsl #21\n\t" RESCALE("lr", "r7", "r8") "adc lr, lr, #0\n\t" \
-  "add r12, r12, lr\n\t ldr lr, [sp, #4]\n\t" DOUBLED("r12", "r9", "r10", "r11", "lr") "strb r12, [r2], #1\n\t"
+  "ldrb lr, [r1], #1\n\t rsb lr, r3, lr, lsl #21\n\t" RESCALE("lr", "r5", "r6") "adc lr, lr, r4\n\t" \
+  "ldrb r12, [r0], #1\n\t add r12, lr, r12, lsl #19\n\t" DOUBLED("r12", "r7", "r8", "r9", "r10") \
+  "strb r12, [r2], #1\n\t"
 
 /* `count` of them, two at a time. */
 NAKED static void sums(UNUSED const summing *k, UNUSED int32_t count) {
   __asm__ volatile(
-      "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t ldr r2, [r0, #48]\n\t"
-      "lsrs r3, r1, #1\n\t adc r1, r3, #0\n\t push {r1, r2, r3}\n\t"
-      "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11}\n\t bcs 2f\n"
+      "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t lsrs r11, r1, #1\n\t adc r11, r11, #0\n\t"
+      "ldm r0, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10}\n\t bcs 2f\n"
       "1:\n\t" SUM
       "2:\n\t" SUM
-      "ldr lr, [sp]\n\t subs lr, lr, #1\n\t str lr, [sp]\n\t bne 1b\n\t"
-      "add sp, sp, #12\n\t pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}");
+      "subs r11, r11, #1\n\t bne 1b\n\t"
+      "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}");
 }
 
 static void added(const operation *p, const uint8_t *u, int32_t zero, const uint8_t *v, uint8_t *to, int32_t count) {
   const int32_t *m = mantissa + p->extra;
   const int8_t *s = shift + p->extra;
-  const summing k = {u, v, to, zero << 21, p->second_zero << 21, m[0], s[0], m[1], s[1],
+  const int turned = m[0] != 1 << 30 || s[0] != 0;
+  const int32_t second = p->second_zero, zero_u = turned ? second : zero, zero_v = turned ? zero : second;
+  const summing k = {turned ? v : u, turned ? u : v, to, zero_v << 21, -(zero_u << 19), m[!turned], s[!turned],
                      (int32_t)((uint32_t)m[2] << 1), s[2], p->result_zero - p->low, p->low};
   sums(&k, count);
 }

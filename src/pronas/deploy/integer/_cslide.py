@@ -39,30 +39,32 @@ COLD static void lay(const operation *p, int32_t line, int32_t first, int32_t co
   blank(p->zero * 0x10001u, to, s.after * fours);
 }
 
-/* Two filters and what they are multiplied with: `left` windows of both lines. The order matters. */
+/* Two filters and what they are multiplied with: `left` windows of both lines, bytes from result to result and from the
+ * end of a window to the next, bits to the left. The order matters. */
 typedef struct {
-  const int8_t *w;
-  int32_t fours, b, b2, m, s, m2, s2, zero, low;
+  int32_t m, s, m2, s2, zero, low;
   uint8_t *one, *two;
-  const uint32_t *x;
-  int32_t left, next, step;
+  int32_t left;
+  const int8_t *w;
+  int32_t fours, skipped, b, b2, step, more, up, up2;
 } lines;
 
-NAKED static void along(UNUSED lines *k) {
+/* The numbers stand on the stack, where one instruction reads what a window's results need. */
+NAKED static void along(UNUSED const lines *k, UNUSED const uint32_t *x) {
   __asm__ volatile(
-      "push {r0, r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t mov lr, r0\n"
-      "1:\n\t ldr r1, [lr, #48]\n\t ldm lr, {r0, r2, r9, r11}\n\t mov r10, r9\n\t mov r12, r11\n\t" FOURS
-      "ldr lr, [sp]\n\t add r8, lr, #16\n\t ldm r8, {r0, r1, r2, r3, r4, r5, r6, r7}\n\t"
-      "orrs r8, r1, r3\n\t bmi 7f\n"
-      "6:\n\t" DOUBLED("r9", "r0", "r1", "r4", "r5") DOUBLED("r10", "r0", "r1", "r4", "r5")
-      DOUBLED("r11", "r2", "r3", "r4", "r5") DOUBLED("r12", "r2", "r3", "r4", "r5")
-      "strb r9, [r6]\n\t strb r11, [r6, #1]\n\t strb r10, [r7]\n\t strb r12, [r7, #1]\n\t"
-      "add r0, lr, #48\n\t ldm r0, {r8, r9, r10, r11}\n\t add r8, r8, r10\n\t add r6, r6, r11\n\t add r7, r7, r11\n\t"
-      "subs r9, r9, #1\n\t add r0, lr, #40\n\t stm r0, {r6, r7, r8, r9}\n\t bne 1b\n\t"
-      "pop {r0, r4, r5, r6, r7, r8, r9, r10, r11, pc}\n"
-      "7:\n\t cmp r1, #0\n\t bge 8f\n\t rsb r1, r1, #0\n\t lsl r9, r9, r1\n\t lsl r10, r10, r1\n\t mov r1, #0\n"
-      "8:\n\t cmp r3, #0\n\t bge 6b\n\t rsb r3, r3, #0\n\t lsl r11, r11, r3\n\t lsl r12, r12, r3\n\t mov r3, #0\n\t"
-      "b 6b");
+      "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t add r12, r0, #36\n\t"
+      "ldm r12, {r2, r3, r4, r5, r6, r7, r8, r9, r10}\n\t push {r2, r3, r4, r5, r6, r7, r8, r9, r10}\n\t"
+      "ldm r0, {r2, r3, r4, r5, r6, r7, r8, r9, r10}\n\t push {r2, r3, r4, r5, r6, r7, r8, r9, r10}\n"
+      "1:\n\t add r0, sp, #36\n\t ldm r0, {r0, r2, r3, r9, r11}\n\t mov r10, r9\n\t mov r12, r11\n\t" TURNS
+      LEFTWARD("ldrd r0, r2, [sp, #64]\n\t lsl r9, r9, r0\n\t lsl r10, r10, r0\n\t lsl r11, r11, r2\n\t"
+               "lsl r12, r12, r2\n\t")
+      "ldm sp, {r0, r2, r3, r4, r5, r6, r7, r8, lr}\n\t"
+      DOUBLED("r9", "r0", "r2", "r5", "r6") DOUBLED("r10", "r0", "r2", "r5", "r6")
+      DOUBLED("r11", "r3", "r4", "r5", "r6") DOUBLED("r12", "r3", "r4", "r5", "r6")
+      "strb r9, [r7]\n\t strb r11, [r7, #1]\n\t strb r10, [r8]\n\t strb r12, [r8, #1]\n\t"
+      "ldrd r0, r2, [sp, #56]\n\t add r7, r7, r0\n\t add r8, r8, r0\n\t add r1, r1, r2\n\t"
+      "strd r7, r8, [sp, #24]\n\t subs lr, lr, #1\n\t str lr, [sp, #32]\n\t bne 1b\n\t"
+      "add sp, sp, #72\n\t pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}");
 }
 
 COLD static void slide(const operation *p) {
@@ -70,8 +72,8 @@ COLD static void slide(const operation *p) {
   const int32_t length = p->ow, step = p->result_step, piece = p->kw * p->c, out = p->out, joined = p->joined;
   const int32_t along_step = p->dh ? step : p->oh * step, line_step = p->dh ? length * step : step, next = p->sw * p->c;
   lines k;
-  k.fours = piece / 4, k.zero = p->middle - p->middle_low, k.low = p->middle_low;
-  k.next = 4 * next, k.step = joined ? out : along_step;
+  k.skipped = -(piece / 4) & 3, k.fours = piece / 4 + k.skipped, k.more = 4 * (next - piece);
+  k.zero = p->middle - p->middle_low, k.low = p->middle_low, k.step = joined ? out : along_step;
   for (int32_t line = 0; line < p->oh; line += 2)
     for (int32_t first = 0, count; first < length; first += count) {
       count = p->band < length - first ? p->band : length - first;
@@ -81,10 +83,12 @@ COLD static void slide(const operation *p) {
       if (joined) one = (uint8_t *)(x + (count - 1) * next + piece), apart = count * out;
       k.w = weight + p->weights;
       for (int32_t o = 0, at = p->first; o < out; o += 2, at += 2, k.w += 2 * piece) {
-        k.b = bias[at], k.b2 = bias[at + 1], k.s = shift[at], k.s2 = shift[at + 1];
+        const int32_t s = shift[at], s2 = shift[at + 1];
+        k.b = bias[at], k.b2 = bias[at + 1], k.s = s < 0 ? 0 : s, k.s2 = s2 < 0 ? 0 : s2;
+        k.up = k.s - s, k.up2 = k.s2 - s2;
         k.m = (int32_t)((uint32_t)mantissa[at] << 1), k.m2 = (int32_t)((uint32_t)mantissa[at + 1] << 1);
-        k.one = one + o, k.two = k.one + apart, k.x = x, k.left = count;
-        along(&k);
+        k.one = one + o, k.two = k.one + apart, k.left = count;
+        along(&k, x);
       }
       @JOINLINES@
     }

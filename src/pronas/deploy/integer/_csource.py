@@ -111,7 +111,7 @@ def integer_c(network: IntegerGraph, name: str) -> IntegerSource:
         "MULTIPLIERS": str(constants.mantissa.size), "MANTISSA": numbers(constants.mantissa.tolist(), 12),
         "SHIFT": numbers(constants.shift.tolist(), 24), "ARENA": str(plan.size), "WORDS": str(plan.size // 4),
         "FUNCTIONS": _functions(graph, plan),
-        "CASES": _cases(graph, plan),
+        "CASES": _cases(graph, plan), "LEFTWARD": " text" if (constants.shift < 0).any() else "",
         "SCALE": f"{logits.scale:.9g}", "ZERO": str(logits.zero), "SHAPE": "[" + " * ".join(map(str, shape)) + "]",
         "C": str(shape[0]), "H": str(shape[1]), "W": str(shape[2]),
     }  # fmt: skip

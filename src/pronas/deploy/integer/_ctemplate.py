@@ -88,6 +88,7 @@ static union {
 /* Functions in assembly: what they are given is not to be changed or left out by a compiler. */
 #define NAKED __attribute__((naked, noinline, used))
 #define UNUSED __attribute__((unused))
+#define LEFTWARD(text)@LEFTWARD@ /* only where some sums are shifted to the left */
 #define COLD __attribute__((noinline, cold)) /* little time is spent in it: small code */
 
 /* x times m / 2^32 less `right` bits, rounded twice, half away from zero; what `adds` carries is right for no bits. */
