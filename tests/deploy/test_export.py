@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,12 +14,12 @@ import torch
 from deploy_graphs import adversarial
 
 from pronas.cli import main
-from pronas.data import dataset_from_arrays
+from pronas.data import Split, dataset_from_arrays
 from pronas.deploy import Measurement, export, export_with_facts, load_packed, load_targets, measure, measure_on
 from pronas.deploy.integer import integer_model, run_integer
 from pronas.deploy.onnx import TOLERANCE, check_onnx, export_onnx, session, torch_program
 from pronas.errors import ModelFileError, UsageError
-from pronas.networks import Binary, Flat
+from pronas.networks import Binary, Flat, operator
 from pronas.space import Cell
 from pronas.training import ModelSpec, load_model, save_model
 
@@ -158,6 +159,37 @@ def images():
     for image, label in zip(pictures, labels, strict=True):
         image[:, 8 * (label // 2) : 8 * (label // 2) + 8, 8 * (label % 2) : 8 * (label % 2) + 8] += 150
     return dataset_from_arrays((pictures.astype(np.uint8), labels), (pictures[:40].astype(np.uint8), labels[:40]))
+
+
+class Sine(torch.nn.Module):
+    def forward(self, maps):
+        return torch.sin(maps)
+
+
+def test_a_user_s_operator_without_an_integer_form_is_named_and_onnx_takes_it(tmp_path):
+    @operator("test sine", binary=False)
+    def sine(context):
+        return torch.nn.Sequential(context.factory.convolution(context, 3), Sine())
+
+    cell, skeleton, shape = "0:test sine + 0:3x3 conv", Flat(filters=(4, 4)), (1, 16, 16)
+    network = skeleton.build(Cell.parse(cell), shape, 4, seed=0).eval()
+    save_model(network, tmp_path / "own", ModelSpec(cell, skeleton.to_dict(), shape, ("a", "b", "c", "d"), None))
+    before = sorted(tmp_path.iterdir())
+    said = "cell 0, block 0, left: a layer Sine has no integer form; register one with pronas.deploy.integer.lowering"
+    for format, int8 in (("c", False), ("tflite", False), ("onnx", True)):
+        with pytest.raises(UsageError, match=f"{said}, or export to onnx"):
+            export(tmp_path / "own", format, tmp_path / f"net.{format}", data=images(), int8=int8)
+    assert sorted(tmp_path.iterdir()) == before
+    whole = export(tmp_path / "own", "onnx", tmp_path / "net.onnx")
+    assert session(whole).run(None, {"images": pixels(5)})[0].shape == (5, 4)
+
+
+def test_too_few_calibration_images_are_said(models, tmp_path):
+    whole = images()
+    few = replace(whole, train=Split(whole.train.images[:20], whole.train.labels[:20]))
+    with pytest.raises(UsageError, match="20 calibration images are too few: give 32 or more"):
+        export(models / "flat", "c", tmp_path / "net.c", data=few)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_forms_and_what_stands_beside_them(models, tmp_path):

@@ -258,7 +258,7 @@ def _c(order: _Order) -> tuple[Path, ...]:
         write_integer_c(order.integers(), order.target)
     needed = footprint(order.model.network.plan)
     order.notes["flash"] = f"{needed.constants:,} bytes of constants, about {needed.code:,} of code on a Cortex-M4"
-    order.notes["ram"] = f"{needed.ram:,} bytes, and below 512 of stack"
+    order.notes["ram"] = f"{needed.ram:,} bytes, and below 768 of stack"
     return order.target.with_suffix(".h"), write_example(order.target, order.model.spec)
 
 

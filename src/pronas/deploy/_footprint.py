@@ -21,7 +21,7 @@ class Footprint:
         constants: bytes of weights, biases, multipliers, thresholds and the operation table; exact on every processor
             (of binary networks but for logits that a training makes equal by rounding: `packed_footprint`).
         code: bytes of the functions, from the target's table: as gcc 12.2 makes them at -Os.
-        ram: bytes of static memory (the arena); exact. The stack is not in it: below 512 bytes.
+        ram: bytes of static memory (the arena); exact. The stack is not in it: below 768 bytes.
     """
 
     constants: int

@@ -70,7 +70,7 @@ def _accuracies(model: Model, agreement: Agreement | None) -> dict[str, str]:
         return {
             name.replace("_", " "): f"{known[name]:.4f}"
             for name in ("test_accuracy", "validation_accuracy")
-            if isinstance(known.get(name), float)
+            if isinstance(known.get(name), float) and known[name] > 0  # 0: no validation images were kept
         }
     return {
         "accuracy": f"{agreement.integer_accuracy:.4f} in int8, {agreement.float_accuracy:.4f} in floats "
@@ -82,7 +82,7 @@ def _accuracies(model: Model, agreement: Agreement | None) -> dict[str, str]:
 def write_text(path: Path, facts: dict[str, str]) -> Path:
     """The facts, a line each, in ``path`` with .txt behind its name."""
     text = path.with_name(path.name + ".txt")
-    write_atomic(text, "".join(f"{name + ':':14}{value}\n" for name, value in facts.items()))
+    write_atomic(text, "".join(f"{name + ': ':14}{value}\n" for name, value in facts.items()))
     return text
 
 
