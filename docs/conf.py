@@ -55,6 +55,7 @@ html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": [], "footer_icons": []}
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 html_show_copyright = False
 pygments_style = "friendly"
