@@ -12,7 +12,14 @@ import typer.main
 from pronas.cli import build_app
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "how-to").glob("*.md"),
+    ]
+)
 
 
 def shown(page: Path) -> tuple[list[str], list[str]]:
@@ -29,8 +36,11 @@ def refusal(line: str) -> str | None:
     words = [word for word in shlex.split(line, comments=True) if word not in ("…", "...")][1:]
     words = [f" {word}" if re.match(r"-\d", word) else word for word in words]  # a cell, as the program does
     group = typer.main.get_command(build_app())
+    if words[0].startswith("-"):  # parsed, --install-completion would act
+        known = [name for parameter in group.params for name in parameter.opts]
+        return None if words[0] in (*known, "--help") else f"no such option: {words[0]}"
     try:
-        with group.make_context("pronas", words if words[0].startswith("-") else words[:1]) as above:
+        with group.make_context("pronas", words[:1]) as above:
             name, command, _ = group.resolve_command(above, words[:1])
             with command.make_context(name, words[1:], parent=above):
                 return None
