@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import pronas
+from pronas.data import dataset_from_arrays
 from pronas.errors import UsageError
 from pronas.metrics import standard_error
 from pronas.networks import describe, references
@@ -17,6 +19,7 @@ from pronas.runs.planning import (
     Sizer,
     best_shape,
     epochs_of,
+    is_luck,
     make_plan,
     problem_with,
     seconds_of,
@@ -121,6 +124,17 @@ def test_cells_are_compared_at_equal_cost():
         assert 12e6 < training_cost(cell, sizer.skeleton(cell), (3, 32, 32), 10) <= 19e6
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "counts", "luck"),
+    [
+        *[(0.15, [50] * 10, True), (0.2, [50] * 10, False), (0.015, [5] * 100, True), (0.03, [5] * 100, False)],
+        *[(0.52, [9, 9], True), (0.6, [9, 9], False), (0.86, [85, 15], True), (0.9, [85, 15], False)],
+    ],
+)
+def test_what_a_guess_reaches_tells_nothing(accuracy, counts, luck):
+    assert is_luck(accuracy, counts) == luck
+
+
 def test_the_signal_tells_apart_what_ties():
     sure, unsure = ({"validation_loss": [2.0, 0.1]}, {"validation_loss": [2.0, 0.5]})
     assert signal(0.98, sure) > signal(0.98, unsure)
@@ -148,6 +162,17 @@ def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
 
 
 @pytest.mark.slow
+def test_where_children_learnt_nothing_the_known_network_wins(tmp_path):
+    noise = np.random.default_rng(0)
+    images, labels = noise.integers(0, 256, (600, 8, 8), np.uint8), noise.integers(0, 10, 600)
+    data = dataset_from_arrays((images[:500], labels[:500]), (images[500:], labels[500:]), validation=250)
+    done = []
+    run = pronas.search(data, out=tmp_path / "run", budget="12s", seed=5, workers=1, on_event=lambda e: done.append(e))
+    assert run.final["cell"] == str(RESNET8.canonical())
+    child = next(c for c in run.children() if c.cell.canonical() == RESNET8.canonical())
+    assert done[-1]["reward"] == child.reward  # of the cell that ships, not of the luckiest
+
+
 def test_a_cut_off_search_goes_on_by_its_plan(tmp_path):
     class CutOffError(Exception):
         pass

@@ -30,7 +30,7 @@ from pronas.runs._pace import slowing, team_speed, until
 from pronas.runs._plan import Plan, epochs_of, make_plan
 from pronas.runs._resolve import make_controller
 from pronas.runs._rounds import Evaluator
-from pronas.runs._signal import signal
+from pronas.runs._signal import is_luck, signal
 from pronas.runs._sizing import WIDTHS, Sizer, training_cost
 from pronas.runs._trials import Finding, Trials, Verdict
 from pronas.runs.fallback import FALLBACK, Fallback, keep_fallback
@@ -284,8 +284,17 @@ class TimedDriver(Driver):
         )  # fmt: skip
 
     def _ranked(self, controller: ControllerManager) -> list[Cell]:
-        """The trained children, best first, by what is believed of them after all that was measured."""
+        """The trained children, best first, by what is believed of them after all that was measured.
+
+        Where none has learnt anything to speak of (an overfull machine, a budget of seconds) luck would choose: then
+        the first hand-made network leads.
+        """
         ranked = [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
+        known = self._reference_cells()[0]
+        data, balanced = self.dataset, self.config.search.metric not in (None, "accuracy")
+        counts = [1] * len(data.classes) if balanced else data.class_counts
+        if known in ranked and is_luck(self._best().reward or 0.0, counts):
+            ranked.sort(key=lambda cell: cell != known)
         skips = [child for child in self.children if child.level > self.space.B and child.status == "done"]
         if not skips:
             return ranked
@@ -302,11 +311,11 @@ class TimedDriver(Driver):
         verdict = Verdict(
             Cell.parse(stored.get("cell", str(best.cell))), stored.get("recipe", {}), stored.get("accuracy", 0.0)
         )
-        skeleton = self.sizer.skeleton(verdict.cell)
+        skeleton, child = self.sizer.skeleton(verdict.cell), self._child(str(verdict.cell))
         recipe = self._final_recipe(verdict, skeleton)
-        self.emit({"event": "final", "cell": str(verdict.cell), "reward": best.reward, "epochs": recipe.epochs})
+        self.emit({"event": "final", "cell": str(verdict.cell), "reward": child.reward, "epochs": recipe.epochs})
         final = self._trained(verdict, skeleton, recipe)
-        self._finish(best, final)
+        self._finish(child, final)
         (self.run.folder / FALLBACK).unlink(missing_ok=True)
         self.clock.record(now=True)
 

@@ -7,7 +7,7 @@ from pronas.runs._halving import STOPPED, estimate, promoted, rungs
 from pronas.runs._image_size import affordable_pixels
 from pronas.runs._pace import slowing, until
 from pronas.runs._plan import Plan, epochs_of, make_plan
-from pronas.runs._signal import signal
+from pronas.runs._signal import is_luck, signal
 from pronas.runs._sizing import WIDTHS, Sizer, training_cost
 from pronas.runs._trials import best_shape
 
@@ -22,6 +22,7 @@ __all__ = [
     "best_shape",
     "epochs_of",
     "estimate",
+    "is_luck",
     "make_plan",
     "problem_with",
     "promoted",
