@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -37,12 +38,9 @@ def typed(words: list[str], monkeypatch, capfd) -> str:
     from pronas.cli import main
 
     monkeypatch.setattr(sys, "argv", words)
-    try:
+    with pytest.raises(SystemExit) as stop:
         main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code
     out, err = capfd.readouterr()
-    assert code == 0, f"{shlex.join(words)}\n{out}\n{err}"
+    assert stop.value.code == 0, f"{shlex.join(words)}\n{out}\n{err}"
     assert out.strip(), f"{shlex.join(words)} says nothing"
     return out

@@ -173,6 +173,7 @@ def test_where_children_learnt_nothing_the_known_network_wins(tmp_path):
     assert done[-1]["reward"] == child.reward  # of the cell that ships, not of the luckiest
 
 
+@pytest.mark.slow
 def test_a_cut_off_search_goes_on_by_its_plan(tmp_path):
     class CutOffError(Exception):
         pass

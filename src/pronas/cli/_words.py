@@ -10,7 +10,7 @@ from typing import Any
 
 Event = Mapping[str, Any]
 #: Ranks of fewer cells are luck and are not shown.
-FEWEST_RANKED = 5
+_FEWEST_RANKED = 5
 #: Events that show that the children of a level are done.
 _AFTER_A_LEVEL = ("fit", "level", "trial", "final", "epoch", "done")
 
@@ -176,6 +176,6 @@ def _ranks(report: Mapping[str, Any]) -> float | None:
     """Spearman's rho of the hardest question that was asked of the predictor; None where too few cells answer it."""
     for name in ("extrapolation", "cross_validated"):
         found = report.get(name) or {}
-        if found.get("spearman") is not None and found.get("n", 0) >= FEWEST_RANKED:
+        if found.get("spearman") is not None and found.get("n", 0) >= _FEWEST_RANKED:
             return float(found["spearman"])
     return None

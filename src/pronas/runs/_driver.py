@@ -246,7 +246,7 @@ class Driver:
         with disk_errors(self.run.folder):
             bring_back_mistakes(self.run.folder, self.run.store)
         self.emit(note(f"{self.run.folder} is finished"))
-        child = self._child((final or {}).get("cell"))
+        child = self._child(Cell.parse(final["cell"])) if final else self._best()
         self.emit(done_event(self.run.folder, child, final, (final or {}).get("seconds", 0.0)))
 
     def _best(self) -> Child:
@@ -255,11 +255,11 @@ class Driver:
             raise RunError(f"{self.run.folder}: no child was trained, so there is no winner")
         return best
 
-    def _child(self, cell: str | None) -> Child:
-        """The child with the cell that ships; the best one where none has it."""
-        wanted = None if cell is None else str(Cell.parse(cell).canonical())
-        same = [child for child in self.children if child.canonical == wanted and child.status == "done"]
-        return same[0] if same else self._best()
+    def _child(self, cell: Cell) -> Child:
+        """The trained child with a cell; the best one where none has it."""
+        wanted = str(cell.canonical())
+        same = (child for child in self.children if child.canonical == wanted and child.status == "done")
+        return next(same, None) or self._best()
 
     def _train_final(self) -> None:
         best = self._best()

@@ -273,7 +273,7 @@ class TimedDriver(Driver):
 
     def _shown(self, cell: Cell) -> Finding:
         """What a child's own training showed."""
-        child = next(one for one in self.children if one.cell.canonical() == cell.canonical())
+        child = self._child(cell)
         reward, seconds = child.reward or 0.0, child.seconds or 0.0
         return Finding(str(cell), "cell", {}, reward, self._reward(child), seconds, self.shape)
 
@@ -311,7 +311,7 @@ class TimedDriver(Driver):
         verdict = Verdict(
             Cell.parse(stored.get("cell", str(best.cell))), stored.get("recipe", {}), stored.get("accuracy", 0.0)
         )
-        skeleton, child = self.sizer.skeleton(verdict.cell), self._child(str(verdict.cell))
+        skeleton, child = self.sizer.skeleton(verdict.cell), self._child(verdict.cell)
         recipe = self._final_recipe(verdict, skeleton)
         self.emit({"event": "final", "cell": str(verdict.cell), "reward": child.reward, "epochs": recipe.epochs})
         final = self._trained(verdict, skeleton, recipe)

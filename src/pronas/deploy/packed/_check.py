@@ -11,6 +11,25 @@ MAX_INPUTS = 1 << 16
 MAX_PIXELS = 128  # of a depthwise window or a sum over pixels: the sum fits in 16 bits
 
 
+class ProgramCheck:
+    """Looks at the operations of a program one after the other, and keeps what they have written.
+
+    Args:
+        maps: all maps; the first is the image, which is there.
+    """
+
+    def __init__(self, maps: Sequence[Map]) -> None:
+        self._maps = maps
+        self._written = [maps[0].channels] + [0] * (len(maps) - 1)
+
+    def problem(self, op: Op, *, last: bool) -> str:
+        """What is wrong with the next operation, or the empty string; see `check_op`."""
+        found = check_op(op, self._maps, self._written, last)
+        if not found and op.kind != "logits":
+            self._written[op.target] += op.channels
+        return found
+
+
 def check_op(op: Op, maps: Sequence[Map], written: Sequence[int], last: bool) -> str:
     """What is wrong with ``op``, or the empty string.
 

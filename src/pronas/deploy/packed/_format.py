@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pronas.deploy.packed._check import MAX_ITEMS, check_op
+from pronas.deploy.packed._check import MAX_ITEMS, ProgramCheck
 from pronas.deploy.packed._graph import KINDS, THRESHOLDED, Graph, Logits, Map, Op, inputs_of, weight_shape
 from pronas.errors import ModelFileError, UsageError
 
@@ -66,13 +66,11 @@ def pack(graph: Graph) -> bytes:
 
 def _refuse_unreadable(graph: Graph) -> None:
     """Write nothing that `unpack` would refuse."""
-    written = [graph.maps[0].channels] + [0] * (len(graph.maps) - 1)
+    check = ProgramCheck(graph.maps)
     for index, op in enumerate(graph.ops):
-        problem = check_op(op, graph.maps, written, index == len(graph.ops) - 1)
+        problem = check.problem(op, last=index == len(graph.ops) - 1)
         if problem:
             raise UsageError(f"operation {index} ({op.kind}) cannot be packed: {problem}; export to onnx", "format")
-        if op.kind != "logits":
-            written[op.target] += op.channels
 
 
 def _width(op: Op) -> int:
@@ -134,15 +132,13 @@ def unpack(data: bytes, name: str = "packed network") -> Graph:
     text, program, numbers, floats, bits = _sections(data, name)
     maps, records = _program(program, name)
     reader = _Reader(name, numbers, floats, bits)
-    written, ops = [maps[0].channels] + [0] * (len(maps) - 1), []
+    check, ops = ProgramCheck(maps), []
     for index, record in enumerate(records):
         op = _read_op(record, name)
-        problem = check_op(op, maps, written, index == len(records) - 1)
+        problem = check.problem(op, last=index == len(records) - 1)
         if problem:
             raise ModelFileError(f"{name}: operation {index} ({op.kind or 'unknown'}): {problem}")
         ops.append(reader.fill(op, maps[op.sources[0]], record[6], record[7]))
-        if op.kind != "logits":
-            written[op.target] += op.channels
     reader.finish()
     return Graph(tuple(maps), tuple(ops), _text(text, name))
 
