@@ -11,7 +11,7 @@ from integer_graphs import random_model
 from torch import nn
 
 from pronas.deploy.integer import METHODS, Scale, calibrate, integer_values, lower, lowering, quantize
-from pronas.deploy.integer.even_scales import mean_scale, weight_scales
+from pronas.deploy.integer.even_scales import addition_scale, mean_scale, weight_scales
 from pronas.deploy.integer.fixed_point import mean_multiplier, multiplier, rescaled
 from pronas.errors import UsageError
 from pronas.networks import Binary, Flat, Residual, operator
@@ -69,9 +69,26 @@ def test_means_are_rounded_once_away_from_zero(count, source, share, data):
     assert int(rescaled(np.array([x], np.int64), mantissa, shift)[0]) == away(Fraction(x, divisor))
 
 
+@given(st.floats(0.3, 3.0), st.floats(0.3, 3.0), st.integers(-200, 200), st.integers(-200, 200), st.integers(1, 60))
+def test_sums_that_occur_stay_clear_of_a_roundings_edge(first, second, x, y, k):
+    total = x * first + y * second
+    if abs(total) < 1:
+        return
+    scale = abs(total) / (k + 0.5)  # this pair lies on an edge
+    occur = [np.eye(511)[step + 255] for step in (x, y)]
+    found = addition_scale(scale, [first, second], occur)
+    assert 0.999 * scale <= found <= 1.035 * scale
+    assert abs(abs(total) / found % 1 - 0.5) > 1e-5
+
+
 @given(st.floats(-50, 0), st.floats(0, 50))
 def test_zero_points_are_bytes(low, high):
-    assert -128 <= Scale.covering(low, high).zero <= 127
+    scale = Scale.covering(low, high)
+    assert -128 <= scale.zero <= 127
+    if scale.zero not in (-128, -127, 127):
+        assert scale.zero % 2  # halves beside zero go to even numbers away from it
+        assert scale.scale * (-128 - scale.zero) <= low + 0.51 * scale.scale
+        assert scale.scale * (127 - scale.zero) >= high - 0.51 * scale.scale
 
 
 def test_every_calibration_covers_most_and_they_differ():

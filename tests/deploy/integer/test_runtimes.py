@@ -129,8 +129,8 @@ def test_onnx_runtime_gives_the_same_logits(networks, tmp_path):
 
 def test_openvino_gives_the_same_classes(networks, tmp_path):
     openvino = pytest.importorskip("openvino")
-    for integers, images, _ in list(networks.values())[:3]:
+    for integers, images, _ in networks.values():
         path = export_onnx_int8(integers, tmp_path / "net.onnx")
         compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         (logits,) = compiled(images).values()
-        assert (logits.argmax(1) == run_integer(integers, images).argmax(1)).mean() > 0.95
+        assert (logits.argmax(1) == run_integer(integers, images).argmax(1)).mean() > 0.98

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pronas.deploy.integer._builder import tied_values
 from pronas.deploy.integer._float import run_float
 from pronas.deploy.integer._graph import FloatGraph
-from pronas.deploy.integer.even_scales import mean_scale
+from pronas.deploy.integer.even_scales import addition_scale, mean_scale
 from pronas.errors import UsageError
 
 METHODS = ("mse", "percentile", "minmax")
@@ -41,9 +41,17 @@ class Scale:
 
     @classmethod
     def covering(cls, low: float, high: float) -> Scale:
-        """The scale that covers [low, high], which holds 0; 0 is exactly one of its values."""
+        """The scale that covers [low, high], which holds 0; 0 is exactly one of its values.
+
+        A zero between others is odd: runtimes round halves to even numbers, which then is away from zero for those next
+        to it, as in the integer network.
+        """
         step = max((high - low) / 255, 1e-9)
-        return cls(float(np.float32(step)), int(np.clip(round(-128 - low / step), -128, 127)))
+        zero = int(np.clip(round(-128 - low / step), -128, 127))
+        if -127 < zero < 127 and zero % 2 == 0:
+            zero += 1 if high / (126 - zero) < -low / (zero + 127) else -1
+            step = max(high / (127 - zero), -low / (zero + 128))
+        return cls(float(np.float32(step)), zero)
 
 
 PIXELS = Scale(1.0, -128)
@@ -89,6 +97,9 @@ def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse")
         group, sources = groups[number], [PIXELS if s == 0 else found[groups[s]] for s in node.sources]
         if node.kind == "add":
             found[group] = _at_least(found[group], 2.0**-18 * max(source.scale for source in sources))
+            held = [_frequencies(samples.get(groups[s]), scale) for s, scale in zip(node.sources, sources, strict=True)]
+            step = addition_scale(found[group].scale, [source.scale for source in sources], held)
+            found[group] = replace(found[group], scale=step)
         elif node.kind == "mean" and groups.count(group) == 1:
             step = mean_scale(found[group].scale, sources[0].scale, math.prod(node.kernel))
             found[group] = replace(found[group], scale=step)
@@ -98,6 +109,14 @@ def calibrate(graph: FloatGraph, images: NDArray[np.uint8], method: str = "mse")
 def _at_least(scale: Scale, least: float) -> Scale:
     """Runtimes refuse sums whose scale is far below what is added: of a map that is always zero it is free."""
     return scale if scale.scale >= least else Scale(float(np.float32(least)), scale.zero)
+
+
+def _frequencies(values: NDArray[np.float32] | None, scale: Scale) -> NDArray[np.float64]:
+    """How often a map is so many steps, -255 to 255, from its zero point; alike for all pixels (None: the image)."""
+    if values is None:
+        return np.where(np.arange(-255, 256) < 0, 0.0, 1 / 256)
+    q = np.clip(np.rint(values / scale.scale), -128 - scale.zero, 127 - scale.zero).astype(np.int64)
+    return np.bincount(q + 255, minlength=511) / len(q)
 
 
 @torch.inference_mode()

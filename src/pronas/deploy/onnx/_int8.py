@@ -132,11 +132,13 @@ class _Graph(GraphWriter):
         return self._convolved(number, inputs, name, weight.shape[2:])
 
     def _filter_scales(self, number: int) -> NDArray[np.float32]:
-        """The network's, a little further from a rounding's edge: sums of floats are not exact."""
+        """The network's, further from a rounding's edge: sums of floats are not exact, and what lies on an edge is lost
+        where OpenVINO adds the zero point to it. The farthest result still keeps clear of the next edge."""
         scales = self.network.numbers[number].filter_scales.astype(np.float64)
-        source, output = self.graph.nodes[number].sources[0], number + 1
-        steps = self.scales[output].scale / (self.scales[source].scale * scales)
-        further: NDArray[np.float32] = (scales * (1 + 0.5 / (256 * steps.clip(8)))).astype(np.float32)
+        read, made = self.scales[self.graph.nodes[number].sources[0]], self.scales[number + 1]
+        steps = (made.scale / (read.scale * scales)).clip(8)
+        farthest = max(made.zero + 128, 127 - made.zero)
+        further: NDArray[np.float32] = (scales * (1 + (0.85 / farthest - 0.4 / 256) / steps)).astype(np.float32)
         return further
 
     def _channelwise(self, name: str, value: NDArray[Any], scales: NDArray[np.float32], zero: int) -> str:
