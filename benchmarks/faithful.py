@@ -2,7 +2,7 @@
 
     python benchmarks/faithful.py flat-cifar --data ../shared/data/cifar10.zip
     python benchmarks/faithful.py binary-mnist --data fashion-mnist --data-dir ../shared/data/fashion-mnist --scale 0.1
-    python benchmarks/faithful.py paper --data ../shared/data/cifar10.zip --scale 0.05 --operators "3x3 dconv" identity
+    python benchmarks/faithful.py paper --data ../shared/data/cifar10.zip --scale 0.12 --filters 8 --repeats 1
 
 The search is `pronas search --preset NAME`; the same command goes on after an interruption. ``train_history.csv``,
 ``scores_B.csv``, ``config.toml`` and the report are copied to ``benchmarks/faithful/NAME``. Then, for every level b but
@@ -92,14 +92,16 @@ def parsed() -> tuple[argparse.Namespace, dict[str, object]]:
     parser.add_argument("--scale", type=float)
     parser.add_argument("--operators", nargs="+")
     parser.add_argument("--children", type=int, help="K, in place of the preset's")
+    parser.add_argument("--filters", type=int, help="F, in place of the preset's")
+    parser.add_argument("--repeats", type=int, help="N, in place of the preset's")
     parser.add_argument("--final-epochs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5, help="of the predictors")
     parser.add_argument("--run", type=Path, help="the run folder; default faithful-PRESET")
     parser.add_argument("--name", help="of the kept folder; default the preset's")
     arguments = parser.parse_args()
-    names = ("data", "data_dir", "scale", "operators", "children", "final_epochs", "seed")
-    return arguments, {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    ours = ("preset", "seeds", "run", "name")
+    return arguments, {name: value for name, value in vars(arguments).items() if name not in ours and value is not None}
 
 
 def main() -> None:

@@ -4,7 +4,9 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import pronas
 from pronas.errors import DataError, SettingError, UsageError
@@ -152,6 +154,21 @@ def test_the_other_presets_run_and_are_interrupted(name, tmp_path):
     run, notes = searched(name, tmp_path / "other", **smaller)
     assert max(child.level for child in run.children()) == (5 if name == "paper" else 3)
     assert any(text.startswith(f"preset {name}: ") for text in notes)
+
+
+def test_the_imagenet_preset_runs_on_a_folder_and_resumes(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 72, 72, 3), np.uint8)
+    for i, pixels in enumerate(images):
+        (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels // (1 + i % 2)).save(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png")
+    smaller = {"final_epochs": 0, "train_iterations": 10, "filters": 4, "repeats": 1, "image_size": 64}
+    smaller |= {"data": str(tmp_path / "photos"), "operators": "identity,3x3 maxpool", "scale": 0.01}
+    run, notes = searched("paper-imagenet", tmp_path / "run", **smaller)
+    assert sorted({child.level for child in run.children()}) == [1, 2, 3, 4, 5]
+    assert all(child.status == "done" for child in run.children())
+    assert any("data.image_size" in text for text in notes)
+    before = [(str(child.cell), child.reward) for child in run.children()]
+    assert [(str(child.cell), child.reward) for child in pronas.search(resume=run.path).children()] == before
 
 
 def test_images_net_needs_a_folder(tmp_path):

@@ -48,7 +48,7 @@ class Scale:
         """
         step = max((high - low) / 255, 1e-9)
         zero = int(np.clip(round(-128 - low / step), -128, 127))
-        if -127 < zero < 127 and zero % 2 == 0:
+        if -127 < zero < 126 and zero % 2 == 0:
             zero += 1 if high / (126 - zero) < -low / (zero + 127) else -1
             step = max(high / (127 - zero), -low / (zero + 128))
         return cls(float(np.float32(step)), zero)
