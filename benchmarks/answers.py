@@ -1,6 +1,6 @@
 """Is a network found by ``pronas search`` better than one written by hand? Same images, same cores, same total time.
 
-    python benchmarks/answers.py --sets digits signs cifar:5000 fashion:5000 --budget 2m --seeds 3
+    python benchmarks/answers.py --sets digits signs cifar:5000 fashion:5000 photos.zip --budget 2m --seeds 3
 
 Each rival (hand-made network x recipe, plain PyTorch, all training images) trains for the whole budget, one after the
 other and by turns with the search; the best of a network's recipes counts, chosen by test accuracy, in its favour. Each
@@ -28,9 +28,12 @@ STRATEGIES = ("random", "evolution")
 
 
 def dataset(name, seed):
-    """A set by name, perhaps with a number of training images; hand signs lose a quarter to the test."""
+    """A set by name, perhaps with a number of training images, or a file or folder of one's own; hand signs lose a
+    quarter to the test."""
     import pronas
 
+    if Path(name).exists():
+        return pronas.load_dataset(name, seed=seed)
     kind, _, limit = name.partition(":")
     if kind == "signs":
         return pronas.load_dataset(str(SHARED / "sign-digits.zip"), seed=seed, image_size=32)

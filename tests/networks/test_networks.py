@@ -339,3 +339,11 @@ def test_wide_and_deep_cells_build_everywhere():
         network = macro.build(Cell.parse(blocks), (3, 8, 8), 3)
         assert network(images((3, 8, 8))).shape == (4, 3)
         assert max(s.channels for s in network.plan.states) <= 2 * 10 * 16
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3, 5])
+def test_the_narrowest_networks_have_no_layer_without_filters(filters):
+    for skeleton in (PnasImagenet(N=1, F=filters, stem=4), PnasCifar(N=1, F=filters)):
+        network = skeleton.build(Cell.parse("-1:3x3 dconv + -2:3x3 maxpool"), (3, 16, 16), 4, seed=0)
+        assert all(parameter.numel() for parameter in network.parameters())
+        assert network.eval()(torch.zeros(2, 3, 16, 16)).shape == (2, 4)
