@@ -343,7 +343,7 @@ def test_wide_and_deep_cells_build_everywhere():
 
 @pytest.mark.parametrize("filters", [1, 2, 3, 5])
 def test_the_narrowest_networks_have_no_layer_without_filters(filters):
-    for skeleton in (PnasImagenet(N=1, F=filters, stem=4), PnasCifar(N=1, F=filters)):
-        network = skeleton.build(Cell.parse("-1:3x3 dconv + -2:3x3 maxpool"), (3, 16, 16), 4, seed=0)
+    for macro in (PnasImagenet(N=1, F=filters, stem=4), PnasCifar(N=1, F=filters)):
+        network = macro.build(Cell.parse("-1:3x3 dconv + -2:3x3 maxpool"), (3, 16, 16), 4, seed=0)
         assert all(parameter.numel() for parameter in network.parameters())
         assert network.eval()(torch.zeros(2, 3, 16, 16)).shape == (2, 4)

@@ -154,8 +154,8 @@ class PnasFactory(LayerFactory):
 
     def adapt(self, context: OperatorContext) -> nn.Sequential:
         """ReLU, 1x1 convolution, batch norm; where the size differs twofold, a factorized reduction in their place."""
-        if context.stride == 1:
-            return self._unit(QuantConv2d(context.channels, context.filters, 1))
+        if context.stride == 1 or context.filters == 1:  # a reduction would have no filter for the even pixels
+            return self._unit(QuantConv2d(context.channels, context.filters, 1, context.stride))
         reduction = FactorizedReduction(context.channels, context.filters, self.epsilon)
         return _sequence(reduce_map(context.stride // 2), nn.ReLU(), reduction)
 

@@ -167,5 +167,5 @@ class PnasImagenet(_Pnas):
     def plan(self, cell: Cell, input_shape: Sequence[int], classes: int) -> NetworkPlan:
         """See `Skeleton.plan`."""
         shape = check_shape(input_shape, classes)
-        first = [Stage(max(self.F // 4, 1), 2), Stage(max(self.F // 2, 2), 2)]  # a reduction halves its filters
+        first = [Stage(max(self.F // 4, 1), 2), Stage(max(self.F // 2, 1), 2)]
         return self._plan(cell, shape, classes, Stem(shape[0], self.stem, 2, PnasFactory().epsilon), first)
