@@ -76,7 +76,7 @@ def exported(network, shape, folder: Path, rng: np.random.Generator) -> tuple[in
         graph = lower(network)
         images = rng.integers(0, 256, (32, *shape), dtype=np.uint8)
         write_integer_c(quantize(graph, calibrate(graph, images)), folder / "net.c")
-    subprocess.run(["gcc", "-std=c99", "-O1", "-fno-pic", "-c", "net.c", "-o", "net.o"], cwd=folder, check=True)
+    subprocess.run(["gcc", "-std=c99", "-O0", "-fno-pic", "-c", "net.c", "-o", "net.o"], cwd=folder, check=True)
     listed = subprocess.run(["nm", "-S", "net.o"], cwd=folder, check=True, capture_output=True, text=True).stdout
     sizes = {"r": 0, "b": 0, "d": 0}
     for size, kind in re.findall(r"^\w+ (\w+) ([rRbBdD]) ", listed, re.M):

@@ -91,6 +91,39 @@ def test_batch_norm_and_what_follows_are_the_library_s(shape: tuple[int, ...], k
     same(made[0], made[1], 1e-3)
 
 
+@needs_kernels
+@few
+@given(shape=st.tuples(st.integers(2, 9), st.integers(16, 50), *[st.integers(1, 9)] * 2), relu=st.booleans())
+def test_batch_norm_of_bfloat16_is_that_of_floats_rounded(shape: tuple[int, ...], relu: bool) -> None:
+    narrow = (maps_of(shape, 1) * 3 + 5).bfloat16().detach()
+    upstream = torch.arange(1.0, narrow.numel() + 1).sin().view_as(narrow).bfloat16()
+    made = []
+    for run, kind in ((fast, torch.bfloat16), (lambda sequence: sequence, torch.float32)):
+        torch.manual_seed(0)
+        chain = nn.Sequential(nn.BatchNorm2d(shape[1]), *([nn.ReLU()] if relu else []))
+        nn.init.normal_(chain[0].weight), nn.init.normal_(chain[0].bias)
+        inputs = narrow.to(kind, memory_format=torch.channels_last).requires_grad_()
+        outputs = run(chain)(inputs)
+        assert outputs.dtype is kind
+        gradients = torch.autograd.grad(outputs, (inputs, chain[0].weight, chain[0].bias), upstream.to(kind))
+        made.append([outputs.detach(), *gradients, *(value.clone() for value in chain[0].buffers())])
+    if relu and at_an_edge(chain[0](inputs)):
+        return
+    assert [one.dtype for one in made[0][2:4]] == [torch.float32] * 2
+    rounded = [two.to(one.dtype) for one, two in zip(*made, strict=True)]
+    same([one.float() for one in made[0]], [two.float() for two in rounded], 1e-2)
+
+
+@needs_kernels
+@few
+@given(value=st.floats(width=32, allow_nan=False))
+def test_floats_are_rounded_to_bfloat16_as_pytorch_does(value: float) -> None:
+    maps = torch.full((2, 16, 1, 1), 0.0, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    chain = nn.Sequential(nn.BatchNorm2d(16))
+    nn.init.constant_(chain[0].bias, value)  # what constant maps become
+    assert torch.equal(fast(chain)(maps.requires_grad_()), torch.full((2, 16, 1, 1), value).bfloat16())
+
+
 def at_an_edge(normalised: Tensor) -> bool:
     """Whether rounding decides the sign of some value, or whether it is beyond 1."""
     size = normalised.detach().abs()

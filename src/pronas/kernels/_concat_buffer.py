@@ -74,9 +74,12 @@ class _Concatenated(torch.autograd.Function):
         return None, *torch.split(gradients[0], list(ctx.widths), 1)
 
 
-def evenly_spaced(out: BufferPart | None, shape: tuple[int, int, int, int]) -> tuple[Tensor, int]:
-    """Memory for a result, where it belongs if there is room, and the floats from one of its pixels to the next."""
-    part = None if out is None else out.memory(shape)
+def evenly_spaced(
+    out: BufferPart | None, shape: tuple[int, int, int, int], kind: torch.dtype = torch.float32
+) -> tuple[Tensor, int]:
+    """Memory for a result of numbers of a kind, where it belongs if there is room (for floats alone), and the numbers
+    from one of its pixels to the next."""
+    part = None if out is None or kind is not torch.float32 else out.memory(shape)
     if part is None:
-        return torch.empty(shape, memory_format=torch.channels_last), shape[1]
+        return torch.empty(shape, dtype=kind, memory_format=torch.channels_last), shape[1]
     return part, part.stride(3) if shape[3] > 1 else part.stride(2)

@@ -90,7 +90,7 @@ def pays_to_convolve(layer: nn.Conv2d, maps: Tensor) -> bool:
     column, and 3x3 on images that fit the nearest cache, and by ours for -1 and +1, which need the widest vectors; ours
     are slow without wide vectors (docs/experiments.md).
     """
-    if not can_convolve(layer, maps):
+    if not can_convolve(layer, maps) or torch.is_autocast_enabled("cpu"):  # ours multiply floats alone
         return False
     height, width = layer.kernel_size
     signs = getattr(layer, "kernel_quantizer", None) is ste_sign and native.lanes() >= _LANES_FOR_SIGNS

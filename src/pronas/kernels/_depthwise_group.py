@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor
 
 from pronas.kernels._depthwise import MOST_TOGETHER, can_be_compiled, compiled_depthwise
-from pronas.kernels._layers import is_depthwise, kernel_of, stride_one_channel
+from pronas.kernels._layers import is_depthwise, kernel_of, stride_one_channel, wide
 from pronas.kernels._sequence import Layers, is_plain
 from pronas.networks import QuantConv2d
 
@@ -36,7 +36,7 @@ def groups(readers: Iterable[tuple[int, Layers]]) -> dict[int, Group]:
 def begin(group: Group, maps: Tensor) -> dict[int, Tensor]:
     """What the first convolution of each operator of a group makes of the map they read, (n, c, h, w); empty where the
     kernels cannot compute them."""
-    layers, maps = list(group.values()), stride_one_channel(maps)
+    layers, maps = list(group.values()), stride_one_channel(wide(maps))
     if not all(one.training and can_be_compiled(maps, one.weight, one.stride) for one in layers):
         return {}
     return dict(zip(group, _together(layers, maps), strict=True))

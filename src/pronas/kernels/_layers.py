@@ -78,6 +78,11 @@ def kernel_of(layer: QuantConv2d) -> tuple[Tensor, bool]:
     return (layer.weight if binary else layer.quantized_weight()), binary
 
 
+def wide(maps: Tensor) -> Tensor:
+    """Maps of bfloat16 as floats, where the compiled kernels are for floats alone."""
+    return maps.float() if maps.dtype is torch.bfloat16 and maps.is_cpu else maps
+
+
 def _convolution(layer: QuantConv2d, maps: Tensor) -> Tensor:
     if layer.input_quantizer is not None:
         maps = layer.input_quantizer(maps)
@@ -87,6 +92,7 @@ def _convolution(layer: QuantConv2d, maps: Tensor) -> Tensor:
 
 def _convolve(layer: QuantConv2d, maps: Tensor) -> Tensor:
     if is_depthwise(layer):
+        maps = wide(maps)
         if layer.training and can_be_compiled(maps, layer.weight, layer.stride):
             kernel, binary = kernel_of(layer)
             return compiled_depthwise(maps, [kernel], layer.stride[0], binary)[0]

@@ -24,10 +24,10 @@ class _Norm(torch.autograd.Function):
         out: BufferPart | None,
     ) -> Tensor:  # fmt: skip
         n, c, h, w = inputs.shape
-        saved, (outputs, between) = torch.empty(2, c), evenly_spaced(out, (n, c, h, w))
+        saved, (outputs, between) = torch.empty(2, c), evenly_spaced(out, (n, c, h, w), inputs.dtype)
         epsilon, momentum, kind = how
         sizes = (between, n * h * w, c, kind, epsilon, momentum)
-        native.call("pronas_norm", inputs, gain, bias, *running, saved, outputs, *sizes)
+        native.call(f"pronas_norm{_suffix(inputs)}", inputs, gain, bias, *running, saved, outputs, *sizes)
         ctx.save_for_backward(inputs, gain, bias, saved)
         ctx.kind = kind
         return outputs
@@ -40,8 +40,12 @@ class _Norm(torch.autograd.Function):
         images, rows = (1, n * h * w) if image == h * w * pixel else (n, h * w)
         results = torch.empty_like(inputs), torch.empty_like(gain), torch.empty_like(bias)
         order = (output, images, image, rows, pixel)
-        native.call("pronas_norm_backward", *order, inputs, gain, bias, saved, *results, c, ctx.kind)
+        native.call(f"pronas_norm_backward{_suffix(inputs)}", *order, inputs, gain, bias, saved, *results, c, ctx.kind)
         return *results, None, None, None
+
+
+def _suffix(maps: Tensor) -> str:
+    return "_16" if maps.dtype is torch.bfloat16 else ""
 
 
 def is_compiled(layer: nn.BatchNorm2d) -> bool:
@@ -62,7 +66,7 @@ def can_normalise(layer: nn.BatchNorm2d, maps: Tensor) -> bool:
         and maps.dim() == 4
         and maps.shape[1] == layer.num_features
         and maps.shape[0] * maps.shape[2] * maps.shape[3] > 1
-        and native.usable(maps)
+        and (native.usable(maps) or native.usable(maps, kind=torch.bfloat16))
     )
 
 

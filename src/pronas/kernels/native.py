@@ -41,6 +41,8 @@ _SIGNATURES = {  # pointers, then whole numbers, in the order of the arguments
     "pronas_scale": "pppp" + "www",
     "pronas_norm": "ppppppp" + "wwww" + "dd",
     "pronas_norm_backward": "p" + "wwww" + "ppppppp" + "ww",
+    "pronas_norm_16": "ppppppp" + "wwww" + "dd",
+    "pronas_norm_backward_16": "p" + "wwww" + "ppppppp" + "ww",
 }
 Argument = Tensor | float | Sequence[Tensor] | Sequence[int] | None
 _observers = threading.local()
@@ -83,15 +85,15 @@ def load_variant(suffix: str) -> ctypes.CDLL | None:
     return core
 
 
-def usable(maps: Tensor, padding: int = 0) -> bool:
+def usable(maps: Tensor, padding: int = 0, kind: torch.dtype = torch.float32) -> bool:
     """Whether the kernels can read these maps.
 
-    There are kernels, gradients are wanted, and the maps (n, c, h, w) are float32, channels last, on a processor, and
-    small enough with ``padding`` pixels on every side.
+    There are kernels, gradients are wanted, and the maps (n, c, h, w) are of numbers of this kind, channels last, on a
+    processor, and small enough with ``padding`` pixels on every side.
     """
     return (
         type(maps) in (Tensor, nn.Parameter)
-        and maps.dtype is torch.float32
+        and maps.dtype is kind
         and maps.is_cpu
         and maps.dim() == 4
         and maps.numel() > 0

@@ -31,3 +31,32 @@ EXPORT int pronas_norm_backward(const float *output, int64_t images, int64_t ima
     free(norm.sums);
     return 0;
 }
+
+/* pronas_norm and its gradients of maps of bfloat16; everything else stays float. */
+EXPORT int pronas_norm_16(const uint16_t *x, const float *gain, const float *bias, float *running_mean,
+                          float *running_variance, float *saved, uint16_t *y, int64_t between, int64_t rows, int64_t c,
+                          int64_t kind, double epsilon, double momentum) {
+    Norm norm = norm_of(c);
+    if (!norm.sums) return 1;
+    for (int64_t channel = 0; channel + LANES <= c; channel += LANES) AT(norm.shift + channel) = widened(x + channel);
+    if (c % LANES) AT(norm.shift + c - LANES) = widened(x + c - LANES);
+    moments_16(x, rows, norm);
+    settle(norm, rows, gain, bias, running_mean, running_variance, saved, epsilon, momentum);
+    apply_16(x, y, between, rows, norm, kind);
+    free(norm.sums);
+    return 0;
+}
+
+EXPORT int pronas_norm_backward_16(const uint16_t *output, int64_t images, int64_t image, int64_t rows, int64_t row,
+                                   const uint16_t *x, const float *gain, const float *bias, const float *saved,
+                                   uint16_t *result, float *gain_gradient, float *bias_gradient, int64_t c, int64_t kind) {
+    Norm norm = norm_of(c);
+    if (!norm.sums) return 1;
+    Pair_16 p = {output, x, images, image, rows, row};
+    recall(norm, gain, bias, saved);
+    gradient_sums_16(p, saved, norm, kind);
+    settle_gradient(norm, images * rows, saved, gain_gradient, bias_gradient);
+    gradient_to_x_16(p, norm, result, c, kind);
+    free(norm.sums);
+    return 0;
+}

@@ -36,31 +36,6 @@ INLINE void add_lanes(double *sums, vec lanes, int64_t channel, int fresh) {
     for (int lane = fresh; lane < LANES; lane++) sums[channel + lane] += lanes[lane];
 }
 
-/* Sums and sums of squares of some rows, less the shift. */
-INLINE void moments(const float *x, int64_t rows, Norm norm) {
-    int64_t c = norm.c;
-    for (int64_t start = 0, size = rows_of_tile(c); start < rows; start += size) {
-        int64_t count = rows - start < size ? rows - start : size;
-        for (int64_t index = 0; index < (c + LANES - 1) / LANES; index++) {
-            Unit unit = unit_at(1, c, index);
-            const float *at = x + start * c + unit.channel;
-            vec from = READ(norm.shift + unit.channel), sum = {0}, square = {0}, sum2 = {0}, square2 = {0};
-            int64_t row = 0;
-            for (; row + 1 < count; row += 2, at += 2 * c) {
-                vec one = READ(at) - from, two = READ(at + c) - from;
-                sum += one, square += one * one;
-                sum2 += two, square2 += two * two;
-            }
-            if (row < count) {
-                vec one = READ(at) - from;
-                sum += one, square += one * one;
-            }
-            add_lanes(norm.sums, sum + sum2, unit.channel, unit.fresh);
-            add_lanes(norm.products, square + square2, unit.channel, unit.fresh);
-        }
-    }
-}
-
 /* After `moments` of all rows: slope, offset, what is saved (mean and 1 / deviation, (2, c)), the running statistics. */
 INLINE void settle(Norm norm, int64_t rows, const float *gain, const float *bias, float *running_mean,
                    float *running_variance, float *saved, double epsilon, double momentum) {
@@ -87,27 +62,6 @@ INLINE vec activate(vec z, const int kind) {
     return z;
 }
 
-INLINE void apply_as(const float *x, float *y, int64_t between, int64_t rows, Norm norm, const int kind) {
-    int64_t c = norm.c;
-    for (int64_t size = rows_of_tile(c), start = last_tile(rows, size); start >= 0; start -= size) {
-        int64_t count = rows - start < size ? rows - start : size;
-        for (int64_t index = 0; index < (c + LANES - 1) / LANES; index++) {
-            int64_t at = unit_at(1, c, index).channel;
-            vec a = READ(norm.slope + at), b = READ(norm.offset + at);
-            const float *from = x + start * c + at;
-            float *to = y + start * between + at;
-            for (int64_t row = 0; row < count; row++, from += c, to += between) AT(to) = activate(READ(from) * a + b, kind);
-        }
-    }
-}
-
-/* y: the normalised map after its activation, in rows `between` floats apart. */
-INLINE void apply(const float *x, float *y, int64_t between, int64_t rows, Norm norm, int64_t kind) {
-    if (kind == RELU) apply_as(x, y, between, rows, norm, RELU);
-    else if (kind == SIGN) apply_as(x, y, between, rows, norm, SIGN);
-    else apply_as(x, y, between, rows, norm, NOTHING);
-}
-
 /* The gradient before the activation, of the value z that went into it. */
 INLINE vec before(vec gradient, vec z, const int kind) {
     if (kind == RELU) return (vec)((ivec)gradient & (z > 0.0f));
@@ -118,45 +72,10 @@ INLINE vec before(vec gradient, vec z, const int kind) {
     return gradient;
 }
 
-/* A gradient (images, rows, c) whose images and rows begin `image` and `row` floats after one another (0: the same for
- * all), with its input x. */
-typedef struct {
-    const float *gradient, *x;
-    int64_t images, image, rows, row;
-} Pair;
-
-/* saved: the mean, then 1 / deviation. */
-INLINE void gradient_sums_as(Pair p, const float *saved, Norm norm, const int kind) {
-    for (int64_t image = 0; image < p.images; image++)
-        for (int64_t start = 0, size = rows_of_tile(norm.c); start < p.rows; start += size) {
-            int64_t count = p.rows - start < size ? p.rows - start : size;
-            for (int64_t index = 0; index < (norm.c + LANES - 1) / LANES; index++) {
-                Unit unit = unit_at(1, norm.c, index);
-                const float *from = p.gradient + image * p.image + start * p.row + unit.channel;
-                const float *at = p.x + (image * p.rows + start) * norm.c + unit.channel;
-                vec a = READ(norm.slope + unit.channel), b = READ(norm.offset + unit.channel);
-                vec mean = READ(saved + unit.channel), sum = {0}, product = {0};
-                for (int64_t row = 0; row < count; row++, from += p.row, at += norm.c) {
-                    vec value = READ(at), gradient = before(READ(from), value * a + b, kind);
-                    sum += gradient, product += gradient * (value - mean);
-                }
-                add_lanes(norm.sums, sum, unit.channel, unit.fresh);
-                add_lanes(norm.products, product, unit.channel, unit.fresh);
-            }
-        }
-}
-
 /* slope and offset, from what was saved: before the passes of the gradient. */
 INLINE void recall(Norm norm, const float *gain, const float *bias, const float *saved) {
     for (int64_t k = 0; k < norm.c; k++)
         norm.slope[k] = gain[k] * saved[norm.c + k], norm.offset[k] = bias[k] - saved[k] * norm.slope[k];
-}
-
-/* The first pass of the gradient, over all images or some of them. */
-INLINE void gradient_sums(Pair p, const float *saved, Norm norm, int64_t kind) {
-    if (kind == RELU) gradient_sums_as(p, saved, norm, RELU);
-    else if (kind == SIGN) gradient_sums_as(p, saved, norm, SIGN);
-    else gradient_sums_as(p, saved, norm, NOTHING);
 }
 
 /* After `gradient_sums` of all rows: the gradients to gain and bias, and what the one to x needs. */
@@ -170,29 +89,16 @@ INLINE void settle_gradient(Norm norm, int64_t rows, const float *saved, float *
     }
 }
 
-INLINE void gradient_to_x_as(Pair p, Norm norm, float *result, int64_t between, const int kind) {
-    for (int64_t image = p.images - 1; image >= 0; image--)
-        for (int64_t size = rows_of_tile(norm.c), start = last_tile(p.rows, size); start >= 0; start -= size) {
-            int64_t count = p.rows - start < size ? p.rows - start : size;
-            for (int64_t index = 0; index < (norm.c + LANES - 1) / LANES; index++) {
-                int64_t channel = unit_at(1, norm.c, index).channel, row = image * p.rows + start;
-                const float *from = p.gradient + image * p.image + start * p.row + channel, *at = p.x + row * norm.c + channel;
-                float *to = result + row * between + channel;
-                vec a = READ(norm.slope + channel), b = READ(norm.offset + channel);
-                vec s = READ(norm.straight + channel), t = READ(norm.constant + channel);
-                for (int64_t left = count; left > 0; left--, from += p.row, at += norm.c, to += between) {
-                    vec value = READ(at);
-                    AT(to) = a * before(READ(from), value * a + b, kind) + (value * s + t);
-                }
-            }
-        }
-}
-
-/* After `settle_gradient`: the gradient to x, of any images, in rows `between` floats apart. */
-INLINE void gradient_to_x(Pair p, Norm norm, float *result, int64_t between, int64_t kind) {
-    if (kind == RELU) gradient_to_x_as(p, norm, result, between, RELU);
-    else if (kind == SIGN) gradient_to_x_as(p, norm, result, between, SIGN);
-    else gradient_to_x_as(p, norm, result, between, NOTHING);
-}
+/* The passes over maps of floats, and of numbers of 16 bits. */
+#define NUMBER float
+#define GET READ
+#define PUT(place, value) (AT(place) = (value))
+#define OF(name) name
+#include "norm_passes.h"
+#define NUMBER uint16_t
+#define GET widened
+#define PUT narrowed
+#define OF(name) name##_16
+#include "norm_passes.h"
 
 #endif

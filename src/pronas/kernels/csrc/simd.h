@@ -27,12 +27,22 @@
 typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias)); /* bfloat16: a float's upper half */
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 #pragma GCC diagnostic ignored "-Wpsabi" /* vectors cross no call: everything is inlined */
 
 #define INLINE static inline __attribute__((always_inline))
 
 #define AT(place) (*(vec *)(place))
 #define READ(place) (*(const vec *)(place))
+
+/* LANES numbers of 16 bits as floats, and back, rounded to the nearest, halves to even. */
+INLINE vec widened(const uint16_t *place) { return (vec)(__builtin_convertvector(*(const halves *)place, uvec) << 16); }
+
+INLINE void narrowed(uint16_t *place, vec value) {
+    uvec bits = (uvec)value;
+    *(halves *)place = __builtin_convertvector((bits + 0x7fff + (bits >> 16 & 1)) >> 16, halves);
+}
 
 /* One map: n images of h x w pixels of c channels. */
 typedef struct {
