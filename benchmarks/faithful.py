@@ -71,13 +71,16 @@ def mean(values: list[float]) -> str:
 
 
 def keep(run: Experiment, folder: Path) -> None:
-    """Copy what is small and readable."""
+    """Copy what is small and readable, without this machine's folders."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(run.path / "train_history.csv", folder)
-    place = str(Path(run.config.data.name).parent)
-    text = (run.path / "config.toml").read_text("utf-8")
-    (folder / "config.toml").write_text(text.replace(f"{place}/", "") if Path(place).is_absolute() else text, "utf-8")
+    shutil.copy(run.path / "config.toml", folder)
     write_report(run.path, folder / "report.html")
+    for path in (folder / "config.toml", folder / "report.html"):
+        text = path.read_text("utf-8")
+        for place in (str(Path(run.config.data.name).parent), str(run.path.parent)):
+            text = text.replace(f"{place}/", "") if Path(place).is_absolute() else text
+        path.write_text(text, "utf-8")
     for path in run.path.glob("scores_*.csv"):  # whole levels can be large: the best thousand
         lines = path.read_text("utf-8").splitlines(keepends=True)
         best = sorted(lines, key=lambda line: -float(line.partition(",")[0]))[:1000]

@@ -3,8 +3,8 @@
     taskset -c 0 python benchmarks/training_speed.py --rounds 6
 
 Images of 32x32x3 trained a second, one thread, batches of 64, by turns. Ours is a whole training (`train_network`:
-images shuffled, loss, optimizer; captured steps, compiled kernels); PyTorch's is the bare step on one batch, in the better of
-its two layouts. ``bfloat16``: `mixed_precision` here, autocast there. Printed: medians, and the ratio with its standard
+images shuffled, loss, optimizer; captured steps, compiled kernels); PyTorch is a bare step of one batch, in the better
+of its layouts. ``bfloat16``: `mixed_precision` here, autocast there. Printed: medians, and the ratio with its standard
 error over the rounds.
 """
 
