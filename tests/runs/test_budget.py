@@ -162,12 +162,18 @@ def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
 
 
 @pytest.mark.slow
-def test_where_children_learnt_nothing_the_known_network_wins(tmp_path):
+@pytest.mark.parametrize("early", [False, True])
+def test_where_children_learnt_nothing_the_known_network_wins(tmp_path, early):
     noise = np.random.default_rng(0)
     images, labels = noise.integers(0, 256, (600, 8, 8), np.uint8), noise.integers(0, 10, 600)
     data = dataset_from_arrays((images[:500], labels[:500]), (images[500:], labels[500:]), validation=250)
     done = []
-    run = pronas.search(data, out=tmp_path / "run", budget="12s", seed=5, workers=1, on_event=lambda e: done.append(e))
+
+    def on_event(event):
+        done.append(event)
+        return "finish" if early and sum(one["event"] == "child" for one in done) >= 3 else None
+
+    run = pronas.search(data, out=tmp_path / "run", budget="12s", seed=5, workers=1, on_event=on_event)
     assert run.final["cell"] == str(RESNET8.canonical())
     child = next(c for c in run.children() if c.cell.canonical() == RESNET8.canonical())
     assert done[-1]["reward"] == child.reward  # of the cell that ships, not of the luckiest

@@ -286,15 +286,11 @@ class TimedDriver(Driver):
     def _ranked(self, controller: ControllerManager) -> list[Cell]:
         """The trained children, best first, by what is believed of them after all that was measured.
 
-        Where none has learnt anything to speak of (an overfull machine, a budget of seconds) luck would choose: then
-        the first hand-made network leads.
+        Where luck would choose, the first hand-made network leads.
         """
         ranked = [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
-        known = self._reference_cells()[0]
-        data, balanced = self.dataset, self.config.search.metric not in (None, "accuracy")
-        counts = [1] * len(data.classes) if balanced else data.class_counts
-        if known in ranked and is_luck(self._best().reward or 0.0, counts):
-            ranked.sort(key=lambda cell: cell != known)
+        if self._all_luck():
+            ranked.sort(key=lambda cell: cell != self._reference_cells()[0])
         skips = [child for child in self.children if child.level > self.space.B and child.status == "done"]
         if not skips:
             return ranked
@@ -302,12 +298,23 @@ class TimedDriver(Driver):
         first = max(self._reward(child) for child in self.children if child.level <= self.space.B)
         return [best.cell, *ranked] if self._reward(best) > first else [*ranked[:1], best.cell, *ranked[1:]]
 
+    def _all_luck(self) -> bool:
+        """Whether no child has learnt anything to speak of (an overfull machine, a budget of seconds)."""
+        data, balanced = self.dataset, self.config.search.metric not in (None, "accuracy")
+        counts = [1] * len(data.classes) if balanced else data.class_counts
+        return is_luck(self._best().reward or 0.0, counts)
+
+    def _leader(self) -> Child:
+        """Who wins where nothing was compared, as after an early end: the best child, or the first hand-made network
+        where that is luck."""
+        return self._child(self._reference_cells()[0]) if self._all_luck() else self._best()
+
     def _train_final(self) -> None:
         if self.config.final.epochs == 0:
             self._finish(self._best(), None)
             return
         stored = self.run.store.meta("verdict") or {}
-        best = self._best()
+        best = self._leader()
         verdict = Verdict(
             Cell.parse(stored.get("cell", str(best.cell))), stored.get("recipe", {}), stored.get("accuracy", 0.0)
         )
