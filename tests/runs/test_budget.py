@@ -171,7 +171,8 @@ def test_where_children_learnt_nothing_the_known_network_wins(tmp_path, early):
 
     def on_event(event):
         done.append(event)
-        return "finish" if early and sum(one["event"] == "child" for one in done) >= 3 else None
+        cells = [Cell.parse(one["cell"]).canonical() for one in done if one["event"] == "child"]
+        return "finish" if early and len(cells) >= 3 and RESNET8.canonical() in cells else None
 
     run = pronas.search(data, out=tmp_path / "run", budget="12s", seed=5, workers=1, on_event=on_event)
     assert run.final["cell"] == str(RESNET8.canonical())

@@ -263,7 +263,7 @@ class TimedDriver(Driver):
 
     def _end_early(self) -> None:
         """What is known decides; the winner is trained as long, beside the search, as it would have been."""
-        plan, spent, best = self.plan, self.clock.spent, self._best()
+        plan, spent, best = self.plan, self.clock.spent, self._leader()
         tried = [one for one in self.run.store.meta("trials") or [] if one["what"] == "cell"]
         known = max(tried, key=lambda one: one["signal"], default={"cell": str(best.cell), "accuracy": best.reward})
         self.run.store.set_meta(verdict={"cell": known["cell"], "recipe": {}, "accuracy": known["accuracy"]})
