@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -257,3 +259,14 @@ def test_the_winners_mistakes_are_kept_as_pictures(finished):
     assert all(one["truth"] <= one["share"] for one in found["surest"])
     picture = found["surest"][0]["picture"].removeprefix("data:image/png;base64,")
     assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (8, 8)
+
+
+def test_the_winner_is_what_is_trained_on_even_where_it_is_not_the_luckiest_child(finished, tmp_path):
+    run, _ = finished
+    shutil.copytree(run.path, tmp_path / "run")
+    other = next(child.cell for child in run.ranked() if child.cell != run.best.cell)
+    with sqlite3.connect(tmp_path / "run" / "store.sqlite") as store:
+        store.execute("UPDATE meta SET value = json_set(value, '$.cell', ?) WHERE key = 'final'", (str(other),))
+    events = []
+    train(str(tmp_path / "run"), epochs=1, out=tmp_path / "more", on_event=events.append)
+    assert [event["cell"] for event in events if event["event"] == "final"] == [str(other)]

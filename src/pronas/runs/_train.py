@@ -58,7 +58,7 @@ def train(
     """Train one architecture to convergence, or go on with it, or give its result again.
 
     Args:
-        target: a run folder (its best cell, or ``child``), a cell's text in any form, a representation string (which
+        target: a run folder (its winner, or ``child``), a cell's text in any form, a representation string (which
             needs the space's settings), or the name of a network (``resnet8``, ``pnasnet5``, …; see
             ``pronas.networks.reference``).
         dataset: the images; default: the run's, or ``digits``.
@@ -220,8 +220,9 @@ def _digest(request: _TrainRequest, config: Config, dataset: Dataset) -> str:
 
 
 def _child_cell(experiment: Experiment, child: int | None) -> Cell:
-    if child is None:
-        return experiment.cell
+    if child is None:  # the winner need not be the luckiest child
+        winner = (experiment.final or {}).get("cell")
+        return Cell.parse(winner) if winner else experiment.cell
     for entry in experiment.children():
         if entry.id == child:
             return entry.cell
