@@ -78,8 +78,8 @@ def keep(run: Experiment, folder: Path) -> None:
     write_report(run.path, folder / "report.html")
     for path in (folder / "config.toml", folder / "report.html"):
         text = path.read_text("utf-8")
-        for place in (str(Path(run.config.data.name).parent), str(run.path.parent)):
-            text = text.replace(f"{place}/", "") if Path(place).is_absolute() else text
+        for place in (Path(run.config.data.name), Path(run.config.data.directory or ""), run.path):
+            text = text.replace(f"{place.parent}/", "") if place.is_absolute() else text
         path.write_text(text, "utf-8")
     for path in run.path.glob("scores_*.csv"):  # whole levels can be large: the best thousand
         lines = path.read_text("utf-8").splitlines(keepends=True)
