@@ -106,6 +106,36 @@ INLINE void OF(gradient_to_x)(OF(Pair) p, Norm norm, NUMBER *result, int64_t bet
     else OF(gradient_to_x_as)(p, norm, result, between, NOTHING);
 }
 
+/* All of the forward pass of a map on its own: see pronas_norm. */
+INLINE int OF(norm_forward)(const NUMBER *x, const float *gain, const float *bias, float *running_mean, float *running_variance,
+                         float *saved, NUMBER *y, int64_t between, int64_t rows, int64_t c, int64_t kind, double epsilon,
+                         double momentum) {
+    Norm norm = norm_of(c);
+    if (!norm.sums) return 1;
+    for (int64_t index = 0; index < (c + LANES - 1) / LANES; index++) {
+        int64_t at = unit_at(1, c, index).channel;
+        AT(norm.shift + at) = GET(x + at);
+    }
+    OF(moments)(x, rows, norm);
+    settle(norm, rows, gain, bias, running_mean, running_variance, saved, epsilon, momentum);
+    OF(apply)(x, y, between, rows, norm, kind);
+    free(norm.sums);
+    return 0;
+}
+
+/* All of its gradients: see pronas_norm_backward. */
+INLINE int OF(norm_backward)(OF(Pair) p, const float *gain, const float *bias, const float *saved, NUMBER *result,
+                         float *gain_gradient, float *bias_gradient, int64_t c, int64_t kind) {
+    Norm norm = norm_of(c);
+    if (!norm.sums) return 1;
+    recall(norm, gain, bias, saved);
+    OF(gradient_sums)(p, saved, norm, kind);
+    settle_gradient(norm, p.images * p.rows, saved, gain_gradient, bias_gradient);
+    OF(gradient_to_x)(p, norm, result, c, kind);
+    free(norm.sums);
+    return 0;
+}
+
 #undef NUMBER
 #undef GET
 #undef PUT
