@@ -6,7 +6,9 @@ Each rival (hand-made network x recipe, plain PyTorch, all training images) trai
 other and by turns with the search; the best of a network's recipes counts, chosen by test accuracy, in its favour. Each
 result is a line of ``--out`` (JSON lines), and what is there already is not measured again, so a run can be stopped.
 ``random`` and ``evolution`` among ``--networks`` are searches by these strategies, with the same budget. On one core:
-``taskset -c 0`` before the command, for both sides.
+``taskset -c 0`` before the command, for both sides. Binary networks, all as large as the limit allows:
+
+    python benchmarks/answers.py --binary --max-bits 184000 --sets fashion --budget 30m
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SHARED = HERE.parent.parent / "shared" / "data"
 NETWORKS = ["resnet8", "resnet8-narrow", "resnet8-wide", "ds-cnn", "mobilenetv2"]
+BINARY = ["binarynet", "binarynet-pooled", "bireal", "bireal-projected"]
+LIMITS = ("max_params", "max_macs", "max_bits")
 STRATEGIES = ("random", "evolution")
 
 
@@ -64,7 +68,9 @@ def search(task, pipe):
     import pronas
 
     data = dataset(task["set"], task["seed"])
-    settings = {key: task[key] for key in ("max_params", "max_macs") if task.get(key)}
+    settings = {key: task[key] for key in LIMITS if task.get(key)}
+    if task.get("binary"):
+        settings["space"] = "binary"
     if task["network"] in STRATEGIES:
         settings["strategy"] = task["network"]
     start = time.perf_counter()
@@ -72,7 +78,7 @@ def search(task, pipe):
         run = pronas.search(data, out=Path(folder) / "run", budget=task["budget"], seed=task["seed"], **settings)
         final = run.final
     seconds = time.perf_counter() - start
-    keys = ("test_accuracy", "parameters", "macs", "binary_macs", "cell")
+    keys = ("test_accuracy", "parameters", "weight_bits", "macs", "binary_macs", "cell")
     pipe.send({"seconds": seconds, **{key: final[key] for key in keys}})
 
 
@@ -82,6 +88,7 @@ def rival(task, pipe):
     import torch
 
     sys.path.insert(0, str(HERE))
+    import _binary_rivals as binary
     import _rivals
     from pronas.runs.planning import seconds_of
 
@@ -89,17 +96,19 @@ def rival(task, pipe):
     data = dataset(task["set"], task["seed"])
     images = torch.from_numpy(np.concatenate([data.train.images, data.validation.images]))
     labels = torch.from_numpy(np.concatenate([data.train.labels, data.validation.labels]))
-    network = _rivals.NETWORKS[task["network"]](data.input_shape[0], len(data.classes))
+    rivals = binary if task.get("binary") else _rivals
+    build, recipe = rivals.NETWORKS[task["network"]], rivals.RECIPES[task["recipe"]]
+    build = binary.widest(build, task["max_bits"]) if rivals is binary else build
+    network = build(data.input_shape[0], len(data.classes))
     start = time.perf_counter()
-    passes = _rivals.train(
-        network, _rivals.RECIPES[task["recipe"]], images, labels, seconds_of(task["budget"]), seed=task["seed"]
-    )
+    passes = _rivals.train(network, recipe, images, labels, seconds_of(task["budget"]), seed=task["seed"])
     seconds = time.perf_counter() - start
     test = _rivals.accuracy(
         network, images, torch.from_numpy(np.array(data.test.images)), torch.from_numpy(np.array(data.test.labels))
     )
     count = sum(p.numel() for p in network.parameters())
-    pipe.send({"test_accuracy": test, "parameters": count, "seconds": seconds, "passes": passes})
+    found = {"test_accuracy": test, "parameters": count, "seconds": seconds, "passes": passes}
+    pipe.send({**found, "weight_bits": binary.bits(network)})
 
 
 def measure(task):
@@ -119,7 +128,9 @@ def measure(task):
 
 def tasks(arguments):
     """Everything to measure: seeds outermost, the search in the middle of its rivals."""
-    limits = {"max_params": arguments.max_params, "max_macs": arguments.max_macs}
+    limits = {key: getattr(arguments, key) for key in LIMITS[:2]}
+    if arguments.binary:
+        limits |= {"binary": True, "max_bits": arguments.max_bits}
     rivals = [
         (network, recipe)
         for network in arguments.networks
@@ -169,16 +180,21 @@ def _points(values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", nargs="+", default=["digits", "signs", "fashion:5000", "cifar:5000"])
-    parser.add_argument(
-        "--networks", nargs="+", default=["resnet8", "resnet8-narrow", "resnet8-wide", "ds-cnn", "mobilenetv2"]
-    )
-    parser.add_argument("--recipes", nargs="+", default=["plain", "flips", "adam"])
+    parser.add_argument("--networks", nargs="+", help=f"default {' '.join(NETWORKS)}, binary {' '.join(BINARY)}")
+    parser.add_argument("--recipes", nargs="+", help="of the rivals; default all of them")
     parser.add_argument("--budget", default="2m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--max-params", type=int)
     parser.add_argument("--max-macs", type=int)
+    parser.add_argument("--binary", action="store_true", help="binary networks of at most --max-bits")
+    parser.add_argument("--max-bits", type=int)
     parser.add_argument("--out", type=Path, default=Path("answers.jsonl"))
     arguments = parser.parse_args()
+    if arguments.binary and not arguments.max_bits:
+        parser.error("--binary needs --max-bits: rivals are made as wide as it allows")
+    arguments.networks = arguments.networks or (BINARY if arguments.binary else NETWORKS)
+    binary_recipes, recipes = ["slow", "plain", "flips", "fast"], ["plain", "flips", "adam"]
+    arguments.recipes = arguments.recipes or (binary_recipes if arguments.binary else recipes)
     known = [json.loads(line) for line in arguments.out.read_text().splitlines()] if arguments.out.exists() else []
     for task in tasks(arguments):
         if any(all(r.get(key) == value for key, value in task.items()) for r in known):
@@ -187,7 +203,9 @@ def main():
         with arguments.out.open("a") as file:
             file.write(json.dumps(known[-1]) + "\n")
         print(json.dumps(known[-1]), flush=True)
-    wanted = [r for r in known if r["budget"] == arguments.budget and r.get("max_params") == arguments.max_params]
+    wanted = [
+        r for r in known if r["budget"] == arguments.budget and all(r.get(k) == getattr(arguments, k) for k in LIMITS)
+    ]
     report(wanted, arguments)
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 import pronas
 from pronas.errors import DataError, PronasError
+from pronas.runs.steps import parse, resolve
 
 
 @pytest.fixture
@@ -74,3 +75,43 @@ def test_a_registered_augmentation_reaches_workers(tmp_path, tiny, monkeypatch):
     with pytest.raises(PronasError, match="'negativ'; did you mean 'negative'"):
         pronas.search("digits", out=tmp_path / "other", recipe={"augmentation": "negativ"}, **tiny)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.fixture
+def few(tmp_path):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (200, 8, 8), dtype=np.uint8), np.arange(200) % 2
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=labels, x_test=images[:20] ^ 1, y_test=labels[:20])
+    return tmp_path / "few.npz"
+
+
+@pytest.mark.parametrize(
+    ("settings", "held_out"),
+    [
+        ({"budget": "10s"}, 60),  # compared on a tenth, children would win by luck
+        ({"budget": "10s", "validation": 20}, 20),
+        ({"budget": "10s", "validation": 0.2}, 40),
+        ({"children": 4, "epochs": 1}, 20),  # the winner learns from the others alone
+    ],
+)
+def test_within_a_budget_more_of_a_small_set_is_held_out(few, settings, held_out):
+    problem = resolve(parse(few, settings))
+    assert (len(problem.dataset.train), len(problem.dataset.validation)) == (200 - held_out, held_out)
+    assert resolve(parse(few, settings)).config == problem.config  # the same command finds its run
+
+
+def test_a_validation_set_of_ones_own_stays(tmp_path, few):
+    with np.load(few) as stored:
+        parts = dict(stored)
+    np.savez(tmp_path / "own.npz", **parts, x_val=parts["x_train"][:10] ^ 3, y_val=parts["y_train"][:10])
+    assert len(resolve(parse(tmp_path / "own.npz", {"budget": "10s"})).dataset.validation) == 10
+    assert len(resolve(parse("digits", {"budget": "10s"})).dataset.validation) == 288  # a fifth, as it is named
+
+
+def test_a_run_goes_on_with_the_split_it_began_with(few, tmp_path):
+    pronas.search(few, out=tmp_path / "run", budget="10s", final_epochs=0)
+    run = pronas.Experiment(tmp_path / "run")
+    assert run.config.data.validation == 0.3
+    begun = [(child.id, child.reward) for child in run.children()]
+    pronas.search(resume=tmp_path / "run")
+    assert [(child.id, child.reward) for child in pronas.Experiment(tmp_path / "run").children()] == begun

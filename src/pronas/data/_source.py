@@ -31,6 +31,10 @@ class ReadOptions:
     skip_bad: bool = False
 
 
+#: Of the training images, held out for validation where nobody knows better.
+TENTH = 0.1
+
+
 @final
 @dataclass(frozen=True)
 class Source:
@@ -47,7 +51,7 @@ class Source:
     classes: tuple[str, ...]
     test: Split | None = None
     validation: Split | None = None
-    held_out: int | float = 0.1
+    held_out: int | float = TENTH
     notes: tuple[str, ...] = ()
     key: str | None = None
 
@@ -61,6 +65,7 @@ def to_dataset(source: Source, *, validation: int | float | None, seed: int, lim
     if test is None:
         rows, out = _held_out(source, rows, TEST_FRACTION, TEST_SEED, "test")
         test = source.train.take(out)
+    by_default = source.held_out if valid is None and validation is None else None
     if valid is None or validation is not None:
         share = source.held_out if validation is None else validation
         rows, out = _held_out(source, rows, share, seed, "validation")
@@ -69,7 +74,8 @@ def to_dataset(source: Source, *, validation: int | float | None, seed: int, lim
         rows = rows[limited(source.train.labels[rows], limit, seed)]
     train = source.train.take(rows)
     notes = (*source.notes, *_divided(train, valid, test))
-    return Dataset(source.name, train, valid, test, source.classes, notes, _key(source, rows, valid, test))
+    held_out = TENTH if by_default == TENTH else None
+    return Dataset(source.name, train, valid, test, source.classes, notes, _key(source, rows, valid, test), held_out)
 
 
 def _divided(train: Split, validation: Split, test: Split) -> tuple[str, ...]:

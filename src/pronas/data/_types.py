@@ -105,6 +105,8 @@ class Dataset:
             data and the way it was split are equal. Computed when first asked for, and remembered in the cache.
         notes: what a user should know of it, a line each: what was left out, tiny and unbalanced classes, duplicates
             across splits. Looked for when first asked for.
+        held_out: a tenth where so many training images became the validation set because the data has none, is not a
+            named set and nobody said how many; None otherwise.
 
     Raises:
         DataError: splits of different image shapes, images under 8x8, fewer than two classes, a label that is not a
@@ -118,6 +120,7 @@ class Dataset:
     classes: tuple[str, ...]
     loader_notes: tuple[str, ...] = ()
     key: str | None = None  # stands for the content in the cache
+    held_out: float | None = None
 
     def __post_init__(self) -> None:
         """Check that the splits agree with each other and with the classes."""

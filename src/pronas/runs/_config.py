@@ -54,7 +54,7 @@ class DataConfig:
     )
     validation: float | None = setting(
         "Images held out to compare children: a share below 1, or a number",
-        chosen="the data set's own",
+        chosen="the data set's own, else a tenth; within a budget up to three tenths of a small one",
         above=0,
         at_most=_MOST,
         check=share_or_number,

@@ -16,7 +16,7 @@ _SHARES = ((150.0, 0.26, 0.09), (600.0, 0.26, 0.12), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 _SHAPES = 2  # trials before the search, of a child's length (`pronas.runs._trials`)
-_FINALISTS, _VARIANTS = 3, 3  # trials after it
+_FINALISTS, _VARIANTS = 3, 4  # trials after it
 _LONGER = 2.0  # times a child's training: what a finalist's must be to tell more
 # The best cost of the winner, found for 5,500 and 55,000 images (docs/experiments.md): this many times the root of the
 # compute there is, over the fourth root of the number of images. More time goes to size and passes alike.

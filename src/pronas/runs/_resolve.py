@@ -20,6 +20,7 @@ from pronas.runs._choose import PREDICTOR, choose, skeleton_of, state_space
 from pronas.runs._config import Config
 from pronas.runs._constraints import Constraints
 from pronas.runs._differences import differing, say_differing
+from pronas.runs._held_out import validation_share
 from pronas.runs._image_size import with_image_size
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
@@ -78,7 +79,7 @@ def resolve(request: SearchRequest) -> Problem:
     _check_budget(request.config)
     request, sized = _sized(request)
     choose(request.config)  # what is wrong without images is told without loading them
-    dataset = request.dataset or load(request.config, stored=request.stored is not None and not request.says_data)
+    request, dataset = _loaded(request)
     config = choose(request.config, dataset)
     _check_same(request, config)
     space, skeleton = state_space(config), skeleton_of(config.children)
@@ -105,6 +106,21 @@ def _sized(request: SearchRequest) -> tuple[SearchRequest, str | None]:
         return request, None
     config, text = with_image_size(request.config)
     return replace(request, config=config), text
+
+
+def _loaded(request: SearchRequest) -> tuple[SearchRequest, Dataset]:
+    """The images; of a small set that is read for the first time within a budget, more are held out for validation."""
+    config = request.config
+    if request.dataset is not None:
+        return request, request.dataset
+    dataset = load(config, stored=request.stored is not None and not request.says_data)
+    if request.stored is not None or config.search.budget is None or dataset.held_out is None:
+        return request, dataset
+    share = validation_share(len(dataset.train) + len(dataset.validation), dataset.held_out)
+    if share <= dataset.held_out:
+        return request, dataset
+    config = replace(config, data=replace(config.data, validation=share))
+    return replace(request, config=config), load(config)
 
 
 def load(config: Config, *, stored: bool = False) -> Dataset:

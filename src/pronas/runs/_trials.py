@@ -25,7 +25,8 @@ from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 
 _SLOWER = 0.4  # of the rate
 #: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
-_ENOUGH_PASSES = {"flip": 12, "crop": 40}
+_ENOUGH_PASSES = {"flip": 12, "crop": 40, "lighting": 40}
+_LIGHTING = {"brightness": 0.2, "contrast": 0.3}
 _HARMLESS = 1.1  # times what is missing of the signal: so much every augmentation costs a short training
 _AS_COSTLY = 0.6  # of the usual shape's cost, from which a shape is compared in equal time
 
@@ -129,7 +130,7 @@ class Trials:
         cell = Cell.parse(best.cell)
         variants = self._variants()
         if not self._late:
-            self._run([_Asked(what, cell, recipe, shape) for what, recipe in variants.items()])
+            self._run([_Asked(what, cell, self._changed(change), shape) for what, change in variants.items()])
         tried = [one for one in self._found if one.what != "shape"]
         kept = max(tried, key=lambda one: one.signal, default=best)
         return Verdict(cell, self._chosen(best, variants), kept.accuracy)
@@ -139,16 +140,22 @@ class Trials:
         return self._clock.spent > self._plan.trials
 
     def _variants(self) -> dict[str, dict[str, Any]]:
-        """The recipes to try, by what they change."""
+        """What to try, by name: fields of the recipe, or of its augmentation."""
         slower = {"learning_rate": self._recipe.learning_rate * _SLOWER}
-        if not isinstance(self._recipe.augmentation, Augmentation):
-            return {"rate": slower}  # a recipe without augmentation is left so: binary networks are not helped by it
         light = self._recipe.augmentation
+        if not isinstance(light, Augmentation):
+            return {"rate": slower}  # a recipe without augmentation is left so: binary networks are not helped by it
         wide = default_augmentation(self._dataset).crop
-        found: dict[str, dict[str, Any]] = {"flip": _augmented(replace(light, flip=True)), "rate": slower}
-        if wide > light.crop:
-            found["crop"] = _augmented(replace(light, crop=wide))
-        return found
+        wider = {"crop": {"crop": wide}} if wide > light.crop else {}
+        return {"flip": {"flip": True}, "rate": slower, **wider, "lighting": _LIGHTING}
+
+    def _changed(self, what: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a recipe that has what was tried."""
+        recipe = {name: value for name, value in what.items() if name == "learning_rate"}
+        augmented = {name: value for name, value in what.items() if name != "learning_rate"}
+        if augmented and isinstance(self._recipe.augmentation, Augmentation):
+            recipe["augmentation"] = asdict(replace(self._recipe.augmentation, **augmented))
+        return recipe
 
     def _run(self, asked: Sequence[_Asked]) -> None:
         todo = [one for one in asked if not one.known(self._found)]
@@ -186,21 +193,19 @@ class Trials:
         """The fields of the recipe that the findings speak for, together."""
         same = [one for one in self._found if (one.cell, one.shape) == (best.cell, best.shape)]
         found = {one.what: one for one in same}
-        chosen: dict[str, Any] = {}
-        for what, recipe in variants.items():
-            if what not in found or not self._helps(what, found[what], best):
-                continue
-            both = {**chosen, **recipe}
-            if "augmentation" in chosen and "augmentation" in recipe:  # flips and wider crops together
-                both["augmentation"] = {**recipe["augmentation"], "flip": True}
-            chosen = both
-        return chosen
+        helping = [
+            change for what, change in variants.items() if what in found and self._helps(what, found[what], best)
+        ]
+        return self._changed({name: value for change in helping for name, value in change.items()})
 
     def _helps(self, what: str, found: Finding, best: Finding) -> bool:
+        error = standard_error(best.accuracy, len(self._dataset.validation))
         if what == "rate":  # the usual one was found on many sets; this trial is one
-            return found.signal - best.signal > standard_error(best.accuracy, len(self._dataset.validation)) / 2
-        long = self._plan.final_images / self._images >= _ENOUGH_PASSES[what]
-        return 1 - found.signal < (_HARMLESS if long else 1) * (1 - best.signal)
+            return found.signal - best.signal > error / 2
+        if self._plan.final_images / self._images < _ENOUGH_PASSES[what]:
+            return found.signal > best.signal
+        # of few images the best child's is the luckiest signal, and no trial's has to come up to it
+        return best.signal - found.signal < max(error, (_HARMLESS - 1) * (1 - best.signal))
 
 
 _WORDS = {
@@ -209,6 +214,7 @@ _WORDS = {
     "flip": "with mirrored images",
     "rate": "with a lower rate",
     "crop": "with wider crops",
+    "lighting": "with other brightness and contrast",
 }
 
 
@@ -233,7 +239,3 @@ def best_shape(signals: Mapping[str, float], costs: Mapping[str, float]) -> str:
         return (1 - signals[shape]) / (_HARMLESS if as_costly else 1)
 
     return min(signals, key=missing)
-
-
-def _augmented(augmentation: Augmentation) -> dict[str, Any]:
-    return {"augmentation": asdict(augmentation)}
