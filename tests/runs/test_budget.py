@@ -142,6 +142,10 @@ def test_the_signal_tells_apart_what_ties():
     assert 0 < standard_error(1.0, 155) < 0.02
 
 
+def child_of(run, text):
+    return next(child for child in run.children() if child.canonical == str(Cell.parse(text).canonical()))
+
+
 @pytest.mark.slow
 def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
     notes = []
@@ -155,6 +159,10 @@ def test_a_search_ends_within_its_budget_with_a_tested_winner(tmp_path):
     assert any(text.startswith("plan: ") for text in notes)
     cells = [child.cell for child in run.children()]
     assert RESNET8.canonical() in [cell.canonical() for cell in cells]
+    drawn, won = (child_of(run, text) for text in (str(RESNET8), run.final["cell"]))
+    if won.canonical != drawn.canonical:  # the hand-made network leaves for more than luck
+        ahead = signal(won.reward, won.metrics) - signal(drawn.reward, drawn.metrics)
+        assert ahead >= standard_error(won.reward, 288)
     again = pronas.search("digits", limit=400, budget="20s", seed=3, out=tmp_path / "run", max_params=20_000)
     assert again.final == run.final
     _, more = pronas.runs.train(str(tmp_path / "run"), epochs=1, out=tmp_path / "more")

@@ -15,6 +15,7 @@ from typing import Any
 from pronas.controller import ControllerManager
 from pronas.errors import RunError, SettingError
 from pronas.machine import cores
+from pronas.metrics import standard_error
 from pronas.networks import Skeleton, describe, references
 from pronas.runs import final_training
 from pronas.runs._by_hand import obeying
@@ -138,11 +139,13 @@ class TimedDriver(Driver):
         cell = self._reference_cells()[0]
         return cell, self._sizer(_MEASURED_COST).skeleton(cell)
 
+    def _drawn(self) -> list[Cell]:
+        """The hand-made networks' cells."""
+        return [one.cell.canonical() for one in references(binary=skeleton_of(self.config.children).binary)]
+
     def _reference_cells(self) -> list[Cell]:
         """The hand-made networks' cells that the space holds; else one of its own, so that there is one."""
-        binary = skeleton_of(self.config.children).binary
-        known = [one.cell.canonical() for one in references(binary=binary)]
-        cells = [cell for cell in dict.fromkeys((*known, *_SIMPLE)) if self._holds(cell)]
+        cells = [cell for cell in dict.fromkeys((*self._drawn(), *_SIMPLE)) if self._holds(cell)]
         return cells or self.space.decode(self.space.level1()[:1])
 
     def _holds(self, cell: Cell) -> bool:
@@ -289,7 +292,7 @@ class TimedDriver(Driver):
         Where luck would choose, the first hand-made network leads.
         """
         ranked = [cell for cell, _, _ in controller.best(max(1, len(self.children)))]
-        if self._all_luck():
+        if self._by_luck(self._child(ranked[0])):
             ranked.sort(key=lambda cell: cell != self._reference_cells()[0])
         skips = [child for child in self.children if child.level > self.space.B and child.status == "done"]
         if not skips:
@@ -298,16 +301,25 @@ class TimedDriver(Driver):
         first = max(self._reward(child) for child in self.children if child.level <= self.space.B)
         return [best.cell, *ranked] if self._reward(best) > first else [*ranked[:1], best.cell, *ranked[1:]]
 
-    def _all_luck(self) -> bool:
-        """Whether no child has learnt anything to speak of (an overfull machine, a budget of seconds)."""
+    def _by_luck(self, best: Child) -> bool:
+        """Whether it takes luck to prefer the best child to the first hand-made network: none has learnt anything to
+        speak of (an overfull machine, a budget of seconds), or the two are within a standard error of each other."""
         data, balanced = self.dataset, self.config.search.metric not in (None, "accuracy")
         counts = [1] * len(data.classes) if balanced else data.class_counts
-        return is_luck(self._best().reward or 0.0, counts)
+        if is_luck(self._best().reward or 0.0, counts):
+            return True
+        cell = self._reference_cells()[0]
+        drawn = self._child(cell)
+        if drawn.canonical != str(cell) or cell not in self._drawn():
+            return False
+        error = standard_error(best.reward or 0.0, len(data.validation))
+        return self._reward(best) - self._reward(drawn) < error
 
     def _leader(self) -> Child:
         """Who wins where nothing was compared, as after an early end: the best child, or the first hand-made network
         where that is luck."""
-        return self._child(self._reference_cells()[0]) if self._all_luck() else self._best()
+        best = self._best()
+        return self._child(self._reference_cells()[0]) if self._by_luck(best) else best
 
     def _train_final(self) -> None:
         if self.config.final.epochs == 0:

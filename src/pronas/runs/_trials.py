@@ -147,7 +147,7 @@ class Trials:
             return {"rate": slower}  # a recipe without augmentation is left so: binary networks are not helped by it
         wide = default_augmentation(self._dataset).crop
         wider = {"crop": {"crop": wide}} if wide > light.crop else {}
-        return {"flip": {"flip": True}, "rate": slower, **wider, "lighting": _LIGHTING}
+        return {"flip": {"flip": True}, "lighting": _LIGHTING, **wider, "rate": slower}
 
     def _changed(self, what: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a recipe that has what was tried."""
