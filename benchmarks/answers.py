@@ -31,23 +31,28 @@ LIMITS = ("max_params", "max_macs", "max_bits")
 STRATEGIES = ("random", "evolution")
 
 
+def source(name):
+    """Where a set is, and how it is read; a file or folder of one's own as it is."""
+    options = {
+        "signs": ("sign-digits.zip", {"image_size": 32}),
+        "blood": ("bccd-cells48.zip", {"group_by": r"(.*)_[^_]*$"}),
+        "cifar": ("cifar10.zip", {}),
+        "fashion": ("fashion-mnist", {}),
+    }
+    if Path(name).exists() or name == "digits":
+        return name, {}
+    file, how = options[name]
+    return str(SHARED / file), how
+
+
 def dataset(name, seed):
-    """A set by name, perhaps with a number of training images, or a file or folder of one's own; hand signs lose a
-    quarter to the test."""
+    """A set by name, perhaps with a number of training images."""
     import pronas
 
-    if Path(name).exists():
-        return pronas.load_dataset(name, seed=seed)
-    kind, _, limit = name.partition(":")
-    if kind == "signs":
-        return pronas.load_dataset(str(SHARED / "sign-digits.zip"), seed=seed, image_size=32)
-    if kind == "blood":
-        return pronas.load_dataset(str(SHARED / "bccd-cells48.zip"), seed=seed, group_by=r"(.*)_[^_]*$")
-    place = {"cifar": str(SHARED / "cifar10.zip"), "fashion": str(SHARED / "fashion-mnist"), "digits": "digits"}[kind]
-    whole = pronas.load_dataset(place, seed=seed)
-    if not limit:
-        return whole
-    return _sampled(whole, int(limit), seed)
+    kind, _, limit = (name, "", "") if Path(name).exists() else name.partition(":")
+    place, how = source(kind)
+    whole = pronas.load_dataset(place, seed=seed, **how)
+    return _sampled(whole, int(limit), seed) if limit else whole
 
 
 def _sampled(whole, count, seed):
@@ -67,8 +72,9 @@ def search(task, pipe):
     """One search by the default command, with the budget and the limits."""
     import pronas
 
-    data = dataset(task["set"], task["seed"])
-    settings = {key: task[key] for key in LIMITS if task.get(key)}
+    sampled = ":" in task["set"] and not Path(task["set"]).exists()
+    data, how = (dataset(task["set"], task["seed"]), {}) if sampled else source(task["set"])
+    settings = how | {key: task[key] for key in LIMITS if task.get(key)}
     if task.get("binary"):
         settings["space"] = "binary"
     if task["network"] in STRATEGIES:
