@@ -1,5 +1,6 @@
 """A user's own pictures: groups, bad ones, and what is said of them."""
 
+import json
 import os
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 import pronas
-from pronas.errors import DataError, PronasError
+from pronas.errors import DataError, PronasError, RunError
 from pronas.runs.steps import parse, resolve
 
 
@@ -115,3 +116,24 @@ def test_a_run_goes_on_with_the_split_it_began_with(few, tmp_path):
     begun = [(child.id, child.reward) for child in run.children()]
     pronas.search(resume=tmp_path / "run")
     assert [(child.id, child.reward) for child in pronas.Experiment(tmp_path / "run").children()] == begun
+
+
+def test_images_in_memory_are_divided_alike_wherever_the_run_needs_them(few, tmp_path):
+    with np.load(few) as stored:
+        parts = dict(stored)
+    train, test = ((parts[f"x_{name}"][:, None], parts[f"y_{name}"]) for name in ("train", "test"))
+    images = pronas.data.dataset_from_arrays(train, test)
+    assert (len(images.validation), images.held_out) == (20, 0.1)
+    run = pronas.search(images, out=tmp_path / "run", budget="10s", seed=2)
+    assert run.config.data.validation == 0.3
+    facts = run.meta("dataset")
+    assert (facts["train"], facts["validation"], facts["test"]) == (140, 60, 20)
+    assert pronas.search(images, out=tmp_path / "run", budget="10s", seed=2).final == run.final
+    assert pronas.search(images, resume=tmp_path / "run").final == run.final
+    pronas.runs.train(tmp_path / "run", images, epochs=1, out=tmp_path / "more")
+    assert json.loads((tmp_path / "more" / "result.json").read_text())["dataset"]["validation"] == 60
+    with pytest.raises(RunError, match="stopped before"):  # not: the images are others
+        pronas.baseline(run, images, budget="10s", only=["ds-cnn"], on_event=lambda event: "stop")
+    own = pronas.data.dataset_from_arrays(train, test, validation=30)
+    assert len(resolve(parse(own, {"budget": "10s"})).dataset.validation) == 30
+    assert len(resolve(parse(images, {"children": 4, "epochs": 1, "validation": 50})).dataset.validation) == 50

@@ -4,6 +4,7 @@ from pronas.data._arrays import dataset_from_arrays
 from pronas.data._augment import AUGMENTATIONS, Augmentation, augmentation, augmentation_names, default_augmentation
 from pronas.data._cache import cache_dir
 from pronas.data._classes import class_weights
+from pronas.data._divided import divided
 from pronas.data._duplicates import Duplicates, find_duplicates
 from pronas.data._expand import expand
 from pronas.data._hugging import from_hugging
@@ -37,6 +38,7 @@ __all__ = [
     "class_weights",
     "dataset_from_arrays",
     "default_augmentation",
+    "divided",
     "each_image_file",
     "expand",
     "find_duplicates",

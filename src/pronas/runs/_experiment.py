@@ -45,6 +45,10 @@ class Experiment:
         with self._reading():
             pass  # a folder that cannot be read is refused here, not at first use
 
+    def __fspath__(self) -> str:
+        """The run folder: what takes a run's folder takes its experiment, too."""
+        return str(self.path)
+
     @property
     def state(self) -> str:
         """``searching``, ``training`` (the winner), ``done`` or ``failed``."""

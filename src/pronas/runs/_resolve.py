@@ -20,7 +20,7 @@ from pronas.runs._choose import PREDICTOR, choose, skeleton_of, state_space
 from pronas.runs._config import Config
 from pronas.runs._constraints import Constraints
 from pronas.runs._differences import differing, say_differing
-from pronas.runs._held_out import validation_share
+from pronas.runs._held_out import divided_as, held_out, with_validation_share
 from pronas.runs._image_size import with_image_size
 from pronas.runs._parse import SearchRequest
 from pronas.runs._result_cache import result_cache
@@ -110,17 +110,13 @@ def _sized(request: SearchRequest) -> tuple[SearchRequest, str | None]:
 
 def _loaded(request: SearchRequest) -> tuple[SearchRequest, Dataset]:
     """The images; of a small set that is read for the first time within a budget, more are held out for validation."""
-    config = request.config
-    if request.dataset is not None:
-        return request, request.dataset
-    dataset = load(config, stored=request.stored is not None and not request.says_data)
-    if request.stored is not None or config.search.budget is None or dataset.held_out is None:
-        return request, dataset
-    share = validation_share(len(dataset.train) + len(dataset.validation), dataset.held_out)
-    if share <= dataset.held_out:
-        return request, dataset
-    config = replace(config, data=replace(config.data, validation=share))
-    return replace(request, config=config), load(config)
+    config, given = request.config, request.dataset
+    dataset = given or load(config, stored=request.stored is not None and not request.says_data)
+    if request.stored is None:
+        config = with_validation_share(config, dataset)
+    if given is not None:
+        return replace(request, config=config), divided_as(config, given)
+    return replace(request, config=config), dataset if config == request.config else load(config)
 
 
 def load(config: Config, *, stored: bool = False) -> Dataset:
@@ -135,7 +131,6 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
         UsageError: as ``load_dataset``.
     """
     data = config.data
-    validation = None if data.validation is None or data.validation < 1 else int(data.validation)
     size = data.image_size
     if isinstance(size, tuple) and len(size) != 2:
         raise SettingError(
@@ -145,7 +140,7 @@ def load(config: Config, *, stored: bool = False) -> Dataset:
         return load_dataset(
             data.name,
             data_dir=data.directory,
-            validation=data.validation if validation is None else validation,
+            validation=held_out(config),
             seed=config.seed,
             limit=data.limit,
             image_size=(size[0], size[1]) if isinstance(size, tuple) else size,

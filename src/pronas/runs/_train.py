@@ -22,6 +22,7 @@ from pronas.runs._config import SETTINGS, Config, plain
 from pronas.runs._disk import disk_errors
 from pronas.runs._events import note
 from pronas.runs._experiment import Experiment
+from pronas.runs._held_out import divided_as
 from pronas.runs._lock import RunLock
 from pronas.runs._open import CONFIG, dataset_facts
 from pronas.runs._parse import Path_, as_settings, asked, configuration
@@ -149,7 +150,8 @@ def _resolve(request: _TrainRequest, out: Path | None) -> _TrainTask:
     if request.config.execution.track is not None:
         check_tracker(request.config.execution.track)
     choose(request.config)
-    dataset = request.dataset or load(request.config, stored=request.stored)
+    given = request.dataset
+    dataset = divided_as(request.config, given) if given else load(request.config, stored=request.stored)
     config = choose(request.config, dataset)
     if not config.final.epochs:
         raise UsageError("final.epochs must be at least 1 where one network is trained, not 0")

@@ -21,6 +21,7 @@ from pronas.runs._disk import disk_errors
 from pronas.runs._duration import problem_with, seconds_of, spelled
 from pronas.runs._events import SearchStoppedError, note
 from pronas.runs._experiment import Experiment
+from pronas.runs._held_out import divided_as
 from pronas.runs._images import stored_dataset
 from pronas.runs._lock import RunLock
 from pronas.runs._open import check_dataset
@@ -107,7 +108,7 @@ def baseline(
         raise SettingError(f"budget {problem}", "budget")
     seconds = spent(experiment) if budget is None else seconds_of(budget)
     chosen = _chosen(only, binary=skeleton_of(experiment.config.final).binary)
-    images = dataset or stored_dataset(experiment.path)
+    images = divided_as(experiment.config, dataset) if dataset else stored_dataset(experiment.path)
     check_dataset(experiment.path, experiment.meta("dataset"), images)
     networks = list(sized(chosen, images, experiment.config.limits))
     if not networks:
