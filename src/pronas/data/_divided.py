@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pronas.data._groups import grouped
-from pronas.data._split import stratified
+from pronas.data._groups import held_out
 from pronas.data._types import Dataset, joined
 
 
@@ -28,8 +27,5 @@ def divided(dataset: Dataset, validation: int | float, seed: int) -> Dataset:
         UsageError: no fraction, or a number that leaves a class without images.
     """
     both = joined(dataset.train, dataset.validation)
-    if both.groups is None:
-        kept, out = stratified(both.labels, validation, seed, "validation")
-    else:
-        kept, out = grouped(both.labels, both.groups, validation, seed, "validation")
+    kept, out = held_out(both.labels, both.groups, validation, seed, "validation")
     return replace(dataset, train=both.take(kept), validation=both.take(out), key=None, held_out=None)

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pronas.data._split import Indexes, stratified
 from pronas.errors import DataError, UsageError
-
-Indexes = NDArray[np.int64]
 
 
 def groups_of(names: Sequence[str], pattern: str, where: str) -> Indexes:
@@ -47,6 +46,15 @@ def numbered(groups: ArrayLike) -> Indexes:
     known: dict[object, int] = {}
     values = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)  # type: ignore[arg-type]
     return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+
+
+def held_out(
+    labels: Indexes, groups: Indexes | None, share: int | float, seed: int, what: str
+) -> tuple[Indexes, Indexes]:
+    """`stratified`, or `grouped` where there are groups."""
+    if groups is None:
+        return stratified(labels, share, seed, what)
+    return grouped(labels, groups, share, seed, what)
 
 
 def grouped(labels: Indexes, groups: Indexes, held_out: int | float, seed: int, what: str) -> tuple[Indexes, Indexes]:

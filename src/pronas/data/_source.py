@@ -9,10 +9,10 @@ from typing import final
 import numpy as np
 
 from pronas.data import limits
-from pronas.data._groups import grouped
+from pronas.data._groups import held_out
 from pronas.data._kept import collected
 from pronas.data._resize import resize, resized_chunks
-from pronas.data._split import Indexes, limited, stratified
+from pronas.data._split import Indexes, limited
 from pronas.data._types import Dataset, Split, check_size
 from pronas.errors import DataError, UsageError
 
@@ -74,8 +74,8 @@ def to_dataset(source: Source, *, validation: int | float | None, seed: int, lim
         rows = rows[limited(source.train.labels[rows], limit, seed)]
     train = source.train.take(rows)
     notes = (*source.notes, *_divided(train, valid, test))
-    held_out = TENTH if by_default == TENTH else None
-    return Dataset(source.name, train, valid, test, source.classes, notes, _key(source, rows, valid, test), held_out)
+    tenth = TENTH if by_default == TENTH else None
+    return Dataset(source.name, train, valid, test, source.classes, notes, _key(source, rows, valid, test), tenth)
 
 
 def _divided(train: Split, validation: Split, test: Split) -> tuple[str, ...]:
@@ -89,11 +89,10 @@ def _divided(train: Split, validation: Split, test: Split) -> tuple[str, ...]:
 
 
 def _held_out(source: Source, rows: Indexes, share: int | float, seed: int, what: str) -> tuple[Indexes, Indexes]:
-    labels, groups = source.train.labels[rows], source.train.groups
-    if groups is None:
-        kept, out = stratified(labels, share, seed, what)
-    else:
-        kept, out = grouped(labels, groups[rows], share, seed, what)
+    groups = source.train.groups
+    kept, out = held_out(
+        source.train.labels[rows], None if groups is None else groups[rows], share, seed, what
+    )  # fmt: skip
     return rows[kept], rows[out]
 
 
