@@ -16,7 +16,9 @@ _SHARES = ((150.0, 0.26, 0.09), (600.0, 0.26, 0.12), (math.inf, 0.28, 0.12))
 _RESERVE = 0.02  # for the end: testing, saving, what the clock did not foresee
 _LEAST_LEFT = 0.25  # planned with, even where loading has taken more: late is better than no answer
 _SHAPES = 2  # trials before the search, of a child's length (`pronas.runs._trials`)
-_FINALISTS, _VARIANTS = 3, 4  # trials after it
+_FINALISTS = 3  # trials after it
+#: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
+ENOUGH_PASSES = {"flip": 12, "lighting": 40, "crop": 40}
 _LONGER = 2.0  # times a child's training: what a finalist's must be to tell more
 # The best cost of the winner, found for 5,500 and 55,000 images (docs/experiments.md): this many times the root of the
 # compute there is, over the fourth root of the number of images. More time goes to size and passes alike.
@@ -87,7 +89,7 @@ class Plan:
     @property
     def trainings(self) -> int:
         """Trials in all, at the most."""
-        return _SHAPES + (self.finalists if self.finalists > 1 else 0) + _VARIANTS
+        return _SHAPES + (self.finalists if self.finalists > 1 else 0) + len(ENOUGH_PASSES) + 1
 
     def lines(self, images: int) -> list[str]:
         """Say the plan in a few lines; ``images``: of the training set."""
@@ -134,11 +136,13 @@ def make_plan(
     def images_in(seconds: float, networks: int) -> int:
         return max(_LEAST_STEPS * batch, int(0.85 * seconds * workers / networks * speed / cost))
 
+    final_images = int(compute / cost)
+    variants = len(worth_trying(final_images / images)) + 1  # and a lower rate
     child_images = images_in(search, total + _SHAPES)
-    trial_images = images_in(trials, _FINALISTS + _VARIANTS)
+    trial_images = images_in(trials, _FINALISTS + variants)
     longer = trial_images >= _LONGER * child_images
     if not longer:  # a trial as long as a child's training would only repeat it
-        child_images = trial_images = images_in(search + trials, total + _SHAPES + _VARIANTS)
+        child_images = trial_images = images_in(search + trials, total + _SHAPES + variants)
     return Plan(
         budget=budget,
         search=spent + search,
@@ -150,9 +154,18 @@ def make_plan(
         child_images=child_images,
         finalists=_FINALISTS if longer else 1,
         trial_images=trial_images,
-        final_images=int(compute / cost),
+        final_images=final_images,
         speed=speed,
     )
+
+
+def worth_trying(passes: float) -> list[str]:
+    """Return the augmentations that so many passes of the winner over its images may be long enough for.
+
+    >>> worth_trying(8)
+    ['flip']
+    """
+    return [what for what, enough in ENOUGH_PASSES.items() if passes >= enough / 2]
 
 
 def epochs_of(images: int, available: int, *, least: int, batch: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from pronas.data import Augmentation, Dataset, default_augmentation
 from pronas.metrics import standard_error
 from pronas.runs._clock import Clock
 from pronas.runs._events import note
-from pronas.runs._plan import Plan
+from pronas.runs._plan import ENOUGH_PASSES, Plan, worth_trying
 from pronas.runs._signal import signal
 from pronas.runs._sizing import Sizer
 from pronas.runs.store import Store
@@ -24,8 +24,6 @@ from pronas.space import Cell
 from pronas.training import ChildResult, NetworkManager, Recipe, Trial
 
 _SLOWER = 0.4  # of the rate
-#: Passes of the winner over its images from which an augmentation is worth more than a short trial shows.
-_ENOUGH_PASSES = {"flip": 12, "crop": 40, "lighting": 40}
 _LIGHTING = {"brightness": 0.2, "contrast": 0.3}
 _HARMLESS = 1.1  # times what is missing of the signal: so much every augmentation costs a short training
 _AS_COSTLY = 0.6  # of the usual shape's cost, from which a shape is compared in equal time
@@ -146,8 +144,14 @@ class Trials:
         if not isinstance(light, Augmentation):
             return {"rate": slower}  # a recipe without augmentation is left so: binary networks are not helped by it
         wide = default_augmentation(self._dataset).crop
-        wider = {"crop": {"crop": wide}} if wide > light.crop else {}
-        return {"flip": {"flip": True}, "lighting": _LIGHTING, **wider, "rate": slower}
+        changes: dict[str, dict[str, Any]] = {"flip": {"flip": True}, "lighting": _LIGHTING}
+        if wide > light.crop:
+            changes["crop"] = {"crop": wide}
+        return {what: changes[what] for what in worth_trying(self._passes) if what in changes} | {"rate": slower}
+
+    @property
+    def _passes(self) -> float:
+        return self._plan.final_images / self._images
 
     def _changed(self, what: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a recipe that has what was tried."""
@@ -202,7 +206,7 @@ class Trials:
         error = standard_error(best.accuracy, len(self._dataset.validation))
         if what == "rate":  # the usual one was found on many sets; this trial is one
             return found.signal - best.signal > error / 2
-        if self._plan.final_images / self._images < _ENOUGH_PASSES[what]:
+        if self._passes < ENOUGH_PASSES[what]:
             return found.signal > best.signal
         # of few images the best child's is the luckiest signal, and no trial's has to come up to it
         return best.signal - found.signal < max(error, (_HARMLESS - 1) * (1 - best.signal))
